@@ -1,0 +1,178 @@
+//! Steps: what a task does, one after the other.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Artifacts, Cache};
+use crate::expr::Expr;
+
+/// One step of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    #[serde(flatten)]
+    pub kind: StepKind,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// GitHub step id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(default)]
+    pub when: StepWhen,
+    /// Late condition (GitHub `if`), evaluated by the runner when the step is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Expr>,
+    /// Environment of this step only; values may hold late expressions as text `${{ }}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<u64>,
+    /// Kill the step when it prints nothing for this long (CircleCI `no_output_timeout`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_output_timeout_s: Option<u64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub continue_on_error: bool,
+    /// Runs beside the following steps.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub background: bool,
+    /// Repeat a failed step up to this many times, with a pause between.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_reruns: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun_delay_s: Option<u64>,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+impl Step {
+    /// A step with defaults everywhere else.
+    #[must_use]
+    pub fn new(kind: StepKind) -> Self {
+        Self {
+            kind,
+            name: String::new(),
+            id: None,
+            when: StepWhen::OnSuccess,
+            condition: None,
+            env: BTreeMap::new(),
+            timeout_s: None,
+            no_output_timeout_s: None,
+            continue_on_error: false,
+            background: false,
+            max_reruns: 0,
+            rerun_delay_s: None,
+        }
+    }
+}
+
+/// When a step runs, given what happened before it in the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepWhen {
+    #[default]
+    OnSuccess,
+    OnFailure,
+    Always,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum StepKind {
+    /// Runs a command. `command` holds the lines of the script joined by line feeds; `lines` keeps them apart
+    /// where the language does (GitLab), so that each is echoed.
+    Run {
+        command: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lines: Vec<String>,
+        /// Command line of the shell, `{0}` stands for the script file; absent = the executor's default.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shell: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        directory: Option<String>,
+    },
+    /// Puts the source into the workspace.
+    Checkout {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        depth: Option<u32>,
+        /// CircleCI `method`: `blobless`, `full`, `shallow`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        method: Option<String>,
+    },
+    /// Restores the first cache whose key (exact, or prefix where the language says so) exists.
+    RestoreCache {
+        keys: Vec<String>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        prefix: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cache: Option<Cache>,
+    },
+    SaveCache {
+        key: String,
+        paths: Vec<String>,
+        /// An existing entry is left as it is.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        immutable: bool,
+    },
+    PersistWorkspace {
+        root: String,
+        paths: Vec<String>,
+    },
+    AttachWorkspace {
+        at: String,
+    },
+    StoreArtifacts {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        destination: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        artifacts: Option<Artifacts>,
+    },
+    StoreTestResults {
+        path: String,
+    },
+    AddSshKeys {
+        fingerprints: Vec<String>,
+    },
+    /// CircleCI `setup_remote_docker`.
+    SetupRemoteDocker {
+        version: Option<String>,
+    },
+    /// Uses an action (GitHub `uses`).
+    Action {
+        action: ActionRef,
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        with: BTreeMap<String, String>,
+    },
+    /// A native step of GitLab's `run:` keyword, passed through as written.
+    Native {
+        definition: serde_json::Value,
+    },
+    /// Waits for background steps (GitHub `wait`, `wait-all`), or cancels one.
+    Wait {
+        ids: Vec<String>,
+        cancel: bool,
+    },
+}
+
+/// Where an action comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionRef {
+    Repository {
+        name: String,
+        path: Option<String>,
+        git_ref: String,
+    },
+    Local {
+        path: String,
+    },
+    Docker {
+        image: String,
+    },
+}

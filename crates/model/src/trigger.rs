@@ -1,0 +1,163 @@
+//! What starts a pipeline.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Variable;
+
+/// Where a pipeline comes from (`CI_PIPELINE_SOURCE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    #[default]
+    Push,
+    Web,
+    Trigger,
+    Schedule,
+    Api,
+    External,
+    /// Started by another project's pipeline.
+    Pipeline,
+    ParentPipeline,
+    MergeRequestEvent,
+    ExternalPullRequestEvent,
+    Chat,
+    Webide,
+}
+
+impl Source {
+    /// Every source, with the name used in configuration files.
+    pub const NAMES: &'static [(Self, &'static str)] = &[
+        (Self::Push, "push"),
+        (Self::Web, "web"),
+        (Self::Trigger, "trigger"),
+        (Self::Schedule, "schedule"),
+        (Self::Api, "api"),
+        (Self::External, "external"),
+        (Self::Pipeline, "pipeline"),
+        (Self::ParentPipeline, "parent_pipeline"),
+        (Self::MergeRequestEvent, "merge_request_event"),
+        (Self::ExternalPullRequestEvent, "external_pull_request_event"),
+        (Self::Chat, "chat"),
+        (Self::Webide, "webide"),
+    ];
+
+    /// The name used in configuration files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES
+            .iter()
+            .find(|(source, _)| *source == self)
+            .map_or("push", |(_, name)| name)
+    }
+
+    /// The source of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::NAMES
+            .iter()
+            .find(|(_, known)| *known == name)
+            .map(|(source, _)| *source)
+    }
+}
+
+/// What a pipeline builds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "name", rename_all = "snake_case")]
+pub enum GitRef {
+    Branch(String),
+    Tag(String),
+    /// A merge request: number, and `head`, `merge` or `train`.
+    MergeRequest {
+        iid: i64,
+        kind: String,
+    },
+}
+
+impl GitRef {
+    /// The short name: branch, tag, or `refs/merge-requests/N/kind`.
+    #[must_use]
+    pub fn short(&self) -> String {
+        match self {
+            Self::Branch(name) | Self::Tag(name) => name.clone(),
+            Self::MergeRequest { .. } => self.full(),
+        }
+    }
+
+    /// The full name below `refs/`.
+    #[must_use]
+    pub fn full(&self) -> String {
+        match self {
+            Self::Branch(name) => format!("refs/heads/{name}"),
+            Self::Tag(name) => format!("refs/tags/{name}"),
+            Self::MergeRequest { iid, kind } => format!("refs/merge-requests/{iid}/{kind}"),
+        }
+    }
+}
+
+/// A commit as pipelines describe it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Commit {
+    pub sha: String,
+    /// Tip before the push; 40 zeros where there is none.
+    pub before_sha: String,
+    pub message: String,
+    pub author_name: String,
+    pub author_email: String,
+    /// RFC 3339.
+    pub timestamp: String,
+    /// Message of an annotated tag.
+    #[serde(default)]
+    pub tag_message: Option<String>,
+}
+
+/// A merge request as pipelines describe it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MergeRequest {
+    pub id: i64,
+    pub iid: i64,
+    pub title: String,
+    pub description: String,
+    pub source_branch: String,
+    pub source_sha: String,
+    pub source_project: String,
+    pub source_project_url: String,
+    pub target_branch: String,
+    pub target_sha: String,
+    pub target_project: String,
+    pub target_project_url: String,
+    pub labels: Vec<String>,
+    pub assignees: Vec<String>,
+    pub milestone: Option<String>,
+    pub draft: bool,
+    pub approved: bool,
+    pub squash: bool,
+    /// `detached`, `merged_result`, `merge_train`.
+    pub event_type: String,
+    pub diff_base_sha: String,
+    pub target_protected: bool,
+    pub source_protected: bool,
+}
+
+/// Everything that is known when somebody or something asks for a pipeline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trigger {
+    pub source: Source,
+    pub git_ref: GitRef,
+    pub commit: Commit,
+    /// Variables given with the trigger: pipeline variables.
+    #[serde(default)]
+    pub variables: Vec<Variable>,
+    /// Typed inputs given with the trigger.
+    #[serde(default)]
+    pub inputs: Vec<(String, serde_json::Value)>,
+    #[serde(default)]
+    pub merge_request: Option<MergeRequest>,
+    /// Who: login, name, e-mail.
+    #[serde(default)]
+    pub user: Option<(String, String, String)>,
+    /// The forge's payload, where one exists (`TRIGGER_PAYLOAD`, GitHub's `github.event`).
+    #[serde(default)]
+    pub payload: Option<serde_json::Value>,
+    #[serde(default)]
+    pub schedule_description: Option<String>,
+}
