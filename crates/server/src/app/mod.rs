@@ -1,0 +1,1 @@
+//! Puts the parts of the server together, starts them and stops them in order.

@@ -1,0 +1,1 @@
+//! Job logs: append at a byte offset, read whole, follow live.

@@ -1,0 +1,1 @@
+//! From a claimed task to the payload that its runner gets.

@@ -1,0 +1,1 @@
+//! Decides which task runs when and where, and moves jobs and pipelines on.

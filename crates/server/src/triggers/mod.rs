@@ -1,0 +1,1 @@
+//! What starts pipelines: forges, local folders, schedules, the API.
