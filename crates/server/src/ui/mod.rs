@@ -1,1 +1,3 @@
-//! The web user interface.
+//! The web user interface: pages that are whole without JavaScript and live with it.
+
+pub mod log;
