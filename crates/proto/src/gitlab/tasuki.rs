@@ -1,0 +1,35 @@
+//! The one optional object that we add to the payload.
+
+use serde::{Deserialize, Serialize};
+use tasuki_model::plan;
+
+/// What GitLab's payload cannot say. Only sent to runners whose features hold `tasuki`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct TasukiExtension {
+    /// The runner makes contact at least this often; the lease is a small multiple of it.
+    #[serde(default)]
+    pub heartbeat_interval_ms: u64,
+    /// Without an accepted contact for this long the server gives the task up, so the runner must kill it.
+    #[serde(default)]
+    pub lease_ms: u64,
+    /// The source is a folder on the runner's machine instead of a repository (`tasuki exec`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceSnapshot>,
+    /// Base address of the server's cache store: `GET`/`PUT <base>/<key>` with `JOB-TOKEN`. Absent = runner's own cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_url: Option<String>,
+    /// Steps that replace the payload's `steps` (jobs of languages other than GitLab's).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<plan::Step>,
+    /// The job's own limit in seconds where `runner_info.timeout` is already cut by the runner's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_timeout_s: Option<u64>,
+}
+
+/// A folder that is copied instead of a checkout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceSnapshot {
+    /// Absolute path of the snapshot on the runner's machine. Only followed where the runner was started by the
+    /// same process (`exec`, `up`); a runner of another machine refuses it.
+    pub path: String,
+}

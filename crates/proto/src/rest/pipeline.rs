@@ -1,0 +1,129 @@
+//! `/api/v1/projects/{id}/pipelines`, `/pipelines/{id}` with `/cancel`, `/retry`, `/jobs`, `/events`; `/lint`, `/compile`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Job, Status, Time, VariableInput};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Pipeline {
+    pub id: i64,
+    /// Number within its project, from 1.
+    pub iid: i64,
+    pub project_id: i64,
+    /// `namespace/name`.
+    pub project: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Short name of the branch or tag, or `refs/merge-requests/N/head`.
+    #[serde(rename = "ref")]
+    pub git_ref: String,
+    pub tag: bool,
+    pub sha: String,
+    /// First line of the commit's message.
+    pub title: String,
+    /// `push`, `web`, `schedule`, `api`, `merge_request_event`, …
+    pub source: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    pub status: Status,
+    pub counts: Counts,
+    pub created_at: Time,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    pub web_url: String,
+}
+
+/// How many jobs are in which state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Counts {
+    pub total: u64,
+    pub waiting: u64,
+    pub pending: u64,
+    pub running: u64,
+    pub success: u64,
+    pub failed: u64,
+    pub canceled: u64,
+    pub skipped: u64,
+    pub manual: u64,
+}
+
+/// Answer of `GET /pipelines/{id}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PipelineDetail {
+    #[serde(flatten)]
+    pub pipeline: Pipeline,
+    pub workflows: Vec<Workflow>,
+    /// Warnings of the compiler.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Workflow {
+    pub id: i64,
+    pub name: String,
+    pub status: Status,
+    pub stages: Vec<String>,
+    /// In the order of the configuration.
+    pub jobs: Vec<Job>,
+}
+
+/// Body of `POST /projects/{id}/pipelines`. With the header `Idempotency-Key` a repetition gives the same pipeline.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct NewPipeline {
+    /// Branch or tag; absent = the default branch.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub git_ref: Option<String>,
+    /// Commit; absent = tip of the ref.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<VariableInput>,
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub inputs: serde_json::Map<String, Value>,
+}
+
+/// Body of `POST /lint`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LintRequest {
+    /// `gitlab`, `circleci`, `github`; absent = by `path`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lang: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    pub content: String,
+}
+
+/// Body of `POST /projects/{id}/compile`. Answer: the Plan as JSON.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct CompileRequest {
+    #[serde(flatten)]
+    pub pipeline: NewPipeline,
+    /// Text to compile instead of the repository's own file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+}
+
+/// A finding of the compiler.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Diagnostic {
+    /// `error`, `warning`, `info`.
+    pub severity: String,
+    pub code: String,
+    pub message: String,
+    pub file: String,
+    /// From 1; 0 = the whole file.
+    pub line: u32,
+    pub column: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// How the place was reached, e.g. by which includes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trail: Vec<String>,
+}
