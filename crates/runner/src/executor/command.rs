@@ -1,0 +1,128 @@
+//! One thing to run in a sandbox, and how it ended.
+
+use std::time::Duration;
+
+use super::Stop;
+use crate::guest;
+
+/// One thing to run in a sandbox.
+#[derive(Debug, Clone)]
+pub struct Command {
+    pub program: Program,
+    /// The job's environment, in order; the last of a name wins. The sandbox starts from an empty environment, adds
+    /// what a program cannot do without (`PATH`, `HOME`, `TMPDIR`, …) where it is not given here, and passes
+    /// nothing of the runner's own. Values may hold any text but NUL; a value too large for the kernel's argument
+    /// area is exported by the shell itself.
+    pub env: Vec<(String, String)>,
+    /// Working directory inside the sandbox; absent = the project folder, made when it is missing.
+    pub cwd: Option<String>,
+    /// Time limit of this command. At its end the process tree is stopped as by [`Stop::graceful`].
+    pub timeout: Option<Duration>,
+    /// How long processes may take to end after SIGTERM before they are killed.
+    pub grace: Duration,
+    /// Ends the command early.
+    pub stop: Stop,
+}
+
+impl Command {
+    /// How long a process tree may take between SIGTERM and SIGKILL when nobody says otherwise.
+    pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+    /// A script for `shell` with an empty environment, no time limit, and a stop that nobody pulls.
+    #[must_use]
+    pub fn script(shell: Shell, text: impl Into<String>) -> Self {
+        Self::new(Program::Script {
+            shell,
+            text: text.into(),
+        })
+    }
+
+    /// A request to the guest.
+    #[must_use]
+    pub fn guest(request: guest::Request) -> Self {
+        Self::new(Program::Guest(Box::new(request)))
+    }
+
+    fn new(program: Program) -> Self {
+        Self {
+            program,
+            env: Vec::new(),
+            cwd: None,
+            timeout: None,
+            grace: Self::DEFAULT_GRACE,
+            stop: Stop::new(),
+        }
+    }
+}
+
+/// What runs.
+#[derive(Debug, Clone)]
+pub enum Program {
+    /// The text is put into a file of the sandbox and given to the shell: neither its size nor its bytes are limited
+    /// by an argument list. Standard input is empty.
+    Script { shell: Shell, text: String },
+    /// `tasuki guest` inside the sandbox with this request as JSON on its standard input, or the same function
+    /// in-process where the sandbox is this machine. What it prints for people goes to the output; the answer is
+    /// [`Ended::response`].
+    Guest(Box<guest::Request>),
+}
+
+/// The shell of a script.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Shell {
+    pub kind: ShellKind,
+    /// Whether it reads the login profile first (`/etc/profile`, `~/.profile`). Off: the environment is what was given.
+    pub login: bool,
+}
+
+/// Which shell.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ShellKind {
+    /// `bash`, or `sh` where there is none.
+    #[default]
+    Detect,
+    Bash,
+    Sh,
+    Pwsh,
+    /// Any other command line; `{0}` stands for the script's file and is appended where it is missing.
+    Custom(Vec<String>),
+}
+
+/// How a command ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    pub exit: Exit,
+    /// The guest's answer, where the program was one and it came to answer.
+    pub response: Option<guest::Response>,
+}
+
+/// The end of the main process. Processes it left in the background do not delay it longer than the grace that the
+/// sandbox documents; they live until the sandbox is torn down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    Code(i32),
+    /// Ended by a signal that did not come from us.
+    Signal(i32),
+    /// The command's own time limit was reached; everything it started is gone.
+    TimedOut,
+    /// [`Command::stop`] was pulled; everything it started is gone.
+    Stopped,
+}
+
+impl Exit {
+    /// Whether it ended by itself with code 0.
+    #[must_use]
+    pub fn success(self) -> bool {
+        self == Self::Code(0)
+    }
+
+    /// The exit code as shells count it: 128 + n for signal n; none where we ended it.
+    #[must_use]
+    pub fn code(self) -> Option<i32> {
+        match self {
+            Self::Code(code) => Some(code),
+            Self::Signal(signal) => Some(128 + signal),
+            Self::TimedOut | Self::Stopped => None,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The seam between the job and the place where it runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tasuki_model::id::TaskId;
+use tasuki_model::plan::{Image, Service};
+use tasuki_model::secret::Secret;
+
+use super::{Command, Ended, Output, Result, Stop};
+
+/// Makes sandboxes. One value serves all tasks of a `[[runners]]` entry, from several tasks at once.
+#[async_trait]
+pub trait Executor: Send + Sync {
+    /// Name as in `config.toml` (`shell`, `docker`, …); also the `executor` of the runner protocol.
+    fn kind(&self) -> &'static str;
+
+    /// Makes the place for one task.
+    ///
+    /// Called by `runner::job` in the stage `prepare_executor`, up to three times while the error is transient.
+    /// A failed or dropped call leaves nothing behind, or what it leaves is found by [`Executor::sweep`]: what will
+    /// exist is written down before it is made. What it has to say (image pulls, …) goes to `output`.
+    async fn prepare(&self, task: Task, stop: Stop, output: Arc<dyn Output>) -> Result<Box<dyn Sandbox>>;
+
+    /// Removes what earlier lives of this runner left: processes, folders, containers, networks.
+    ///
+    /// Called once at start before the first `prepare`, and whenever an operator asks. Idempotent, safe beside
+    /// running tasks of this and of other live runner processes, and never touches what tasuki did not make.
+    async fn sweep(&self) -> Result<Swept>;
+}
+
+/// A place for one task. It serves no other task, before or after.
+#[async_trait]
+pub trait Sandbox: Send + Sync {
+    /// Where things are, as seen from inside.
+    fn paths(&self) -> &Paths;
+
+    /// Runs one command to its end.
+    ///
+    /// Called for each stage in turn; more than one call may be under way (background steps). Returns when the main
+    /// process has ended and its output is written, or, where background processes keep the output open, at most one
+    /// second after; they live on until teardown, their later output is dropped. After a stop or a timeout nothing
+    /// that the command started is alive. Dropping the future stops the command as [`Stop::force`] does.
+    /// An error means that the command could not be run or that its end is unknown, never that it failed.
+    async fn run(&self, command: Command, output: &dyn Output) -> Result<Ended>;
+
+    /// Puts a small file (file variables, keys) into the sandbox; parents are made, an existing file is replaced.
+    async fn push(&self, file: PushedFile) -> Result<()>;
+
+    /// Reads a file of the sandbox. `None`: there is none. More than `limit` bytes is an error of the job.
+    async fn pull(&self, path: &str, limit: u64) -> Result<Option<Bytes>>;
+
+    /// Kills every process of the task, removes its files and gives the place back. Consumes the sandbox: nothing can
+    /// run afterwards. Called in every case, also after a failure or a cancel, and returns only when nothing of the
+    /// task is left. What it could not remove is an error, and stays written down for [`Executor::sweep`].
+    /// A sandbox that is dropped without it is removed by the next sweep.
+    async fn teardown(self: Box<Self>) -> Result<()>;
+}
+
+/// What an executor must know to make a place. All text is expanded already.
+#[derive(Debug, Clone)]
+pub struct Task {
+    pub id: TaskId,
+    /// First characters of the runner's token, as `CI_RUNNER_SHORT_TOKEN` shows them.
+    pub runner_short_token: String,
+    /// Lowest free slot of the runner entry (`CI_CONCURRENT_ID`).
+    pub concurrent_id: u32,
+    /// Lowest free slot of the runner entry and project (`CI_CONCURRENT_PROJECT_ID`).
+    pub concurrent_project_id: u32,
+    /// Path of the repository URL without `.git`, `group/project`; the executor refuses `..` in it.
+    pub project_slug: String,
+    pub project_id: i64,
+    /// `GIT_STRATEGY: empty` and other reasons for a folder of another name.
+    pub folder_suffix: Option<String>,
+    /// The job's environment, for what the executor itself reads (image variables, overwrites, services).
+    pub variables: Vec<(String, String)>,
+    pub image: Option<Image>,
+    pub services: Vec<Service>,
+    pub registry_logins: Vec<RegistryLogin>,
+}
+
+/// Credentials for pulling images.
+#[derive(Debug, Clone)]
+pub struct RegistryLogin {
+    pub registry: String,
+    pub user: String,
+    pub password: Secret,
+}
+
+/// Folders of a sandbox as its own processes see them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// `CI_BUILDS_DIR`.
+    pub builds: PathBuf,
+    /// `CI_PROJECT_DIR`: where the source goes.
+    pub project: PathBuf,
+    /// The project folder's name + `.tmp`: file variables, the `GITLAB_ENV` file (`RUNNER_TEMP_PROJECT_DIR`).
+    /// Outside the source, gone after the task.
+    pub temp: PathBuf,
+    /// Local caches. Outlives the task.
+    pub cache: PathBuf,
+    /// `HOME` of the task.
+    pub home: PathBuf,
+}
+
+/// A file for [`Sandbox::push`].
+#[derive(Debug, Clone)]
+pub struct PushedFile {
+    /// Absolute, or relative to [`Paths::temp`].
+    pub path: PathBuf,
+    /// Unix permission bits. Belongs to the user that runs the scripts.
+    pub mode: u32,
+    pub bytes: Bytes,
+}
+
+/// What a sweep removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Sandboxes of dead runners.
+    pub sandboxes: usize,
+    /// Processes that were still alive.
+    pub processes: usize,
+}

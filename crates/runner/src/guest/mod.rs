@@ -1,0 +1,15 @@
+//! The part of the binary that works inside a sandbox: checkout, caches, artifacts.
+//!
+//! It is a subcommand (`tasuki guest`): one JSON [`Request`] on standard input, text for people on standard error,
+//! one JSON [`Response`] on standard output, exit code 0 when [`Response::failure`] is absent, 1 for a fault of the
+//! job, 3 for a fault of ours. Secrets come in the request, never in an argument or a URL. Where the sandbox is this very machine the same work may run in-process.
+
+mod request;
+mod response;
+
+pub use request::{
+    ArtifactSource, CacheEntry, Checkout, ClearWorktree, Compression, Coordinator, Credentials, Dependency,
+    DownloadArtifacts, Format, Request, RestoreCache, SaveCache, Selection, Snapshot, Strategy, SubmoduleStrategy,
+    Submodules, Tls, UploadArtifacts,
+};
+pub use response::{Failure, Report, Response};
