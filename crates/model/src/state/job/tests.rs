@@ -29,102 +29,74 @@ fn state(name: &str) -> State {
     }
 }
 
-fn check(from: &str, event: Event, to: &str) {
-    let name = event.name();
+fn check(from: &str, name: &str, to: &str) {
     let got = state(from)
-        .apply(event, T0)
+        .apply(event(name), T0)
         .map_or("-", |(next, _)| next.status().as_str());
     assert_eq!(got, to, "{from} --{name}-->");
 }
 
+fn event(name: &str) -> Event {
+    match name {
+        "enqueue" => Event::Enqueue,
+        "await resource" => Event::AwaitResource,
+        "acquire resource" => Event::AcquireResource,
+        "hold" => Event::Hold { lapses: None },
+        "schedule" => Event::Schedule { run_at: T0 },
+        "unschedule" => Event::Unschedule,
+        "skip" => Event::Skip,
+        "task started" => Event::TaskStarted,
+        "requeue" => Event::Requeue,
+        "end" => Event::End {
+            outcome: Outcome::Success,
+            allowed: false,
+        },
+        "cancel now" => Event::Cancel {
+            stop: Stop::Now,
+            allowed: false,
+        },
+        "cancel" => Event::Cancel {
+            stop: Stop::WhenTasksEnd,
+            allowed: false,
+        },
+        "retry" => Event::Retry,
+        "reset" => Event::Reset,
+        other => panic!("no event {other}"),
+    }
+}
+
+/// Rows are events, columns the states before them (`waiting`: for a resource).
+const TRANSITIONS: &str = "\
+                 | created   | manual   | scheduled | waiting  | pending  | running   | canceling | success | skipped
+enqueue          | pending   | pending  | pending   | -        | -        | -         | -         | -       | -
+await resource   | waiting   | waiting  | waiting   | -        | -        | -         | -         | -       | -
+acquire resource | -         | -        | -         | pending  | -        | -         | -         | -       | -
+hold             | manual    | -        | -         | -        | -        | -         | -         | -       | -
+schedule         | scheduled | -        | -         | -        | -        | -         | -         | -       | -
+unschedule       | -         | -        | manual    | -        | -        | -         | -         | -       | -
+skip             | skipped   | -        | -         | -        | -        | -         | -         | -       | -
+task started     | -         | -        | -         | -        | running  | running   | canceling | -       | -
+requeue          | -         | -        | -         | -        | pending  | pending   | -         | -       | -
+end              | success   | success  | success   | success  | success  | success   | canceled  | -       | -
+cancel now       | canceled  | canceled | canceled  | canceled | canceled | canceled  | canceled  | -       | -
+cancel           | canceled  | canceled | canceled  | canceled | canceled | canceling | canceling | -       | -
+retry            | -         | -        | -         | -        | -        | -         | -         | created | created
+reset            | -         | -        | -         | -        | -        | -         | -         | -       | created
+";
+
 #[test]
 fn every_transition() {
-    let end = || Event::End {
-        outcome: Outcome::Success,
-        allowed: false,
+    let full = |name| match name {
+        "waiting" => "waiting_for_resource",
+        name => name,
     };
-    let cancel = |stop| Event::Cancel { stop, allowed: false };
-    let hold = || Event::Hold { lapses: None };
-    let schedule = || Event::Schedule { run_at: T0 };
-    let events: Vec<(Event, [&str; 9])> = vec![
-        // created manual scheduled waiting pending running canceling success skipped
-        (
-            Event::Enqueue,
-            ["pending", "pending", "pending", "-", "-", "-", "-", "-", "-"],
-        ),
-        (
-            Event::AwaitResource,
-            [
-                "waiting_for_resource",
-                "waiting_for_resource",
-                "waiting_for_resource",
-                "-",
-                "-",
-                "-",
-                "-",
-                "-",
-                "-",
-            ],
-        ),
-        (
-            Event::AcquireResource,
-            ["-", "-", "-", "pending", "-", "-", "-", "-", "-"],
-        ),
-        (hold(), ["manual", "-", "-", "-", "-", "-", "-", "-", "-"]),
-        (schedule(), ["scheduled", "-", "-", "-", "-", "-", "-", "-", "-"]),
-        (Event::Unschedule, ["-", "-", "manual", "-", "-", "-", "-", "-", "-"]),
-        (Event::Skip, ["skipped", "-", "-", "-", "-", "-", "-", "-", "-"]),
-        (
-            Event::TaskStarted,
-            ["-", "-", "-", "-", "running", "running", "canceling", "-", "-"],
-        ),
-        (
-            Event::Requeue,
-            ["-", "-", "-", "-", "pending", "pending", "-", "-", "-"],
-        ),
-        (
-            end(),
-            [
-                "success", "success", "success", "success", "success", "success", "canceled", "-", "-",
-            ],
-        ),
-        (
-            cancel(Stop::Now),
-            [
-                "canceled", "canceled", "canceled", "canceled", "canceled", "canceled", "canceled", "-", "-",
-            ],
-        ),
-        (
-            cancel(Stop::WhenTasksEnd),
-            [
-                "canceled",
-                "canceled",
-                "canceled",
-                "canceled",
-                "canceled",
-                "canceling",
-                "canceling",
-                "-",
-                "-",
-            ],
-        ),
-        (Event::Retry, ["-", "-", "-", "-", "-", "-", "-", "created", "created"]),
-        (Event::Reset, ["-", "-", "-", "-", "-", "-", "-", "-", "created"]),
-    ];
-    let froms = [
-        "created",
-        "manual",
-        "scheduled",
-        "waiting_for_resource",
-        "pending",
-        "running",
-        "canceling",
-        "success",
-        "skipped",
-    ];
-    for (event, tos) in events {
-        for (from, to) in froms.iter().zip(tos) {
-            check(from, event.clone(), to);
+    let mut lines = TRANSITIONS.lines();
+    let froms: Vec<&str> = lines.next().unwrap().split('|').skip(1).map(str::trim).collect();
+    for line in lines {
+        let mut cells = line.split('|').map(str::trim);
+        let name = cells.next().unwrap();
+        for (from, to) in froms.iter().zip(cells) {
+            check(full(from), name, full(to));
         }
     }
 }

@@ -110,122 +110,30 @@ fn check(from: &str, name: &str, to: &str) {
     assert_eq!(got, to, "{from} --{name}-->");
 }
 
+/// Rows are events, columns the states before them.
+const TRANSITIONS: &str = "\
+                     | queued                       | claimed                      | running                      | rude                         | canceling         | finishing        | finished
+claim                | claimed                      | -                            | -                            | -                            | -                 | -                | -
+claim at once        | running                      | -                            | -                            | -                            | -                 | -                | -
+ack                  | -                            | running                      | running                      | running                      | canceling         | finishing        | -
+touch                | -                            | claimed                      | running                      | running                      | canceling         | finishing        | -
+success              | -                            | finished/success             | finished/success             | finished/success             | finished/canceled | finished/success | -
+failure              | -                            | finished/script_failure      | finished/script_failure      | finished/script_failure      | finished/canceled | finished/success | -
+failure, log missing | -                            | finishing                    | finishing                    | finishing                    | finishing         | finishing        | -
+log                  | -                            | -                            | -                            | -                            | -                 | finished/success | -
+cancel               | finished/canceled            | finished/canceled            | canceling                    | finished/canceled            | canceling         | finishing        | -
+drop                 | finished/trace_size_exceeded | finished/trace_size_exceeded | finished/trace_size_exceeded | finished/trace_size_exceeded | finished/canceled | finished/success | -
+expire               | -                            | queued                       | finished/runner_lost         | finished/runner_lost         | finished/canceled | finished/success | -
+";
+
 #[test]
 fn every_transition() {
-    let names = [
-        "claim",
-        "claim at once",
-        "ack",
-        "touch",
-        "success",
-        "failure",
-        "failure, log missing",
-        "log",
-        "cancel",
-        "drop",
-        "expire",
-    ];
-    let rows: [(&str, [&str; 11]); 7] = [
-        (
-            "queued",
-            [
-                "claimed",
-                "running",
-                "-",
-                "-",
-                "-",
-                "-",
-                "-",
-                "-",
-                "finished/canceled",
-                "finished/trace_size_exceeded",
-                "-",
-            ],
-        ),
-        (
-            "claimed",
-            [
-                "-",
-                "-",
-                "running",
-                "claimed",
-                "finished/success",
-                "finished/script_failure",
-                "finishing",
-                "-",
-                "finished/canceled",
-                "finished/trace_size_exceeded",
-                "queued",
-            ],
-        ),
-        (
-            "running",
-            [
-                "-",
-                "-",
-                "running",
-                "running",
-                "finished/success",
-                "finished/script_failure",
-                "finishing",
-                "-",
-                "canceling",
-                "finished/trace_size_exceeded",
-                "finished/runner_lost",
-            ],
-        ),
-        (
-            "rude",
-            [
-                "-",
-                "-",
-                "running",
-                "running",
-                "finished/success",
-                "finished/script_failure",
-                "finishing",
-                "-",
-                "finished/canceled",
-                "finished/trace_size_exceeded",
-                "finished/runner_lost",
-            ],
-        ),
-        (
-            "canceling",
-            [
-                "-",
-                "-",
-                "canceling",
-                "canceling",
-                "finished/canceled",
-                "finished/canceled",
-                "finishing",
-                "-",
-                "canceling",
-                "finished/canceled",
-                "finished/canceled",
-            ],
-        ),
-        (
-            "finishing",
-            [
-                "-",
-                "-",
-                "finishing",
-                "finishing",
-                "finished/success",
-                "finished/success",
-                "finishing",
-                "finished/success",
-                "finishing",
-                "finished/success",
-                "finished/success",
-            ],
-        ),
-        ("finished", ["-"; 11]),
-    ];
-    for (from, tos) in rows {
-        for (name, to) in names.iter().zip(tos) {
+    let mut lines = TRANSITIONS.lines();
+    let froms: Vec<&str> = lines.next().unwrap().split('|').skip(1).map(str::trim).collect();
+    for line in lines {
+        let mut cells = line.split('|').map(str::trim);
+        let name = cells.next().unwrap();
+        for (from, to) in froms.iter().zip(cells) {
             check(from, name, to);
         }
     }
