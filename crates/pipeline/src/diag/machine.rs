@@ -1,0 +1,104 @@
+//! Diagnostics for other programs.
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::{Diagnostic, Severity, codes};
+
+/// The diagnostics as a SARIF 2.1.0 log.
+#[must_use]
+pub fn sarif(diagnostics: &[Diagnostic]) -> Value {
+    let rules: Vec<Value> = codes()
+        .iter()
+        .filter(|code| diagnostics.iter().any(|d| d.code == code.name))
+        .map(|code| {
+            json!({
+                "id": code.name,
+                "shortDescription": {"text": code.summary},
+                "help": {"text": code.explanation, "markdown": code.explanation},
+            })
+        })
+        .collect();
+    let results: Vec<Value> = diagnostics.iter().map(result).collect();
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": {"driver": {
+                "name": "tasuki",
+                "version": env!("CARGO_PKG_VERSION"),
+                "rules": rules,
+            }},
+            "columnKind": "unicodeCodePoints",
+            "results": results,
+        }],
+    })
+}
+
+fn result(diagnostic: &Diagnostic) -> Value {
+    let level = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Info => "note",
+    };
+    let mut physical = json!({"artifactLocation": {"uri": diagnostic.file}});
+    if diagnostic.line > 0 {
+        physical["region"] = json!({
+            "startLine": diagnostic.line,
+            "startColumn": diagnostic.column.max(1),
+            "endColumn": diagnostic.column.max(1) + u32::from(diagnostic.length.max(1)),
+        });
+    }
+    json!({
+        "ruleId": diagnostic.code,
+        "level": level,
+        "message": {"text": text(diagnostic)},
+        "locations": [{"physicalLocation": physical}],
+    })
+}
+
+fn text(diagnostic: &Diagnostic) -> String {
+    let mut text = diagnostic.message.clone();
+    if let Some(hint) = &diagnostic.hint {
+        text.push_str(" (hint: ");
+        text.push_str(hint);
+        text.push(')');
+    }
+    for step in &diagnostic.trail {
+        text.push_str("; ");
+        text.push_str(step);
+    }
+    text
+}
+
+/// The diagnostics as a GitLab code quality report.
+#[must_use]
+pub fn code_quality(diagnostics: &[Diagnostic]) -> Value {
+    let entries = diagnostics.iter().map(|diagnostic| {
+        let severity = match diagnostic.severity {
+            Severity::Error => "critical",
+            Severity::Warning => "minor",
+            Severity::Info => "info",
+        };
+        let mut hash = Sha256::new();
+        for part in [diagnostic.code, &diagnostic.file, &diagnostic.message] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        hash.update(diagnostic.line.to_le_bytes());
+        let fingerprint: String = hash
+            .finalize()
+            .iter()
+            .take(20)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        json!({
+            "description": text(diagnostic),
+            "check_name": diagnostic.code,
+            "fingerprint": fingerprint,
+            "severity": severity,
+            "location": {"path": diagnostic.file, "lines": {"begin": diagnostic.line.max(1)}},
+        })
+    });
+    Value::Array(entries.collect())
+}

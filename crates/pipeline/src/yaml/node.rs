@@ -1,0 +1,388 @@
+//! The tree.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+/// A shared text.
+pub type Text = Arc<str>;
+
+/// Maps larger than this keep an index; smaller ones are searched.
+const INDEX_FROM: usize = 16;
+
+/// A file of one compilation; index into its sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct FileId(pub u16);
+
+/// Where something was written. Lines and columns count from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Span {
+    pub file: FileId,
+    /// Characters from the start, as far as they are on the first line.
+    pub length: u16,
+    pub line: u32,
+    pub column: u32,
+}
+
+impl Span {
+    /// The first character of a file: where things are reported that are about the whole file.
+    #[must_use]
+    pub fn start_of(file: FileId) -> Self {
+        Self {
+            file,
+            length: 1,
+            line: 1,
+            column: 1,
+        }
+    }
+}
+
+/// How a scalar was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Style {
+    /// Without quotes: the schema decides its type.
+    Plain,
+    /// In single or double quotes: always a string.
+    Quoted,
+    /// `|` or `>`: always a string.
+    Block,
+}
+
+/// The tags that mean something to somebody. Others are dropped with a diagnostic while parsing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Tag {
+    #[default]
+    None,
+    /// GitLab's `!reference [job, key, …]`.
+    Reference,
+    Str,
+    Int,
+    Float,
+    Bool,
+    Null,
+}
+
+/// A value with the place where it was written.
+#[derive(Debug, Clone)]
+pub struct Node {
+    pub kind: Kind,
+    pub span: Span,
+    pub tag: Tag,
+}
+
+/// Equal where text, style, tag and structure are; the place does not count.
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.tag == other.tag && self.kind == other.kind
+    }
+}
+
+/// What a node is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    Scalar(Text, Style),
+    Map(Map),
+    Seq(Seq),
+}
+
+impl Node {
+    /// A scalar that is a string whatever it says.
+    pub fn string(text: impl Into<Text>, span: Span) -> Self {
+        Self::new(Kind::Scalar(text.into(), Style::Quoted), span)
+    }
+
+    /// A scalar that the schema types: `true`, `5`, `null`, …
+    pub fn plain(text: impl Into<Text>, span: Span) -> Self {
+        Self::new(Kind::Scalar(text.into(), Style::Plain), span)
+    }
+
+    /// A node without a tag.
+    #[must_use]
+    pub fn new(kind: Kind, span: Span) -> Self {
+        Self {
+            kind,
+            span,
+            tag: Tag::None,
+        }
+    }
+
+    /// A map of these entries; a later key replaces an earlier one of the same text.
+    #[must_use]
+    pub fn map(entries: Vec<(Node, Node)>, span: Span) -> Self {
+        Self::new(Kind::Map(Map::new(entries)), span)
+    }
+
+    /// A list.
+    #[must_use]
+    pub fn seq(items: Vec<Node>, span: Span) -> Self {
+        Self::new(Kind::Seq(Seq::new(items)), span)
+    }
+
+    /// The map, if it is one.
+    #[must_use]
+    pub fn as_map(&self) -> Option<&Map> {
+        match &self.kind {
+            Kind::Map(map) => Some(map),
+            Kind::Scalar(..) | Kind::Seq(_) => None,
+        }
+    }
+
+    /// The list, if it is one (a `!reference` is not).
+    #[must_use]
+    pub fn as_seq(&self) -> Option<&Seq> {
+        match &self.kind {
+            Kind::Seq(seq) if self.tag != Tag::Reference => Some(seq),
+            Kind::Seq(_) | Kind::Scalar(..) | Kind::Map(_) => None,
+        }
+    }
+
+    /// The text of a scalar as written, whatever its type.
+    #[must_use]
+    pub fn text(&self) -> Option<&Text> {
+        match &self.kind {
+            Kind::Scalar(text, _) => Some(text),
+            Kind::Map(_) | Kind::Seq(_) => None,
+        }
+    }
+
+    /// The value of a key, if this is a map that has it.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.as_map()?.get(key)
+    }
+
+    /// Nodes below and including this one, aliases followed.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        match &self.kind {
+            Kind::Scalar(..) => 1,
+            Kind::Map(map) => map.0.weight,
+            Kind::Seq(seq) => seq.0.weight,
+        }
+    }
+
+    /// Levels of nesting: 0 for a scalar, 1 for a list of scalars.
+    #[must_use]
+    pub fn depth(&self) -> u16 {
+        match &self.kind {
+            Kind::Scalar(..) => 0,
+            Kind::Map(map) => map.0.depth,
+            Kind::Seq(seq) => seq.0.depth,
+        }
+    }
+}
+
+/// A map in the order in which its keys were first written. Keys are unique by text.
+#[derive(Debug, Clone)]
+pub struct Map(Arc<MapData>);
+
+#[derive(Debug)]
+struct MapData {
+    entries: Vec<(Node, Node)>,
+    index: OnceLock<HashMap<Text, usize>>,
+    weight: u32,
+    depth: u16,
+}
+
+impl Map {
+    /// A map of these entries. A key that comes again keeps its first place and takes its last value.
+    #[must_use]
+    pub fn new(entries: Vec<(Node, Node)>) -> Self {
+        let mut builder = MapBuilder::with_capacity(entries.len());
+        for (key, value) in entries {
+            builder.insert(key, value);
+        }
+        builder.finish()
+    }
+
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.entry(key).map(|(_, value)| value)
+    }
+
+    /// Key and value of a key: the key knows where it was written.
+    #[must_use]
+    pub fn entry(&self, key: &str) -> Option<&(Node, Node)> {
+        if self.0.entries.len() > INDEX_FROM {
+            let index = self.0.index.get_or_init(|| {
+                let texts = self.0.entries.iter().enumerate();
+                texts
+                    .filter_map(|(at, (key, _))| Some((key.text()?.clone(), at)))
+                    .collect()
+            });
+            return self.0.entries.get(*index.get(key)?);
+        }
+        self.0
+            .entries
+            .iter()
+            .find(|(k, _)| k.text().is_some_and(|text| &**text == key))
+    }
+}
+
+impl PartialEq for Map {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.entries == other.0.entries
+    }
+}
+
+/// The entries in order.
+impl Deref for Map {
+    type Target = [(Node, Node)];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0.entries
+    }
+}
+
+/// A list.
+#[derive(Debug, Clone)]
+pub struct Seq(Arc<SeqData>);
+
+#[derive(Debug)]
+struct SeqData {
+    items: Vec<Node>,
+    weight: u32,
+    depth: u16,
+}
+
+impl Seq {
+    /// A list of these items.
+    #[must_use]
+    pub fn new(items: Vec<Node>) -> Self {
+        let weight = items.iter().fold(1_u32, |sum, item| sum.saturating_add(item.weight()));
+        let depth = items.iter().map(Node::depth).max().unwrap_or(0).saturating_add(1);
+        Self(Arc::new(SeqData { items, weight, depth }))
+    }
+}
+
+impl PartialEq for Seq {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.items == other.0.items
+    }
+}
+
+/// The items in order.
+impl Deref for Seq {
+    type Target = [Node];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0.items
+    }
+}
+
+/// Collects the entries of a [`Map`].
+#[derive(Debug, Default)]
+pub(crate) struct MapBuilder {
+    entries: Vec<(Node, Node)>,
+    index: HashMap<Text, usize>,
+    /// Positions of keys that came from `<<` and may be overwritten without a word.
+    merged: Vec<usize>,
+}
+
+impl MapBuilder {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self {
+            entries: Vec::with_capacity(capacity),
+            index: HashMap::new(),
+            merged: Vec::new(),
+        }
+    }
+
+    /// Starts from a copy of a map.
+    pub(crate) fn from_map(map: &Map) -> Self {
+        let mut builder = Self::with_capacity(map.len() + 4);
+        for (key, value) in map.iter() {
+            builder.push(key.clone(), value.clone());
+        }
+        builder
+    }
+
+    fn position(&self, key: &str) -> Option<usize> {
+        if self.entries.len() > INDEX_FROM {
+            return self.index.get(key).copied();
+        }
+        self.entries
+            .iter()
+            .position(|(k, _)| k.text().is_some_and(|text| &**text == key))
+    }
+
+    fn push(&mut self, key: Node, value: Node) {
+        let at = self.entries.len();
+        if at == INDEX_FROM {
+            let texts = self.entries.iter().enumerate();
+            self.index = texts
+                .filter_map(|(at, (key, _))| Some((key.text()?.clone(), at)))
+                .collect();
+        }
+        if at >= INDEX_FROM
+            && let Some(text) = key.text()
+        {
+            self.index.insert(text.clone(), at);
+        }
+        self.entries.push((key, value));
+    }
+
+    /// Whether nothing was inserted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The value so far of a key.
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+        self.position(key).map(|at| &self.entries[at].1)
+    }
+
+    /// Sets a key. Returns the key's earlier node where it was set before.
+    pub(crate) fn insert(&mut self, key: Node, value: Node) -> Option<Node> {
+        if let Some(at) = key.text().and_then(|text| self.position(text)) {
+            self.entries[at].1 = value;
+            return Some(std::mem::replace(&mut self.entries[at].0, key));
+        }
+        self.push(key, value);
+        None
+    }
+
+    /// Sets a key that a merge brings: writing it again is no mistake.
+    pub(crate) fn insert_merged(&mut self, key: Node, value: Node) {
+        let at = key.text().and_then(|text| self.position(text));
+        self.merged.push(at.unwrap_or(self.entries.len()));
+        self.insert(key, value);
+    }
+
+    /// Whether the key's present value came with a merge.
+    pub(crate) fn is_merged(&self, key: &Node) -> bool {
+        let Some(text) = key.text().filter(|_| !self.merged.is_empty()) else {
+            return false;
+        };
+        self.position(text).is_some_and(|at| self.merged.contains(&at))
+    }
+
+    /// Removes a key.
+    pub(crate) fn remove(&mut self, key: &str) -> Option<(Node, Node)> {
+        let at = self.position(key)?;
+        let removed = self.entries.remove(at);
+        if self.entries.len() >= INDEX_FROM {
+            let texts = self.entries.iter().enumerate();
+            self.index = texts
+                .filter_map(|(at, (key, _))| Some((key.text()?.clone(), at)))
+                .collect();
+        }
+        Some(removed)
+    }
+
+    pub(crate) fn finish(self) -> Map {
+        let mut weight = 1_u32;
+        let mut depth = 0_u16;
+        for (key, value) in &self.entries {
+            weight = weight.saturating_add(key.weight()).saturating_add(value.weight());
+            depth = depth.max(key.depth()).max(value.depth());
+        }
+        Map(Arc::new(MapData {
+            entries: self.entries,
+            index: OnceLock::new(),
+            weight,
+            depth: depth.saturating_add(1),
+        }))
+    }
+}
