@@ -15,6 +15,9 @@ mod tasuki;
 mod token;
 mod update;
 
+#[cfg(test)]
+mod tests;
+
 pub use info::{ConfigInfo, Features, Info, feature};
 pub use payload::{
     ArtifactFormat, ArtifactSpec, ArtifactsFile, Cache, Credentials, Dependency, DockerOptions, ExecutorOptions,
