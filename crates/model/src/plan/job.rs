@@ -126,9 +126,14 @@ pub enum AllowFailure {
     ExitCodes {
         exit_codes: Vec<i32>,
     },
+    /// As `Flag(false)`, in which form it is written.
     #[default]
-    #[serde(skip)]
+    #[serde(skip_deserializing, serialize_with = "no")]
     No,
+}
+
+fn no<S: serde::Serializer>(out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_bool(false)
 }
 
 impl AllowFailure {
