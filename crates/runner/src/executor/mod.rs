@@ -15,14 +15,11 @@
 
 mod command;
 mod error;
-mod output;
 mod sandbox;
 pub mod scripted;
 pub mod shell;
-mod stop;
 
-pub use command::{Command, Ended, Exit, Program, Shell, ShellKind};
+pub use crate::process::{Collected, Discard, Exit, Output, Stop, Stream};
+pub use command::{Command, Ended, Program, Shell, ShellKind};
 pub use error::{Error, Result};
-pub use output::{Collected, Discard, Output, Stream};
 pub use sandbox::{Executor, Paths, PushedFile, RegistryLogin, Sandbox, Swept, Task};
-pub use stop::Stop;

@@ -4,9 +4,11 @@
 //! one JSON [`Response`] on standard output, exit code 0 when [`Response::failure`] is absent, 1 for a fault of the
 //! job, 3 for a fault of ours. Secrets come in the request, never in an argument or a URL. Where the sandbox is this very machine the same work may run in-process.
 
+mod main;
 mod request;
 mod response;
 
+pub use main::main;
 pub use request::{
     ArtifactSource, CacheEntry, Checkout, ClearWorktree, Compression, Coordinator, Credentials, Dependency,
     DownloadArtifacts, Format, Request, RestoreCache, SaveCache, Selection, Snapshot, Strategy, SubmoduleStrategy,
