@@ -1,1 +1,7 @@
-//! What starts pipelines: forges, local folders, schedules, the API.
+//! What starts pipelines: webhooks of forges, new commits of local repositories, requests of people.
+//!
+//! | Room | What may go there |
+//! |---|---|
+//! | `forge/<name>` | one forge: signature, delivery id, events |
+
+pub mod forge;
