@@ -4,6 +4,7 @@
 //! the configuration reference, which is generated from the schema.
 
 mod limits;
+mod project;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use limits::{Limits, Retention};
+pub use project::ProjectSettings;
 
 /// Settings of a server process. Since 0.1.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
