@@ -3,3 +3,5 @@
 pub mod executor;
 pub mod guest;
 pub mod process;
+pub mod script;
+pub mod trace;
