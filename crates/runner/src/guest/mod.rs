@@ -4,10 +4,14 @@
 //! one JSON [`Response`] on standard output, exit code 0 when [`Response::failure`] is absent, 1 for a fault of the
 //! job, 3 for a fault of ours. Secrets come in the request, never in an argument or a URL. Where the sandbox is this very machine the same work may run in-process.
 
+pub(crate) mod confined;
+mod context;
 mod main;
 mod request;
 mod response;
+mod serve;
 
+pub use context::Context;
 pub use main::main;
 pub use request::{
     ArtifactSource, CacheEntry, Checkout, ClearWorktree, Compression, Coordinator, Credentials, Dependency,
@@ -15,3 +19,4 @@ pub use request::{
     Submodules, Tls, UploadArtifacts,
 };
 pub use response::{Failure, Report, Response};
+pub use serve::serve;

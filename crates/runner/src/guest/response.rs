@@ -13,6 +13,18 @@ pub struct Response {
     pub report: Report,
 }
 
+impl Response {
+    /// Exit code of the guest's process: 0 done, 1 a fault of the job, 3 a fault of ours.
+    #[must_use]
+    pub fn exit_code(&self) -> i32 {
+        match self.failure.as_ref().map(Failure::fault) {
+            None => 0,
+            Some(Fault::User) => 1,
+            Some(Fault::System) => 3,
+        }
+    }
+}
+
 /// Why a request was not done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
