@@ -8,6 +8,7 @@ use crate::diag::Diagnostic;
 use crate::lang;
 use crate::request::{Answer, Answers, Refusal, Request};
 use crate::session::{Mode, Session};
+use crate::yaml::Node;
 
 /// A configuration, and what decides about it.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +37,8 @@ pub struct Output {
     pub diagnostics: Vec<Diagnostic>,
     /// The configuration is good, but makes no pipeline now.
     pub skipped: Option<Skip>,
+    /// The configuration with everything included, extended and referenced put in its place, as far as that got.
+    pub merged: Option<Node>,
 }
 
 impl Output {
@@ -97,6 +100,7 @@ fn run(input: &Input<'_>, answers: &Answers, mode: Mode) -> Compile {
         Language::Github => lang::github::compile(&session),
     };
     let good = session.errors() == 0;
+    let merged = session.take_merged();
     let (needed, diagnostics) = session.finish();
     if !needed.is_empty() {
         return Compile::Need(needed);
@@ -105,6 +109,7 @@ fn run(input: &Input<'_>, answers: &Answers, mode: Mode) -> Compile {
         plan: plan.filter(|_| good),
         diagnostics,
         skipped: skipped.filter(|_| good),
+        merged,
     })
 }
 

@@ -29,6 +29,7 @@ pub struct Session<'a> {
     problems: RefCell<Vec<Problem>>,
     errors: Cell<usize>,
     included_at: RefCell<HashMap<FileId, Span>>,
+    merged: RefCell<Option<Node>>,
 }
 
 /// A file that has been read: once per set of answers.
@@ -87,6 +88,7 @@ impl<'a> Session<'a> {
             problems: RefCell::default(),
             errors: Cell::new(0),
             included_at: RefCell::default(),
+            merged: RefCell::default(),
         }
     }
 
@@ -146,10 +148,20 @@ impl<'a> Session<'a> {
         self.included_at.borrow_mut().entry(file).or_insert(at);
     }
 
+    /// Keeps the merged configuration for people to look at.
+    pub(crate) fn show_merged(&self, merged: Node) {
+        self.merged.replace(Some(merged));
+    }
+
+    pub(crate) fn take_merged(&self) -> Option<Node> {
+        self.merged.take()
+    }
+
     /// What has to be asked, and the diagnostics: errors and warnings in the order of files and lines.
     pub(crate) fn finish(self) -> (Vec<Request>, Vec<Diagnostic>) {
         let mut problems = self.problems.take();
-        problems.sort_by_key(|problem| (problem.span.file, problem.span.line, problem.span.column));
+        let key = |p: &Problem| (p.span.file, p.span.line, p.span.column, p.code.name);
+        problems.sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message)));
         problems.dedup_by(|a, b| a.span == b.span && a.code.name == b.code.name && a.message == b.message);
         let limit = self.input.context.limits.diagnostics;
         let total = problems.len();

@@ -71,10 +71,48 @@ codes! {
         "Each entry has exactly one of `local`, `project` (with `file`), `remote`, `template`, `component`.";
     GITLAB_INCLUDE_LIMIT = Error "gitlab-include-limit", "Too many files are included, or they are too big together.",
         "The limit counts nested and repeated includes. Files that include each other in a circle end here, too.";
+    GITLAB_INCLUDE_EMPTY = Warning "gitlab-include-empty", "An `include` with wildcards matches no file.",
+        "Nothing is included. `*` does not match `/`, `**` does; files that are included already are left out.";
     GITLAB_EXTENDS = Error "gitlab-extends", "`extends` names something that cannot be extended.",
         "`extends` takes the name of another job or hidden job (or a list of names). It may be up to ten generations deep and must not lead back to itself.";
     GITLAB_REFERENCE = Error "gitlab-reference", "A `!reference` leads nowhere.",
         "`!reference [job, key, …]` is a path of keys from the top of the merged configuration. The value must exist and must not be null or false, and must not lead back to itself.";
+    GITLAB_STAGES = Error "gitlab-stages", "`stages` is not a list of names.",
+        "`stages` takes a list of strings. `.pre` is always first and `.post` always last. Without it the stages are build, test, deploy.";
+    GITLAB_DOCUMENTS = Warning "gitlab-documents", "The file has documents that are not read.",
+        "Only the first document (or the second, after a header with `spec`) is the configuration. A line `---` starts a new document, also inside a block of text.";
+    GITLAB_TYPE = Error "gitlab-type", "A keyword has a value of the wrong type.",
+        "In YAML 1.1 bare `yes`, `on`, `012`, `1.10` and `1:30` are no strings, and `- key: value` is a map. Quotes make a string of anything.";
+    GITLAB_VALUE = Error "gitlab-value", "A keyword has a value that it does not take.",
+        "The message names what is taken. Durations are texts such as `1h 30m`; lists and numbers have upper limits.";
+    GITLAB_UNKNOWN_KEY = Error "gitlab-unknown-key", "A key is not known here.",
+        "Misspelt keys would otherwise be lost without a trace. Helpers that are not jobs have names that start with a dot.";
+    GITLAB_MISSING_KEY = Error "gitlab-missing-key", "A key that must be there is missing.",
+        "The keyword needs the named key beside or below it.";
+    GITLAB_EXCLUSIVE_KEYS = Error "gitlab-exclusive-keys", "Keys are used together that exclude one another.",
+        "Examples are `script` with `trigger`, `rules` with `only`, and `access` with `public`. Keep one of them.";
+    GITLAB_EXPRESSION = Error "gitlab-expression", "An expression or regular expression cannot be read.",
+        "Expressions compare `$NAME`, quoted text, `null`, `true`, `false` with `==`, `!=`, and with `/regex/` by `=~`, `!~`, joined by `&&`, `||`, `!` and parentheses. `${NAME}` is not allowed. Regular expressions are RE2's.";
+    GITLAB_NO_EFFECT = Warning "gitlab-no-effect", "Something is written that does nothing.",
+        "It is valid and harmless, but probably not what was meant.";
+    GITLAB_JOB = Error "gitlab-job", "A job lacks what makes it one.",
+        "A job has `script`, `run` or `trigger`. Maps that only serve `extends` or anchors have names that start with a dot. At least one job must be visible.";
+    GITLAB_STAGE = Error "gitlab-stage", "A job is in a stage that does not exist.",
+        "Add the stage to `stages`, or choose one of those that the message names. Without `stages` there are `.pre`, `build`, `test`, `deploy` and `.post`; a job without `stage` is in `test`.";
+    GITLAB_NEED = Error "gitlab-need", "A job needs, depends on or stops by a job that is not there.",
+        "`needs` and `dependencies` name jobs of the same or an earlier stage. A job that rules leave out is not there, either: write `optional: true` where that is meant.";
+    GITLAB_CIRCULAR_NEEDS = Error "gitlab-circular-needs", "Jobs need one another in a circle.",
+        "None of them could ever start. The message shows the circle.";
+    GITLAB_CIRCULAR_VARIABLES = Error "gitlab-circular-variables", "Variables refer to one another in a circle.",
+        "The message shows the circle. A variable may refer to itself: it means the value of the same name from a source of lower precedence.";
+    GITLAB_TOO_MANY = Error "gitlab-too-many", "The pipeline is larger than allowed.",
+        "Limits count jobs after `parallel` is expanded. Split the pipeline, or raise the limit in the server's configuration.";
+    GITLAB_RULES = Error "gitlab-rules", "A rule cannot be evaluated for this pipeline.",
+        "`changes:compare_to` must name a branch, tag or commit that exists, and `exists:project` a project that the user can read.";
+    GITLAB_ENVIRONMENT = Error "gitlab-environment", "An environment's or resource group's name is not usable.",
+        "After its variables are expanded it must consist of letters, digits, spaces and `-_/${}.`, be at most 255 characters long, and not start or end with a slash.";
+    GITLAB_DUPLICATE_PIPELINES = Warning "gitlab-duplicate-pipelines", "A job may run twice for one push.",
+        "Its last rule has no condition, so that it joins branch and merge request pipelines alike. Add `workflow:rules` that decide which of the two is made.";
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod schema;
 mod text;
 
 pub use documents::{Document, split};
+pub(crate) use node::MapBuilder;
 pub use node::{FileId, Kind, Map, Node, Seq, Span, Style, Tag, Text};
 pub use parse::{Limits, MergeKeys, Options, parse};
 pub use schema::{Schema, Value};

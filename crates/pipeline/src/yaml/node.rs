@@ -112,6 +112,12 @@ impl Node {
         Self::new(Kind::Map(Map::new(entries)), span)
     }
 
+    /// A map that exists already, as written at `span`.
+    #[must_use]
+    pub fn map_of(map: Map, span: Span) -> Self {
+        Self::new(Kind::Map(map), span)
+    }
+
     /// A list.
     #[must_use]
     pub fn seq(items: Vec<Node>, span: Span) -> Self {
@@ -161,6 +167,17 @@ impl Node {
         }
     }
 
+    /// Whether a `!reference` is in it.
+    #[must_use]
+    pub fn has_reference(&self) -> bool {
+        self.tag == Tag::Reference
+            || match &self.kind {
+                Kind::Scalar(..) => false,
+                Kind::Map(map) => map.0.has_reference,
+                Kind::Seq(seq) => seq.0.has_reference,
+            }
+    }
+
     /// Levels of nesting: 0 for a scalar, 1 for a list of scalars.
     #[must_use]
     pub fn depth(&self) -> u16 {
@@ -182,6 +199,7 @@ struct MapData {
     index: OnceLock<HashMap<Text, usize>>,
     weight: u32,
     depth: u16,
+    has_reference: bool,
 }
 
 impl Map {
@@ -193,6 +211,18 @@ impl Map {
             builder.insert(key, value);
         }
         builder.finish()
+    }
+
+    /// Whether a `!reference` is in a value of it.
+    #[must_use]
+    pub fn has_reference(&self) -> bool {
+        self.0.has_reference
+    }
+
+    /// Nodes in it, aliases followed.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        self.0.weight
     }
 
     /// The value of a key.
@@ -244,6 +274,7 @@ struct SeqData {
     items: Vec<Node>,
     weight: u32,
     depth: u16,
+    has_reference: bool,
 }
 
 impl Seq {
@@ -252,7 +283,13 @@ impl Seq {
     pub fn new(items: Vec<Node>) -> Self {
         let weight = items.iter().fold(1_u32, |sum, item| sum.saturating_add(item.weight()));
         let depth = items.iter().map(Node::depth).max().unwrap_or(0).saturating_add(1);
-        Self(Arc::new(SeqData { items, weight, depth }))
+        let has_reference = items.iter().any(Node::has_reference);
+        Self(Arc::new(SeqData {
+            items,
+            weight,
+            depth,
+            has_reference,
+        }))
     }
 }
 
@@ -323,11 +360,6 @@ impl MapBuilder {
         self.entries.push((key, value));
     }
 
-    /// Whether nothing was inserted.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// The value so far of a key.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.position(key).map(|at| &self.entries[at].1)
@@ -374,15 +406,18 @@ impl MapBuilder {
     pub(crate) fn finish(self) -> Map {
         let mut weight = 1_u32;
         let mut depth = 0_u16;
+        let mut has_reference = false;
         for (key, value) in &self.entries {
             weight = weight.saturating_add(key.weight()).saturating_add(value.weight());
             depth = depth.max(key.depth()).max(value.depth());
+            has_reference |= value.has_reference();
         }
         Map(Arc::new(MapData {
             entries: self.entries,
             index: OnceLock::new(),
             weight,
             depth: depth.saturating_add(1),
+            has_reference,
         }))
     }
 }

@@ -58,7 +58,29 @@ impl Node {
     }
 }
 
-impl Value<'_> {
+impl Node {
+    /// The tree as JSON. A `!reference` that is left becomes a list; of several keys of one text the last counts.
+    #[must_use]
+    pub fn to_json(&self, schema: Schema) -> serde_json::Value {
+        match self.value(schema) {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(flag) => flag.into(),
+            Value::Int(n) => n.into(),
+            Value::Float(n) => serde_json::Number::from_f64(n).map_or(serde_json::Value::Null, Into::into),
+            Value::Text(text) | Value::Symbol(text) | Value::Date(text) => text.into(),
+            Value::Seq(items) | Value::Reference(items) => items.iter().map(|item| item.to_json(schema)).collect(),
+            Value::Map(map) => {
+                let entry = |(key, value): &(Node, Node)| {
+                    let key = key.text().map_or_else(|| key.to_json(schema).to_string(), |text| text.to_string());
+                    (key, value.to_json(schema))
+                };
+                serde_json::Value::Object(map.iter().map(entry).collect())
+            }
+        }
+    }
+}
+
+impl<'a> Value<'a> {
     /// What this is, for messages: "a list", "a number", …
     #[must_use]
     pub fn describe(&self) -> &'static str {
@@ -77,7 +99,7 @@ impl Value<'_> {
     /// The text of a scalar as GitLab casts it (Ruby's `to_s`): `012` is `10`, `yes` is `true`, null is empty.
     /// `None` for maps and lists.
     #[must_use]
-    pub fn to_text(&self) -> Option<Cow<'_, str>> {
+    pub fn to_text(&self) -> Option<Cow<'a, str>> {
         Some(match self {
             Value::Null => Cow::Borrowed(""),
             Value::Bool(flag) => Cow::Borrowed(if *flag { "true" } else { "false" }),

@@ -21,9 +21,6 @@ pub const GLOBAL_KEYS: &[&str] = &[
     "workflow",
 ];
 
-/// The stages where `stages` is not given.
-const DEFAULT_STAGES: &[&str] = &["build", "test", "deploy"];
-
 /// A configuration with everything merged that refers to something else: includes are in, `extends` and
 /// `!reference` are resolved, inputs are interpolated.
 #[derive(Debug)]
@@ -94,17 +91,4 @@ fn is_job(key: &str, body: &Node) -> bool {
             .any(|sign| body.get(sign).is_some()),
         _ => !GLOBAL_KEYS.contains(&key),
     }
-}
-
-/// The stages of a configuration: the given names or the default ones, between `.pre` and `.post`.
-pub(super) fn with_edges(given: Option<Vec<Text>>) -> Vec<Text> {
-    let given = given.unwrap_or_else(|| DEFAULT_STAGES.iter().map(|name| Text::from(*name)).collect());
-    let mut stages = vec![Text::from(".pre")];
-    for stage in given {
-        if &*stage != ".pre" && &*stage != ".post" && !stages.contains(&stage) {
-            stages.push(stage);
-        }
-    }
-    stages.push(Text::from(".post"));
-    stages
 }
