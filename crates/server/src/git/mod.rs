@@ -23,6 +23,7 @@ pub use object::Oid;
 pub use read::TreeEntry;
 pub use remote::{Credential, Remote};
 pub use serve::{info_refs, upload_pack};
+pub(crate) use worktree::hash_blob;
 pub use worktree::{Worktree, common_dir, top_level};
 
 #[cfg(test)]

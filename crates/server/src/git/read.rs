@@ -139,6 +139,14 @@ impl Mirror {
         }
     }
 
+    /// The newest commit at or before `commit` that changed a path; `None` where none did.
+    ///
+    /// # Errors
+    /// Git fails.
+    pub async fn last_commit(&self, commit: &Oid, path: &str) -> Result<Option<Oid>, Error> {
+        last_commit(&self.git, &self.dir, commit.as_str(), path).await
+    }
+
     /// Whether the commit is in the mirror.
     ///
     /// # Errors
@@ -203,6 +211,12 @@ fn objects(raw: &[u8], count: usize) -> Result<Vec<Found<'_>>, Error> {
         all.push(Found::Object { id, kind, body });
     }
     Ok(all)
+}
+
+pub(super) async fn last_commit(git: &Git, dir: &Path, from: &str, path: &str) -> Result<Option<Oid>, Error> {
+    let args = ["--literal-pathspecs", "rev-list", "-1", from, "--", path];
+    let text = git.text(Call::new("rev-list", dir, args)).await?;
+    Ok(text.trim().parse().ok())
 }
 
 /// The commit object of a name, e.g. `HEAD`, with its id; `None` where there is none.

@@ -1,12 +1,16 @@
 //! Reading a repository that somebody works in: the folder of a local project, the folder `exec` is started in.
 
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
+use sha1::Digest as _;
 use tasuki_model::trigger::{Commit, GitRef};
 
 use super::command::Call;
-use super::read::named_commit;
-use super::{Error, Git};
+use super::read::{last_commit, named_commit, resolve};
+use super::{Error, Git, Oid, TreeEntry};
 
 /// A checked-out repository as it stands now.
 #[derive(Debug, Clone)]
@@ -44,7 +48,7 @@ impl Worktree {
         let gone = Call::new("ls-files", &root, ["ls-files", "-z", "--deleted"]);
         let (commit, list, gone) =
             tokio::try_join!(named_commit(git, &root, "HEAD"), git.bytes(list), git.bytes(gone))?;
-        let gone: std::collections::HashSet<_> = paths(&gone).collect();
+        let gone: HashSet<_> = paths(&gone).collect();
         let mut files: Vec<_> = paths(&list).filter(|path| !gone.contains(path)).collect();
         files.sort();
         Ok(Self {
@@ -55,6 +59,67 @@ impl Worktree {
         })
     }
 
+    /// The id that the present contents of each file have as a blob. Unchanged files take it from git's index, the
+    /// others are read and hashed. Files that cannot be read are left out.
+    ///
+    /// # Errors
+    /// Git fails.
+    pub async fn blobs(&self, git: &Git) -> Result<Vec<TreeEntry>, Error> {
+        let staged = Call::new("ls-files", &self.root, ["ls-files", "-z", "--stage"]);
+        let dirty = Call::new("diff-files", &self.root, ["diff-files", "-z", "--name-only"]);
+        let (staged, dirty) = tokio::try_join!(git.bytes(staged), git.bytes(dirty))?;
+        let dirty: HashSet<_> = paths(&dirty).collect();
+        let known: HashMap<_, _> = staged.split(|byte| *byte == 0).filter_map(staged_entry).collect();
+        let all = self.files.iter().filter_map(|path| {
+            let blob = match known.get(path) {
+                Some(blob) if !dirty.contains(path) => blob.clone(),
+                _ => hash_blob(&self.root.join(path))?,
+            };
+            Some(TreeEntry {
+                path: path.to_string_lossy().into_owned(),
+                blob,
+            })
+        });
+        Ok(all.collect())
+    }
+
+    /// Paths whose present contents differ from the point where the history left `name`'s. `None`: there is no such
+    /// ref, or nothing in common with it.
+    ///
+    /// # Errors
+    /// Git fails.
+    pub async fn changed_since(&self, git: &Git, name: &str) -> Result<Option<Vec<String>>, Error> {
+        let Some(other) = resolve(git, &self.root, name).await? else {
+            return Ok(None);
+        };
+        let base = git
+            .run(Call::new(
+                "merge-base",
+                &self.root,
+                ["merge-base", other.as_str(), "HEAD"],
+            ))
+            .await?;
+        let Ok(base) = String::from_utf8_lossy(&base.stdout).trim().parse::<Oid>() else {
+            return Ok(None);
+        };
+        let tracked = ["diff-index", "-z", "--name-only", "--no-renames", base.as_str(), "--"];
+        let new = ["ls-files", "-z", "--others", "--exclude-standard"];
+        let (tracked, new) = tokio::try_join!(
+            git.bytes(Call::new("diff-index", &self.root, tracked)),
+            git.bytes(Call::new("ls-files", &self.root, new))
+        )?;
+        let both = paths(&tracked).chain(paths(&new));
+        Ok(Some(both.map(|path| path.to_string_lossy().into_owned()).collect()))
+    }
+
+    /// The newest commit that changed a path; `None` where none did.
+    ///
+    /// # Errors
+    /// Git fails.
+    pub async fn last_commit(&self, git: &Git, path: &str) -> Result<Option<Oid>, Error> {
+        last_commit(git, &self.root, "HEAD", path).await
+    }
+
     /// What a pipeline of this folder builds: the branch, or `HEAD` where none is checked out.
     #[must_use]
     pub fn git_ref(&self) -> GitRef {
@@ -62,9 +127,38 @@ impl Worktree {
     }
 }
 
-#[cfg(unix)]
+/// `100644 <id> 0<TAB>path`
+fn staged_entry(entry: &[u8]) -> Option<(PathBuf, String)> {
+    let tab = entry.iter().position(|byte| *byte == b'\t')?;
+    let (meta, name) = entry.split_at(tab);
+    let blob = std::str::from_utf8(meta).ok()?.split(' ').nth(1)?;
+    Some((
+        PathBuf::from(std::ffi::OsStr::from_bytes(name.get(1..)?)),
+        blob.to_owned(),
+    ))
+}
+
+/// The id that git would give the file; of a symbolic link that of its target's name.
+pub(crate) fn hash_blob(path: &Path) -> Option<String> {
+    let content = match std::fs::symlink_metadata(path).ok()? {
+        meta if meta.is_symlink() => std::fs::read_link(path).ok()?.into_os_string().into_vec(),
+        meta if meta.is_file() => std::fs::read(path).ok()?,
+        _ => return None,
+    };
+    let mut hash = sha1::Sha1::new();
+    hash.update(format!("blob {}\0", content.len()));
+    hash.update(&content);
+    Some(
+        hash.finalize()
+            .iter()
+            .fold(String::with_capacity(40), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            }),
+    )
+}
+
 fn paths(raw: &[u8]) -> impl Iterator<Item = PathBuf> {
-    use std::os::unix::ffi::OsStrExt as _;
     let names = raw.split(|byte| *byte == 0).filter(|name| !name.is_empty());
     names.map(|name| PathBuf::from(std::ffi::OsStr::from_bytes(name)))
 }
