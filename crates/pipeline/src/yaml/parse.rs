@@ -357,6 +357,8 @@ impl Builder<'_, '_> {
             Some("a text with `: ` in it needs quotes around all of it")
         } else if info.contains("unknown anchor") {
             Some("anchors (`&name`) must stand before their aliases (`*name`), in the same file")
+        } else if info.contains("quoted scalar") {
+            Some("the quote that opens here is not closed, or its text goes on at the wrong indentation")
         } else if info.contains("simple key") || info.contains("expected ':'") {
             Some("a line of a map is `key: value`; check the line above and the indentation")
         } else {

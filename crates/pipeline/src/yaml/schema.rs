@@ -71,7 +71,9 @@ impl Node {
             Value::Seq(items) | Value::Reference(items) => items.iter().map(|item| item.to_json(schema)).collect(),
             Value::Map(map) => {
                 let entry = |(key, value): &(Node, Node)| {
-                    let key = key.text().map_or_else(|| key.to_json(schema).to_string(), |text| text.to_string());
+                    let key = key
+                        .text()
+                        .map_or_else(|| key.to_json(schema).to_string(), |text| text.to_string());
                     (key, value.to_json(schema))
                 };
                 serde_json::Value::Object(map.iter().map(entry).collect())

@@ -200,9 +200,13 @@ impl<'s, 'a> Files<'s, 'a> {
         if !spec.include.is_empty() {
             self.shared_inputs(&spec.include, source, &mut declared);
         }
+        if session.errors() > errors || session.is_waiting() {
+            self.broken = true;
+            return None;
+        }
         let scope = self.scope(&source.place);
         let resolved = inputs::resolve(session, &declared, given);
-        if session.errors() > errors || session.is_waiting() {
+        if session.errors() > errors {
             self.broken = true;
             return None;
         }
@@ -468,23 +472,21 @@ impl<'s, 'a> Files<'s, 'a> {
         let answer = match self.session.ask(found.request.clone())? {
             Answer::File(answer) => answer,
             other => {
-                let kind = match &found.request {
-                    Request::File {
-                        origin: Origin::Local, ..
-                    } => "Local file",
-                    Request::File {
-                        origin: Origin::Remote, ..
-                    } => "Remote file",
-                    Request::File {
-                        origin: Origin::Component { .. },
-                        ..
-                    } => "Component",
-                    Request::File { .. }
-                    | Request::Tree { .. }
-                    | Request::Changed { .. }
-                    | Request::LastCommits { .. } => "File",
+                let name = self.masked(&found.name);
+                let what = match &found.request {
+                    Request::File { origin, path } => match origin {
+                        Origin::Local => format!("Local file `{name}`"),
+                        Origin::Remote => format!("Remote file `{name}`"),
+                        Origin::Component { .. } => format!("Component `{name}`"),
+                        Origin::Template => format!("Template file `{}`", self.masked(path)),
+                        Origin::Project { project, git_ref } => {
+                            let (project, git_ref) = (self.masked(project), self.masked(git_ref));
+                            format!("Project `{project}` reference `{git_ref}` file `{}`", self.masked(path))
+                        }
+                    },
+                    Request::Tree { .. } | Request::Changed { .. } | Request::LastCommits { .. } => name,
                 };
-                self.refused(other, entry, &format!("{kind} `{}`", self.masked(&found.name)));
+                self.refused(other, entry, &what);
                 return None;
             }
         };
@@ -499,7 +501,8 @@ impl<'s, 'a> Files<'s, 'a> {
         let (why, hint) = match answer {
             Answer::Refused(Refusal::NotFound) => (
                 "does not exist!".to_owned(),
-                Some("paths count from the top of the repository, and the file must be committed"),
+                what.starts_with("Local")
+                    .then_some("paths count from the top of the repository, and the file must be committed"),
             ),
             Answer::Refused(refusal) => (refusal.explain(), None),
             Answer::File(_) | Answer::Tree(_) | Answer::Changed(_) | Answer::Commits(_) => {

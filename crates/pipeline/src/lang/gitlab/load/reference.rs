@@ -53,6 +53,10 @@ impl Resolver<'_, '_, '_> {
         }
         match node.value(SCHEMA) {
             Value::Reference(path) => self.reference(node, path),
+            _ if node.tag == Tag::Reference => {
+                self.malformed(node);
+                Node::plain("", node.span)
+            }
             Value::Map(map) => {
                 let mut resolved = MapBuilder::with_capacity(map.len());
                 for (key, value) in map.iter() {
@@ -88,8 +92,7 @@ impl Resolver<'_, '_, '_> {
             })
             .collect();
         let Some(keys) = keys.filter(|keys| !keys.is_empty()) else {
-            let message = "!reference takes a list of one or more strings: [job, key, …]";
-            self.session.error(&code::GITLAB_REFERENCE, node.span, message);
+            self.malformed(node);
             return nothing;
         };
         if let Some(done) = self.done.get(&keys) {
@@ -110,6 +113,11 @@ impl Resolver<'_, '_, '_> {
         self.open.pop();
         self.done.insert(keys, found.clone());
         found.unwrap_or(nothing)
+    }
+
+    fn malformed(&self, node: &Node) {
+        let message = "!reference takes a list of one or more strings: [job, key, …]";
+        self.session.error(&code::GITLAB_REFERENCE, node.span, message);
     }
 
     /// What stands at the end of a path.
