@@ -98,7 +98,10 @@ mod tests {
         check("sqlite::memory:", None);
         check("mysql://x", None);
         check("postgres://u:s3cret@h:5432/d", Some("postgres://u@h:5432/d"));
-        check("postgres://u:p@ss@h/d?password=x&sslmode=require", None);
+        check(
+            "postgres://u:p@ss@h/d?password=x&sslmode=disable",
+            Some("postgres://u@h/d?sslmode=disable"),
+        );
         check(
             "postgresql://u@h/d?password=x&sslmode=disable",
             Some("postgresql://u@h/d?sslmode=disable"),

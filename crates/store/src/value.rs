@@ -10,6 +10,7 @@ use tasuki_model::time::Timestamp;
 pub enum Value<'a> {
     Null,
     Int(i64),
+    /// A NUL in it is stored as U+FFFD.
     Text(&'a str),
     Blob(&'a [u8]),
 }
@@ -101,9 +102,19 @@ macro_rules! params {
 }
 pub(crate) use params;
 
+/// PostgreSQL has no NUL in texts, and half of SQLite's functions stop at one.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 impl rusqlite::ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
         use rusqlite::types::{ToSqlOutput, ValueRef};
+        if let Self::Text(text) = self
+            && text.contains('\0')
+        {
+            return Ok(ToSqlOutput::Owned(without_nul(text).into()));
+        }
         Ok(ToSqlOutput::Borrowed(match self {
             Self::Null => ValueRef::Null,
             Self::Int(value) => ValueRef::Integer(*value),
@@ -118,6 +129,7 @@ impl ToSql for Value<'_> {
         match self {
             Self::Null => Ok(IsNull::Yes),
             Self::Int(value) if *ty == Type::INT8 => value.to_sql(ty, out),
+            Self::Text(text) if *ty == Type::TEXT && text.contains('\0') => without_nul(text).to_sql(ty, out),
             Self::Text(text) if *ty == Type::TEXT => text.to_sql(ty, out),
             Self::Blob(bytes) if *ty == Type::BYTEA => bytes.to_sql(ty, out),
             Self::Int(_) | Self::Text(_) | Self::Blob(_) => {

@@ -1,0 +1,43 @@
+//! The store's suite: every test runs on SQLite and on PostgreSQL.
+//!
+//! PostgreSQL is started from the server binaries of this machine for the time of the run. Where there are
+//! none the half is skipped, and says so on stderr.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod backup;
+mod concurrency;
+mod crash;
+mod database;
+mod engine;
+mod history;
+mod migration;
+mod postgres_server;
+mod sample;
+mod tables;
+
+/// Declares one test for each database: `name::sqlite` and `name::postgres`.
+macro_rules! on_each_database {
+    ($($(#[$meta:meta])* fn $name:ident($database:ident) $body:block)*) => {$(
+        mod $name {
+            #[allow(unused_imports, clippy::allow_attributes, reason = "not every body needs all")]
+            use super::*;
+
+            fn run($database: &$crate::database::Database) $body
+
+            $(#[$meta])*
+            #[test]
+            fn sqlite() {
+                run(&$crate::database::Database::sqlite());
+            }
+
+            $(#[$meta])*
+            #[test]
+            fn postgres() {
+                if let Some(database) = $crate::database::Database::postgres() {
+                    run(&database);
+                }
+            }
+        }
+    )*};
+}
+pub(crate) use on_each_database;

@@ -1,0 +1,39 @@
+//! Sample rows of every version survive the way to the newest one.
+
+use tasuki_store::{Error, Options, Store, tasks};
+
+use crate::database::{read, write};
+use crate::on_each_database;
+
+/// Rows as the program of that version wrote them: plain SQL, since today's functions know only today's tables.
+const SAMPLES: &[(i64, &str)] = &[(1, include_str!("samples/0001.sql"))];
+
+on_each_database! {
+    fn sample_rows_survive(database) {
+        for (version, rows) in SAMPLES {
+            let store = Store::open_at(&database.url, Options::default(), *version).unwrap();
+            write(&store, move |tx| {
+                for statement in rows.split(";\n").map(str::trim).filter(|text| !text.is_empty()) {
+                    tx.exec(statement, &[])?;
+                }
+                Ok(())
+            });
+            store.close();
+        }
+        let store = database.open();
+        let task = read(&store, |tx| tasks::get(tx, tasuki_model::id::TaskId(41))).unwrap();
+        assert_eq!((task.state.as_str(), task.failure_reason.as_deref()), ("failed", Some("script_failure")));
+        // Open once more: nothing left to do.
+        store.close();
+        database.open();
+    }
+
+    fn a_newer_schema_is_refused(database) {
+        let store = database.open();
+        write(&store, |tx| tx.exec("INSERT INTO schema_migrations (version, name) VALUES (999, 'future')", &[]));
+        store.close();
+        let error = Store::open(&database.url).unwrap_err();
+        let Error::Open { source, .. } = error else { panic!("{error:?}") };
+        assert!(source.to_string().contains("start the newer program"), "{source}");
+    }
+}

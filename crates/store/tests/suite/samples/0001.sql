@@ -1,0 +1,10 @@
+INSERT INTO settings (key, value) VALUES ('instance', 'sample');
+INSERT INTO users (id, login, name, email, role, password_hash, blocked, created_ms) VALUES (3, 'ada', 'Ada', 'ada@example.org', 'admin', NULL, 0, 1700000000000);
+INSERT INTO projects (id, path, name, kind, url, default_branch, settings_json, last_iid, created_ms, updated_ms) VALUES (7, 'a/b', 'b', 'local', '/srv/b', 'main', '{}', 1, 1700000000000, 1700000000000);
+INSERT INTO pipelines (id, project_id, iid, idempotency_key, source, ref_kind, ref_name, sha, title, author, name, state, state_json, version, priority, job_count, kept, created_ms, started_ms, finished_ms) VALUES (11, 7, 1, 'k', 'push', 'branch', 'main', 'aa', 't', 'a', NULL, 'failed', '{}', 5, 0, 1, 0, 1700000000000, 1700000000001, 1700000000002);
+INSERT INTO pipeline_details (pipeline_id, trigger_json, plan_json, diagnostics_json) VALUES (11, '{}', '{}', '[]');
+INSERT INTO workflows (id, pipeline_id, idx, name, state, state_json, started_ms, finished_ms) VALUES (21, 11, 0, 'main', 'failed', '{}', NULL, NULL);
+INSERT INTO jobs (id, pipeline_id, project_id, workflow_id, idx, name, stage, stage_idx, state, state_json, graph_json, due_ms, created_ms, started_ms, finished_ms) VALUES (31, 11, 7, 21, 0, 'job', 'test', 0, 'failed', '{}', '{}', NULL, 1700000000000, NULL, NULL);
+INSERT INTO job_plans (job_id, plan_json) VALUES (31, '{}');
+INSERT INTO tasks (id, job_id, pipeline_id, project_id, parallel_index, attempt, state, state_json, version, priority, match_json, queued_ms, claimed_ms, started_ms, finished_ms, contact_ms, runner_id, system_id, token_hash, exit_code, failure_reason) VALUES (41, 31, 11, 7, 0, 1, 'failed', '{}', 3, 0, '{}', 1700000000000, NULL, NULL, 1700000000002, NULL, 1, 's_1', 'hash', 1, 'script_failure');
+INSERT INTO logs (task_id, size, crc, sealed, finished, limited, debug, updated_ms) VALUES (41, 0, 0, 0, 1, 0, 0, 1700000000000);
