@@ -33,7 +33,7 @@ struct Suite {
 }
 
 const POSTGRES: Need = Need { program: "postgres", package: "postgresql" };
-const CHROMIUM: Need = Need { program: "chromium", package: "chromium" };
+const CHROMIUM: Need = Need { program: "chromedriver", package: "chromium-driver" };
 const LFS: Need = Need { program: "git-lfs", package: "git-lfs" };
 const PYTHON: Need = Need { program: "python3", package: "python3-venv" };
 
@@ -66,7 +66,7 @@ const SUITES: &[Suite] = &[
         name: "browser",
         about: "the web UI in a headless Chromium",
         needs: &[CHROMIUM],
-        commands: &[&["cargo", "test", "-p", "tasuki-testkit", "--", "--ignored", "browser_"]],
+        commands: &[&["cargo", "test", "-p", "tasuki", "--test", "browser", "--", "--ignored"]],
     },
 ];
 

@@ -1,0 +1,67 @@
+//! Need met and durable → a waiting runner holds the task.
+//!
+//! A chain of jobs, each needing the one before. Some runners wait in long polls. Measured from the moment the result
+//! of a job is *sent* (so its commit is inside) to the moment a runner has the whole payload of the next one.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use tasuki_rt::Clock;
+use tokio::sync::mpsc;
+
+use super::Scene;
+use super::figure::{Figure, Samples, Target};
+use super::simulated::Simulated;
+use super::stage::Stage;
+
+const LINKS: usize = 400;
+const WARM_UP: usize = 20;
+
+pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
+    let stage = Stage::start(&scene.scratch, 0).await?;
+    let mut wire = stage.wire().await?;
+    let project = stage.project(&mut wire, "dispatch", &chain()?).await?;
+    let token = stage.runner_token(&mut wire).await?;
+    let until = Clock::instant() + Duration::from_secs(240);
+    let (events, mut seen) = mpsc::unbounded_channel();
+    for number in 0..scene.idle_runners.max(2) {
+        let mut runner = Simulated::new(stage.wire().await?, &token, number);
+        let events = events.clone();
+        drop(stage.tasks.spawn("simulated runner", async move {
+            while let Ok(Some((task, at))) = runner.claim(until).await {
+                let Ok((sent, _)) = runner.finish(&task).await else { break };
+                if events.send((at, sent)).is_err() {
+                    break;
+                }
+            }
+        }));
+    }
+    drop(events);
+    // Let all of them reach their long poll.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    stage.pipeline(&mut wire, project).await?;
+    let mut legs: Vec<(Instant, Instant)> = Vec::with_capacity(LINKS);
+    while legs.len() < LINKS {
+        let next = tokio::time::timeout(Duration::from_secs(60), seen.recv()).await;
+        let Ok(Some(leg)) = next else { anyhow::bail!("only {} of {LINKS} jobs were handed out", legs.len()) };
+        legs.push(leg);
+    }
+    legs.sort_unstable_by_key(|(claimed, _)| *claimed);
+    let waits = legs.windows(2).skip(WARM_UP).map(|pair| pair[1].0.saturating_duration_since(pair[0].1)).collect();
+    let names = ["dispatch p50", "dispatch p99", "dispatch max"];
+    Ok(Samples::new(waits)?.figures(names, [Some(Target::AtMost(5.0)), Some(Target::AtMost(25.0)), None]))
+}
+
+/// Jobs in a row, each needing the one before, that run only when the API asks.
+pub(super) fn chain_of(links: usize, script: &str) -> anyhow::Result<String> {
+    let mut config = String::from("workflow:\n  rules:\n    - if: $CI_PIPELINE_SOURCE == \"api\"\nvariables:\n  GIT_STRATEGY: none\n");
+    for link in 0..links {
+        let needs = if link == 0 { "[]".to_owned() } else { format!("[link-{}]", link - 1) };
+        writeln!(config, "link-{link}:\n  needs: {needs}\n  script:\n    - {script}")?;
+    }
+    Ok(config)
+}
+
+fn chain() -> anyhow::Result<String> {
+    chain_of(LINKS, "\"true\"")
+}

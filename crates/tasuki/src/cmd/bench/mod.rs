@@ -1,0 +1,124 @@
+//! `tasuki bench`: tasuki measures itself, over real HTTP, with real processes and real disks.
+//!
+//! Every figure in `docs/performance.md` comes from here. A measurement starts its own server on throw-away data
+//! with the settings of production (embedded database, `synchronous=FULL`), so it can run anywhere at any time.
+
+mod compile;
+mod dispatch;
+mod exec;
+mod figure;
+mod footprint;
+mod hop;
+mod logs;
+mod simulated;
+mod stage;
+mod throughput;
+mod wire;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+
+use figure::{Figure, Machine};
+
+/// Measures tasuki on this machine.
+///
+/// Examples:
+///   tasuki bench all
+///   tasuki bench dispatch --idle-runners 1000
+///   tasuki bench throughput --seconds 60 --json
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// What to measure.
+    #[arg(value_enum, default_values_t = [What::All])]
+    what: Vec<What>,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Length of the throughput measurement.
+    #[arg(long, value_name = "S", default_value_t = 10)]
+    seconds: u64,
+    /// Runners that wait in a long poll while dispatch is measured.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    idle_runners: usize,
+    /// Simulated runners that work at the same time while throughput is measured.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    runners: usize,
+    /// Folder below which the throw-away data lies; it should be on the disk that production would use.
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<std::path::PathBuf>,
+    /// Measure in this process and print one JSON line (used by `compile` to get a process of its own).
+    #[arg(long, hide = true)]
+    inner: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    All,
+    /// Need met and durable → a waiting runner holds the task.
+    Dispatch,
+    /// Trivial jobs from creation to accepted result, with simulated runners over HTTP.
+    Throughput,
+    /// Last command of a job → first command of the job that needs it, with the real shell runner.
+    Hop,
+    /// A configuration of 10,000 jobs: compiled, and created in a running server.
+    Compile,
+    /// Byte written by a job → received by a reader of the live log.
+    Logs,
+    /// Memory of idle processes, size of the program, start-up time.
+    Footprint,
+    /// `tasuki exec` → first command.
+    Exec,
+}
+
+/// Settings that all measurements share.
+struct Scene {
+    seconds: Duration,
+    idle_runners: usize,
+    runners: usize,
+    scratch: std::path::PathBuf,
+}
+
+impl Bench {
+    /// Runs the measurements in order; prints a figure as soon as it is there.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        if self.inner {
+            return compile::inner();
+        }
+        let scratch = tempfile::Builder::new()
+            .prefix("tasuki-bench-")
+            .tempdir_in(self.scratch.unwrap_or_else(std::env::temp_dir))
+            .context("cannot make a scratch folder; name another with --scratch")?;
+        let scene = Scene {
+            seconds: Duration::from_secs(self.seconds),
+            idle_runners: self.idle_runners,
+            runners: self.runners,
+            scratch: scratch.path().to_owned(),
+        };
+        let wanted = |what| self.what.contains(&What::All) || self.what.contains(&what);
+        let mut figures: Vec<Figure> = Vec::new();
+        if wanted(What::Footprint) {
+            figures.extend(footprint::measure(&scene).await?);
+        }
+        if wanted(What::Dispatch) {
+            figures.extend(dispatch::measure(&scene).await?);
+        }
+        if wanted(What::Hop) {
+            figures.extend(hop::measure(&scene).await?);
+        }
+        if wanted(What::Logs) {
+            figures.extend(logs::measure(&scene).await?);
+        }
+        if wanted(What::Exec) {
+            figures.extend(exec::measure(&scene)?);
+        }
+        if wanted(What::Compile) {
+            figures.extend(compile::measure(&scene).await?);
+        }
+        if wanted(What::Throughput) {
+            figures.extend(throughput::measure(&scene).await?);
+        }
+        figure::print(&Machine::here(&scene.scratch), &figures, self.json)
+    }
+}
