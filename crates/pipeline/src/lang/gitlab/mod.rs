@@ -4,20 +4,32 @@
 //! write the Plan.
 
 pub mod duration;
+mod entry;
 pub mod expr;
 pub mod glob;
 pub mod load;
 pub mod predefined;
+mod seed;
 pub mod slug;
 pub mod variables;
 
 use tasuki_model::plan::Plan;
 
-use crate::{Session, Skip};
+use crate::{Mode, Session, Skip};
 
+/// One attempt: loads, checks, and makes the Plan of the pipeline that the context asks for.
 pub(crate) fn compile(session: &Session<'_>) -> (Option<Plan>, Option<Skip>) {
-    let Some(_config) = load::load(session) else {
+    let creates = session.mode == Mode::Create;
+    if creates && seed::skip_is_requested(&session.input.context.trigger) {
+        return (None, Some(Skip::SkipRequested));
+    }
+    let Some(config) = load::load(session) else {
         return (None, None);
     };
+    let definition = entry::read(session, &config);
+    if creates {
+        return seed::create(session, &definition);
+    }
+    seed::check(session, &definition);
     (None, None)
 }

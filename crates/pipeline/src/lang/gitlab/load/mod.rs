@@ -15,7 +15,7 @@ mod interpolate;
 mod merge;
 mod reference;
 mod stages;
-mod wildcard;
+pub(crate) mod wildcard;
 
 pub use config::{Config, GLOBAL_KEYS, RawJob, SCHEMA};
 

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use regex::Regex;
 
 /// Whether a path has wildcards.
-pub(super) fn is_wildcard(path: &str) -> bool {
+pub(crate) fn is_wildcard(path: &str) -> bool {
     path.contains('*')
 }
 
 /// The expression that finds the paths of a pattern.
-pub(super) fn pattern(path: &str) -> Option<Regex> {
+pub(crate) fn pattern(path: &str) -> Option<Regex> {
     let mut expression = String::from("^");
     let mut rest = path;
     while let Some(at) = rest.find('*') {

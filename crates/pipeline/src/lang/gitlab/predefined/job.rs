@@ -42,7 +42,9 @@ impl<'a> JobFacts<'a> {
 }
 
 impl<'a> EnvironmentFacts<'a> {
-    fn of(environment: &'a Environment) -> Self {
+    /// The facts of a compiled environment.
+    #[must_use]
+    pub fn of(environment: &'a Environment) -> Self {
         Self {
             name: &environment.name,
             action: environment.action,

@@ -1,11 +1,11 @@
 //! Lookups over layers that many jobs share.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tasuki_model::plan::Variable;
 
-use super::expand::{expand, expand_existing};
+use super::expand::{expand, expand_existing, references};
 use crate::lang::gitlab::expr;
 
 /// Variables of one source. The last of a name wins.
@@ -96,6 +96,42 @@ impl<'a> Scope<'a> {
         *open = opened.into_inner();
         open.pop();
         Some(Cow::Owned(value))
+    }
+
+    /// A circle of two or more variables that one of `names` leads into, first name repeated at the end.
+    pub(crate) fn circle<'n>(&self, names: impl Iterator<Item = &'n str>) -> Option<Vec<String>> {
+        let mut done = HashSet::new();
+        for name in names {
+            let Some(start) = self.variable(name) else { continue };
+            // Each open variable with the references in it that are still to be followed.
+            let mut path: Vec<(&'a str, Vec<&'a str>)> = Vec::new();
+            self.open(start, &mut path, &done);
+            while let Some((current, left)) = path.last_mut() {
+                let current = *current;
+                let Some(next) = left.pop() else {
+                    done.insert(current);
+                    path.pop();
+                    continue;
+                };
+                if next == current || done.contains(next) {
+                    continue;
+                }
+                if let Some(from) = path.iter().position(|(open, _)| *open == next) {
+                    let names = path[from..].iter().map(|(open, _)| (*open).to_owned());
+                    return Some(names.chain([next.to_owned()]).collect());
+                }
+                if let Some(variable) = self.variable(next) {
+                    self.open(variable, &mut path, &done);
+                }
+            }
+        }
+        None
+    }
+
+    fn open(&self, variable: &'a Variable, path: &mut Vec<(&'a str, Vec<&'a str>)>, done: &HashSet<&'a str>) {
+        if !done.contains(variable.key.as_str()) && !variable.raw && variable.value.contains(['$', '%']) {
+            path.push((&variable.key, references(&variable.value)));
+        }
     }
 
     /// Expands a name: undefined references become nothing.

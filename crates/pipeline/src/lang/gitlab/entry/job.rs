@@ -1,0 +1,445 @@
+//! One job: what it is, when it runs, what it does.
+
+use std::collections::BTreeMap;
+
+use tasuki_model::plan::{AllowFailure, Artifacts, Cache, Downstream, IdToken, Image, Release, Retry, Service, Variable, When};
+
+use super::check::{Check, Located, value};
+pub(crate) use super::defaults::Inherit;
+use super::defaults::{Defaults, inherit};
+use super::environment::{EnvironmentEntry, environment};
+use super::needs::{NeedEntry, NeedForm, needs};
+use super::only::{Policy, policy};
+use super::parallel::{Parallel, parallel};
+use super::release::{PagesEntry, pages, release};
+use super::rules::{MAX_DELAY, Rule, job_rules};
+use super::script::Lines;
+use super::{artifacts, cache, image, retry, script, tokens, trigger, variables};
+use crate::diag::code;
+use crate::lang::gitlab::load::RawJob;
+use crate::yaml::{Map, Node, Span, Text, Value};
+
+/// A job as written, defaults filled in.
+#[derive(Debug)]
+pub(crate) struct JobEntry {
+    pub(crate) name: Text,
+    pub(crate) span: Span,
+    pub(crate) stage: Located,
+    pub(crate) when: Option<When>,
+    pub(crate) start_in: Option<u64>,
+    pub(crate) manual_confirmation: Option<String>,
+    pub(crate) allow_failure: Option<AllowFailure>,
+    pub(crate) selection: Selection,
+    pub(crate) variables: Vec<Variable>,
+    pub(crate) inherit_variables: Inherit,
+    pub(crate) needs: Option<Vec<NeedEntry>>,
+    pub(crate) dependencies: Option<Vec<Located>>,
+    pub(crate) parallel: Option<Parallel>,
+    pub(crate) interruptible: Option<bool>,
+    pub(crate) resource_group: Option<Located>,
+    pub(crate) environment: Option<EnvironmentEntry>,
+    pub(crate) work: Work,
+}
+
+/// Which pipelines the job is part of.
+#[derive(Debug)]
+pub(crate) enum Selection {
+    /// The first rule that holds decides. Empty (`rules: null`): all pipelines.
+    Rules(Vec<Rule>),
+    Policies {
+        only: Option<Policy>,
+        except: Option<Policy>,
+    },
+}
+
+/// What the job does.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Build(Box<Build>),
+    /// Starts another pipeline; `None`: only takes on the status of one (`needs:pipeline`).
+    Bridge(Option<Downstream>),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Build {
+    pub(crate) before_script: Option<Lines>,
+    pub(crate) script: Option<Lines>,
+    pub(crate) after_script: Option<Lines>,
+    pub(crate) hooks: Option<Lines>,
+    pub(crate) run: Vec<(String, serde_json::Value)>,
+    pub(crate) image: Option<Image>,
+    pub(crate) services: Vec<Service>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) caches: Vec<Cache>,
+    pub(crate) artifacts: Option<Artifacts>,
+    pub(crate) coverage: Option<String>,
+    pub(crate) retry: Retry,
+    pub(crate) timeout: Option<u64>,
+    pub(crate) release: Option<Release>,
+    pub(crate) id_tokens: Vec<IdToken>,
+    pub(crate) secrets: BTreeMap<String, serde_json::Value>,
+    /// The folder that is published.
+    pub(crate) pages: Option<String>,
+}
+
+const COMMON_KEYS: &[&str] = &[
+    "extends", "stage", "only", "except", "rules", "variables", "inherit", "allow_failure", "when", "needs",
+    "resource_group", "environment", "interruptible", "parallel", "manual_confirmation",
+];
+const BUILD_KEYS: &[&str] = &[
+    "tags", "script", "image", "services", "start_in", "artifacts", "cache", "dependencies", "before_script",
+    "after_script", "hooks", "coverage", "retry", "timeout", "inputs", "release", "id_tokens", "publish", "pages", "run",
+    "secrets", "identity", "dast_configuration",
+];
+const WHEN: &[(&str, When)] = &[
+    ("on_success", When::OnSuccess),
+    ("on_failure", When::OnFailure),
+    ("always", When::Always),
+    ("manual", When::Manual),
+    ("delayed", When::Delayed),
+];
+const BRIDGE_WHEN: &[(&str, When)] = &[
+    ("on_success", When::OnSuccess),
+    ("on_failure", When::OnFailure),
+    ("always", When::Always),
+    ("manual", When::Manual),
+];
+const MAX_TAGS: usize = 50;
+/// One month.
+const MAX_TIMEOUT: (u64, &str) = (2_592_000, "1 month");
+
+/// Reads a job. `workflow_rules`: there are some, so that the default `only` does not apply.
+pub(super) fn job(
+    check: &mut Check<'_>,
+    raw: &RawJob<'_>,
+    name: &Text,
+    defaults: &Defaults,
+    workflow_rules: bool,
+) -> Option<JobEntry> {
+    let Value::Map(map) = value(raw.body) else { return None };
+    let builds = map.get("script").is_some() || map.get("run").is_some();
+    let bridges = map.get("trigger").is_some() || (!builds && map.get("needs").is_some());
+    if !builds && !bridges {
+        let text = "config should implement the script:, run:, or trigger: keyword";
+        let known = ["script", "run", "trigger"];
+        let near = map
+            .iter()
+            .filter_map(|(key, _)| key.text())
+            .find_map(|key| crate::diag::did_you_mean(key, known).map(|near| (key, near)));
+        let problem = check.problem(&code::GITLAB_JOB, raw.name.span, text);
+        check.report(match near {
+            Some((key, near)) => problem.hint(format!("did you mean `{near}` instead of `{key}`?")),
+            None => problem.hint(format!("rename it to `.{name}` if it only serves `extends` or anchors")),
+        });
+        return None;
+    }
+    check.exclusive(map, &["script", "trigger"]);
+    check.exclusive(map, &["run", "trigger"]);
+    for key in ["script", "before_script", "after_script"] {
+        check.exclusive(map, &["run", key]);
+    }
+    let (inherit_default, inherit_variables) = inherit(check, map);
+    let defaults = Inheritance {
+        defaults,
+        takes: inherit_default,
+    };
+    let needs = check.key(map, "needs", needs);
+    let work = if builds {
+        let keys: Vec<&str> = [COMMON_KEYS, BUILD_KEYS, &["trigger"]].concat();
+        check.known_keys(map, &keys);
+        Work::Build(Box::new(build(check, map, name, &defaults)))
+    } else {
+        let keys: Vec<&str> = [COMMON_KEYS, &["trigger"]].concat();
+        check.known_keys(map, &keys);
+        bridge(check, raw, map, needs.as_deref())?
+    };
+    let entry = common(check, map, raw, name, work, needs, inherit_variables, &defaults, workflow_rules);
+    consistent(check, map, &entry);
+    Some(entry)
+}
+
+/// The defaults as one job sees them.
+struct Inheritance<'a> {
+    defaults: &'a Defaults,
+    takes: Inherit,
+}
+
+impl Inheritance<'_> {
+    fn of<T: Clone>(&self, key: &str, get: impl Fn(&Defaults) -> &Option<T>) -> Option<T> {
+        self.takes.takes(key).then(|| get(self.defaults).clone()).flatten()
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of one struct, read in an order that matters")]
+fn common(
+    check: &mut Check<'_>,
+    map: &Map,
+    raw: &RawJob<'_>,
+    name: &Text,
+    work: Work,
+    needs: Option<Vec<NeedEntry>>,
+    inherit_variables: Inherit,
+    defaults: &Inheritance<'_>,
+    workflow_rules: bool,
+) -> JobEntry {
+    let builds = matches!(work, Work::Build(_));
+    let whens = if builds { WHEN } else { BRIDGE_WHEN };
+    JobEntry {
+        name: name.clone(),
+        span: raw.name.span,
+        stage: check.key(map, "stage", Check::located).unwrap_or_else(|| Located {
+            text: "test".to_owned(),
+            span: raw.name.span,
+        }),
+        when: check.key(map, "when", |check, node| check.one_of(node, whens)),
+        start_in: check.key(map, "start_in", |check, node| check.duration(node, Some(MAX_DELAY))),
+        manual_confirmation: check.key(map, "manual_confirmation", Check::text),
+        allow_failure: check.key(map, "allow_failure", |check, node| {
+            if builds {
+                retry::allow_failure(check, node)
+            } else {
+                check.boolean(node).map(AllowFailure::Flag)
+            }
+        }),
+        selection: selection(check, map, workflow_rules),
+        variables: check.key(map, "variables", variables::job).unwrap_or_default(),
+        inherit_variables,
+        needs,
+        dependencies: check.key(map, "dependencies", Check::strings),
+        parallel: check.key(map, "parallel", parallel),
+        interruptible: check
+            .key(map, "interruptible", Check::boolean)
+            .or_else(|| defaults.of("interruptible", |d| &d.interruptible)),
+        resource_group: check.key(map, "resource_group", |check, node| {
+            check.filled_text(node).map(|text| Located { text, span: node.span })
+        }),
+        environment: check.key(map, "environment", environment),
+        work,
+    }
+}
+
+fn selection(check: &mut Check<'_>, map: &Map, workflow_rules: bool) -> Selection {
+    let Some(node) = map.get("rules") else {
+        let only = check.key(map, "only", policy);
+        let except = check.key(map, "except", policy);
+        let only = match only {
+            // The map form without refs keeps the default ones.
+            Some(mut only) if only.refs.is_none() => {
+                only.refs = Policy::branches_and_tags().refs;
+                Some(only)
+            }
+            Some(only) => Some(only),
+            None if workflow_rules => None,
+            None => Some(Policy::branches_and_tags()),
+        };
+        return Selection::Policies { only, except };
+    };
+    for key in ["only", "except", "start_in"] {
+        if let Some((key_node, _)) = map.entry(key).filter(|(_, node)| value(node) != Value::Null) {
+            let text = format!("config key may not be used with `rules`: {key}");
+            let problem = check.problem(&code::GITLAB_EXCLUSIVE_KEYS, key_node.span, &text);
+            check.report(match key {
+                "start_in" => problem.hint("write `start_in` into the rule that has `when: delayed`"),
+                _ => problem.hint("turn it into a rule"),
+            });
+        }
+    }
+    if value(node) == Value::Null {
+        return Selection::Rules(Vec::new());
+    }
+    let rules = check.within("rules", |check| job_rules(check, node)).unwrap_or_default();
+    if let Some(last) = rules.last()
+        && last.is_unconditional()
+        && !workflow_rules
+        && is_only_when(node)
+    {
+        let text = "may allow multiple pipelines to run for a single action";
+        let problem = check.problem(&code::GITLAB_DUPLICATE_PIPELINES, last.span, text);
+        check.report(problem.hint("add `workflow:rules`, or a condition to the last rule"));
+    }
+    Selection::Rules(rules)
+}
+
+/// Whether the last rule is nothing but `when: <not never>`.
+fn is_only_when(rules: &Node) -> bool {
+    let Value::Seq(items) = value(rules) else { return false };
+    let Some(Value::Map(last)) = items.last().map(value) else { return false };
+    let when = last.get("when").and_then(Node::text);
+    last.len() == 1 && when.is_some_and(|when| &**when != "never")
+}
+
+/// What only shows when several keywords are seen together.
+fn consistent(check: &Check<'_>, map: &Map, entry: &JobEntry) {
+    let delayed = entry.when == Some(When::Delayed);
+    match map.entry("start_in") {
+        Some((key, _)) if !delayed && map.get("rules").is_none() => {
+            let problem = check.problem(&code::GITLAB_VALUE, key.span, "start in must be blank");
+            check.report(problem.hint("`start_in` only goes with `when: delayed`"));
+        }
+        None if delayed && map.get("rules").is_none() => {
+            let problem = check.problem(&code::GITLAB_MISSING_KEY, entry.span, "start in should be a duration");
+            check.report(problem.hint("`when: delayed` needs `start_in`, for example `start_in: 30 minutes`"));
+        }
+        Some(_) | None => {}
+    }
+    let (Some(needs), Some(dependencies)) = (&entry.needs, &entry.dependencies) else { return };
+    let needed: Vec<&str> = needs
+        .iter()
+        .filter_map(|need| match &need.form {
+            NeedForm::Job { name, .. } => Some(name.as_str()),
+            NeedForm::Pipeline { .. } | NeedForm::Project { .. } | NeedForm::Mirror { .. } => None,
+        })
+        .collect();
+    for dependency in dependencies {
+        let base = crate::lang::gitlab::slug::group_name(&dependency.text);
+        if !needed.contains(&dependency.text.as_str()) && !needed.contains(&base) {
+            let text = format!("dependencies the {} should be part of needs", dependency.text);
+            check.report(check.problem(&code::GITLAB_NEED, dependency.span, &text));
+        }
+    }
+}
+
+fn build(check: &mut Check<'_>, map: &Map, name: &Text, defaults: &Inheritance<'_>) -> Build {
+    for key in ["inputs", "identity", "dast_configuration"] {
+        if let Some((key_node, _)) = map.entry(key).filter(|(_, node)| value(node) != Value::Null) {
+            check.unsupported(key_node.span, &format!("`{key}` of a job"));
+        }
+    }
+    let id_tokens = check
+        .key(map, "id_tokens", tokens::id_tokens)
+        .or_else(|| defaults.of("id_tokens", |d| &d.id_tokens))
+        .unwrap_or_default();
+    let pages = published(check, map, name);
+    let mut artifacts = check
+        .key(map, "artifacts", artifacts::artifacts)
+        .or_else(|| defaults.of("artifacts", |d| &d.artifacts));
+    if let Some(folder) = &pages {
+        let artifacts = artifacts.get_or_insert_default();
+        if !artifacts.paths.contains(folder) {
+            artifacts.paths.push(folder.clone());
+        }
+    }
+    let scripted = map.get("run").is_none();
+    let lines = |check: &mut Check<'_>, key: &'static str, get: fn(&Defaults) -> &Option<Lines>| {
+        let own = check.key(map, key, script::script);
+        own.or_else(|| defaults.of(key, get).filter(|_| scripted))
+    };
+    Build {
+        before_script: lines(check, "before_script", |d| &d.before_script),
+        script: map
+            .get("script")
+            .and_then(|node| check.within("script", |check| script::filled_script(check, node))),
+        after_script: lines(check, "after_script", |d| &d.after_script),
+        hooks: check.key(map, "hooks", script::hooks).or_else(|| defaults.of("hooks", |d| &d.hooks)),
+        run: check.key(map, "run", script::run).unwrap_or_default(),
+        image: check.key(map, "image", image::image).or_else(|| defaults.of("image", |d| &d.image)),
+        services: check
+            .key(map, "services", image::services)
+            .or_else(|| defaults.of("services", |d| &d.services))
+            .unwrap_or_default(),
+        tags: check.key(map, "tags", tags).or_else(|| defaults.of("tags", |d| &d.tags)).unwrap_or_default(),
+        caches: check
+            .key(map, "cache", cache::caches)
+            .or_else(|| defaults.of("cache", |d| &d.cache))
+            .unwrap_or_default(),
+        artifacts,
+        coverage: check.key(map, "coverage", coverage),
+        retry: check
+            .key(map, "retry", retry::retry)
+            .or_else(|| defaults.of("retry", |d| &d.retry))
+            .unwrap_or_default(),
+        timeout: check.key(map, "timeout", |check, node| check.duration(node, Some(MAX_TIMEOUT))),
+        release: check.key(map, "release", release),
+        secrets: check
+            .key(map, "secrets", |check, node| tokens::secrets(check, node, &id_tokens))
+            .unwrap_or_default(),
+        id_tokens,
+        pages,
+    }
+}
+
+/// The folder of a pages job: one with `pages`, or named so.
+fn published(check: &mut Check<'_>, map: &Map, name: &Text) -> Option<String> {
+    let publish = check.key(map, "publish", Check::filled_text);
+    let entry = check.key(map, "pages", pages);
+    let is_pages = entry.as_ref().map_or(&**name == "pages", |entry| entry.enabled);
+    let PagesEntry { publish: inner, .. } = entry.unwrap_or_default();
+    if inner.is_some()
+        && let Some((key, _)) = map.entry("publish")
+    {
+        let text = "config cannot have `publish` beside `pages:publish`";
+        check.report(check.problem(&code::GITLAB_EXCLUSIVE_KEYS, key.span, text));
+    }
+    is_pages.then(|| inner.or(publish).unwrap_or_else(|| "public".to_owned()))
+}
+
+fn bridge(check: &mut Check<'_>, raw: &RawJob<'_>, map: &Map, needs: Option<&[NeedEntry]>) -> Option<Work> {
+    if map.get("trigger").is_some() {
+        let downstream = check.key(map, "trigger", trigger::trigger)?;
+        if let Some((key, Value::Int(_))) = map.entry("parallel").map(|(key, node)| (key, value(node))) {
+            check.bad_value(key.span, "parallel of a trigger job takes only a matrix");
+        }
+        return Some(Work::Bridge(Some(downstream)));
+    }
+    let mirrors = needs.is_some_and(|needs| needs.iter().any(|need| matches!(need.form, NeedForm::Mirror { .. })));
+    if !mirrors {
+        let text = "config should contain either a trigger or a needs:pipeline";
+        let problem = check.problem(&code::GITLAB_JOB, raw.name.span, text);
+        check.report(problem.hint("a job that runs something needs `script`"));
+        return None;
+    }
+    Some(Work::Bridge(None))
+}
+
+/// `/…/`, without its slashes. Flags have no effect: GitLab drops the last character, whatever it is.
+fn coverage(check: &mut Check<'_>, node: &Node) -> Option<String> {
+    let text = check.text(node)?;
+    let inner = text.strip_prefix('/').filter(|inner| inner.contains('/'));
+    let Some(inner) = inner else {
+        let problem = check.problem(&code::GITLAB_VALUE, node.span, "config must be a regular expression");
+        check.report(problem.hint("put it between slashes: `/Coverage: \\d+/`"));
+        return None;
+    };
+    let mut chars = inner.chars();
+    if chars.next_back() != Some('/') {
+        let text = "config has flags, which GitLab drops together with the last slash's place";
+        check.report(check.problem(&code::GITLAB_NO_EFFECT, node.span, text));
+    }
+    Some(chars.as_str().to_owned())
+}
+
+/// A comma inside an entry separates tags, unless it is quoted.
+pub(super) fn tags(check: &mut Check<'_>, node: &Node) -> Option<Vec<String>> {
+    let entries = check.strings(node)?;
+    let mut tags: Vec<String> = Vec::new();
+    for entry in &entries {
+        for tag in split_tag(&entry.text) {
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
+    }
+    if tags.len() >= MAX_TAGS {
+        check.bad_value(node.span, &format!("must be less than the limit of {MAX_TAGS} tags"));
+        return None;
+    }
+    Some(tags)
+}
+
+fn split_tag(text: &str) -> Vec<String> {
+    let mut tags = vec![String::new()];
+    let mut quote = None;
+    for c in text.chars() {
+        match (c, quote) {
+            ('"' | '\'', None) if tags.last().is_some_and(|tag| tag.trim().is_empty()) => quote = Some(c),
+            (_, Some(open)) if c == open => quote = None,
+            (',', None) => tags.push(String::new()),
+            _ => {
+                if let Some(tag) = tags.last_mut() {
+                    tag.push(c);
+                }
+            }
+        }
+    }
+    tags.into_iter().map(|tag| tag.trim().to_owned()).filter(|tag| !tag.is_empty()).collect()
+}

@@ -1,0 +1,115 @@
+//! `retry`, `allow_failure`, `parallel`.
+
+use tasuki_model::plan::{AllowFailure, Retry};
+use tasuki_model::reason::{FailureReason, RetryOn};
+
+use super::check::{Check, value};
+use crate::diag::code;
+use crate::yaml::{Node, Value};
+
+const MAX_RETRY: i64 = 2;
+
+/// Reasons that `retry:when` may name.
+const RETRY_WHEN: &[&str] = &[
+    "always", "unknown_failure", "script_failure", "api_failure", "stuck_or_timeout_failure", "runner_system_failure",
+    "runner_unsupported", "stale_schedule", "job_execution_timeout", "archived_failure", "unmet_prerequisites",
+    "scheduler_failure", "data_integrity_failure", "runner_interrupted", "runner_configuration_error",
+    "runner_external_dependency_failure", "forward_deployment_failure", "environment_creation_failure",
+    "deployment_rejected", "failed_outdated_deployment_job", "trace_size_exceeded", "image_pull_failure",
+];
+
+pub(super) fn retry(check: &mut Check<'_>, node: &Node) -> Option<Retry> {
+    match value(node) {
+        Value::Int(_) => Some(Retry {
+            max: retries(check, node)?,
+            ..Retry::default()
+        }),
+        Value::Map(_) => {
+            let map = check.map(node, &["max", "when", "exit_codes"])?;
+            let max = check.key(map, "max", retries);
+            let when = check.key(map, "when", retry_when).unwrap_or_default();
+            let exit_codes = check.key(map, "exit_codes", exit_codes).unwrap_or_default();
+            if map.is_empty() {
+                check.bad_value(node.span, "can't be blank");
+            }
+            Some(Retry {
+                max: max.unwrap_or(0),
+                when,
+                exit_codes,
+            })
+        }
+        _ => {
+            check.wrong_type(node, "either an integer or a hash");
+            None
+        }
+    }
+}
+
+fn retries(check: &mut Check<'_>, node: &Node) -> Option<u32> {
+    let n = check.integer(node)?;
+    match u32::try_from(n) {
+        Ok(max) if n <= MAX_RETRY => Some(max),
+        Ok(_) => {
+            check.bad_value(node.span, &format!("must be less than or equal to {MAX_RETRY}, not {n}"));
+            None
+        }
+        Err(_) => {
+            check.bad_value(node.span, "must be greater than or equal to 0");
+            None
+        }
+    }
+}
+
+fn retry_when(check: &mut Check<'_>, node: &Node) -> Option<Vec<RetryOn>> {
+    let words = check.string_or_strings(node)?;
+    let mut out = Vec::with_capacity(words.len());
+    for word in words {
+        let known = RETRY_WHEN.contains(&word.text.as_str());
+        match (word.text.as_str(), FailureReason::parse(&word.text)) {
+            ("always", _) => out.push(RetryOn::Always),
+            (_, Some(reason)) if known => out.push(RetryOn::Reason(reason)),
+            _ => {
+                let text = format!("config contains unknown values: {}", word.text);
+                let problem = check.problem(&code::GITLAB_VALUE, word.span, &text);
+                check.report(problem.suggest(&word.text, RETRY_WHEN.iter().copied()));
+            }
+        }
+    }
+    Some(out)
+}
+
+/// A number or a list of numbers.
+fn exit_codes(check: &mut Check<'_>, node: &Node) -> Option<Vec<i32>> {
+    let one = |check: &mut Check<'_>, node: &Node| {
+        let n = check.integer(node)?;
+        i32::try_from(n).ok().or_else(|| {
+            check.bad_value(node.span, "is no exit code");
+            None
+        })
+    };
+    match value(node) {
+        Value::Int(_) => Some(vec![one(check, node)?]),
+        Value::Seq(items) => items.iter().map(|item| one(check, item)).collect(),
+        _ => {
+            check.wrong_type(node, "an array of integers or an integer");
+            None
+        }
+    }
+}
+
+pub(super) fn allow_failure(check: &mut Check<'_>, node: &Node) -> Option<AllowFailure> {
+    match value(node) {
+        Value::Bool(flag) => Some(AllowFailure::Flag(flag)),
+        Value::Map(_) => {
+            let map = check.map(node, &["exit_codes"])?;
+            let codes = check.required(map, node.span, "exit_codes")?;
+            Some(AllowFailure::ExitCodes {
+                exit_codes: check.within("exit_codes", |check| exit_codes(check, codes))?,
+            })
+        }
+        _ => {
+            check.wrong_type(node, "a hash or a boolean value");
+            None
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! One job of the pipeline: its rules are evaluated, its names expanded, and it is written into the Plan.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use tasuki_model::plan::{
+    Downstream, DownstreamTarget, Environment, Gate, IdToken, Job, ManualGate, Need, NeedSource, ResourceGroup, Variable,
+    When,
+};
+
+use super::cache_key;
+use super::facts::Facts;
+use super::graph::{Edge, Graph};
+use super::layers::{Layers, put};
+use super::members::Member;
+use super::select::{Selected, select};
+use super::steps::steps;
+use crate::Session;
+use crate::diag::{Problem, code};
+use crate::lang::gitlab::entry::{Build, EnvironmentEntry, GOOD_NAME, NeedEntry, NeedForm, TIERS, Work, is_good_name};
+use crate::lang::gitlab::predefined::{self, EnvironmentFacts, JobFacts};
+use crate::lang::gitlab::slug::guess_tier;
+use crate::lang::gitlab::variables::{Layer, Scope, references};
+use crate::lang::gitlab::{duration, entry};
+
+/// What all jobs share while they are made.
+pub(super) struct Seeder<'s, 'd> {
+    pub(super) session: &'s Session<'s>,
+    pub(super) layers: &'s Layers<'s>,
+    pub(super) facts: &'s Facts<'s>,
+    pub(super) graph: &'s Graph<'d>,
+}
+
+/// A job that is part of the pipeline.
+pub(super) struct Drawn<'d> {
+    selected: Selected<'d>,
+    /// Needs in the same pipeline, those that may be absent included.
+    pub(super) edges: Option<Cow<'d, [Edge]>>,
+    pub(super) environment: Option<Environment>,
+    variables: Vec<Variable>,
+    resource_group: Option<String>,
+    tags: Vec<String>,
+    id_tokens: Vec<IdToken>,
+    downstream: Option<Downstream>,
+    caches: Vec<tasuki_model::plan::Cache>,
+}
+
+impl<'s, 'd: 's> Seeder<'s, 'd> {
+    /// Evaluates the rules of a member; `None` where it is not part of the pipeline.
+    pub(super) fn draw(&self, at: usize) -> Option<Drawn<'s>> {
+        let member: &'s Member<'d> = &self.graph.members.list[at];
+        let entry = member.entry;
+        let root = self.layers.root(&entry.inherit_variables);
+        let own = Layer::new(own_variables(member, &[]));
+        let context = self.session.input.context;
+        let world = self.world(member, &root, &own, entry.when);
+        let scope = self.layers.scope(&world.job, &root, &own, &world.settings);
+        let selected = select(entry, context, &scope, self.facts)?;
+        self.check_delay(member, &selected);
+        // What follows is expanded with the variables of the rule in place.
+        let changed = !selected.variables.is_empty() || entry.when != Some(selected.when);
+        let own = Layer::new(own_variables(member, selected.variables));
+        let world = if changed { self.world(member, &root, &own, Some(selected.when)) } else { world };
+        let scope = self.layers.scope(&world.job, &root, &own, &world.settings);
+        self.check_circle(member, &scope, &own);
+        let mut variables = root.list().to_vec();
+        for variable in own.list() {
+            put(&mut variables, variable.clone());
+        }
+        let edges = match selected.needs {
+            Some(needs) => Some(Cow::Owned(self.graph.edges(self.session, at, needs))),
+            None => self.graph.needs[at].as_deref().map(Cow::Borrowed),
+        };
+        let build = match &entry.work {
+            Work::Build(build) => Some(&**build),
+            Work::Bridge(_) => None,
+        };
+        Some(Drawn {
+            edges,
+            resource_group: self.resource_group(member, &scope),
+            tags: build.map_or_else(Vec::new, |build| build.tags.iter().map(|tag| scope.expand_existing(tag)).collect()),
+            id_tokens: build.map_or_else(Vec::new, |build| id_tokens(build, &scope)),
+            caches: build.map_or_else(Vec::new, |build| self.caches(member, build)),
+            downstream: match &entry.work {
+                Work::Bridge(Some(downstream)) => Some(expanded(downstream, &scope)),
+                Work::Bridge(None) | Work::Build(_) => None,
+            },
+            environment: world.environment,
+            variables,
+            selected,
+        })
+    }
+
+    /// Predefined variables of the job, its environment, and the settings that go with that.
+    fn world(&self, member: &Member<'_>, root: &Layer, own: &Layer, when: Option<When>) -> World {
+        let facts = JobFacts {
+            name: &member.name,
+            stage: &member.entry.stage.text,
+            manual: matches!(when, Some(When::Manual | When::Delayed)),
+            parallel: member.parallel,
+            environment: None,
+        };
+        let job = Layer::new(predefined::job(&facts));
+        let settings = self.layers.settings(None);
+        let Some(entry) = &member.entry.environment else {
+            return World {
+                job,
+                settings,
+                environment: None,
+            };
+        };
+        let scope = self.layers.scope(&job, root, own, &settings);
+        let Some(environment) = self.environment(entry, &scope) else {
+            return World {
+                job,
+                settings,
+                environment: None,
+            };
+        };
+        let settings = self.layers.settings(Some(&environment.name));
+        let facts = JobFacts {
+            environment: Some(EnvironmentFacts::of(&environment)),
+            ..facts
+        };
+        World {
+            job: Layer::new(predefined::job(&facts)),
+            settings,
+            environment: Some(environment),
+        }
+    }
+
+    fn environment(&self, entry: &EnvironmentEntry, scope: &Scope<'_>) -> Option<Environment> {
+        let name = scope.expand(&entry.name.text);
+        if !is_good_name(&name) {
+            let text = format!("environment name `{name}` (made of `{}`) {GOOD_NAME}", entry.name.text);
+            let problem = Problem::new(&code::GITLAB_ENVIRONMENT, entry.name.span, text);
+            self.session.report(if name.is_empty() {
+                problem.hint("its variables are empty in this pipeline")
+            } else {
+                problem
+            });
+            return None;
+        }
+        let tier = match &entry.tier {
+            None => guess_tier(&name).to_owned(),
+            Some(tier) => {
+                let expanded = scope.expand(&tier.text);
+                if !TIERS.contains(&expanded.as_str()) {
+                    let text = format!("environment deployment_tier must be one of {}, not `{expanded}`", TIERS.join(", "));
+                    self.session.error(&code::GITLAB_ENVIRONMENT, tier.span, text);
+                }
+                expanded
+            }
+        };
+        let auto_stop_in_s = entry.auto_stop_in.as_ref().and_then(|text| {
+            let expanded = scope.expand(&text.text);
+            let seconds = duration::parse(&expanded);
+            if seconds.is_none() && !expanded.eq_ignore_ascii_case("never") {
+                let message = format!("environment auto_stop_in should be a duration, not `{expanded}`");
+                self.session.error(&code::GITLAB_ENVIRONMENT, text.span, message);
+            }
+            seconds
+        });
+        Some(Environment {
+            url: entry.url.clone(),
+            action: entry.action,
+            on_stop: entry.on_stop.as_ref().map(|job| job.text.clone()),
+            auto_stop_in_s,
+            tier: Some(tier),
+            name,
+        })
+    }
+
+    fn resource_group(&self, member: &Member<'_>, scope: &Scope<'_>) -> Option<String> {
+        let entry = member.entry.resource_group.as_ref()?;
+        let key = scope.expand(&entry.text);
+        if key.trim().is_empty() {
+            return None;
+        }
+        if !is_good_name(&key) {
+            let text = format!("resource_group `{key}` (made of `{}`) {GOOD_NAME}", entry.text);
+            self.session.error(&code::GITLAB_ENVIRONMENT, entry.span, text);
+        }
+        Some(key)
+    }
+
+    fn check_delay(&self, member: &Member<'_>, selected: &Selected<'_>) {
+        if selected.when == When::Delayed && selected.start_in.is_none() {
+            let text = format!("jobs:{} start in should be a duration", member.entry.name);
+            let problem = Problem::new(&code::GITLAB_MISSING_KEY, member.entry.span, text);
+            self.session.report(problem.hint("with `rules`, write `when: delayed` and `start_in` into the same rule"));
+        }
+    }
+
+    /// A circle that the job's own variables close.
+    fn check_circle(&self, member: &Member<'_>, scope: &Scope<'_>, own: &Layer) {
+        let referring = own.list().iter().filter(|v| !v.raw && !references(&v.value).is_empty());
+        if let Some(circle) = scope.circle(referring.map(|v| v.key.as_str())) {
+            let text = format!(
+                "{} job: circular variable reference detected: {}",
+                member.name,
+                circle.join(" refers to ")
+            );
+            self.session.error(&code::GITLAB_CIRCULAR_VARIABLES, member.entry.span, text);
+        }
+    }
+
+    fn caches(&self, member: &Member<'_>, build: &Build) -> Vec<tasuki_model::plan::Cache> {
+        let caches = build.caches.iter().enumerate();
+        caches.map(|(index, cache)| cache_key::resolved(cache, index, self.facts, member.entry.span)).collect()
+    }
+
+    /// Writes the job. `present` tells which members are part of the pipeline.
+    pub(super) fn finish(&self, at: usize, drawn: Drawn<'_>, present: &dyn Fn(usize) -> bool) -> Job {
+        let member = &self.graph.members.list[at];
+        let entry = member.entry;
+        let empty = Build::default();
+        let build = match &entry.work {
+            Work::Build(build) => build,
+            Work::Bridge(_) => &empty,
+        };
+        let selected = drawn.selected;
+        let written: &[NeedEntry] = selected.needs.or(entry.needs.as_deref()).unwrap_or_default();
+        let needs = drawn.edges.as_ref().map(|edges| {
+            let here = edges.iter().filter(|edge| present(edge.to)).map(|edge| Need {
+                job: self.graph.members.list[edge.to].name.to_string(),
+                artifacts: edge.artifacts,
+                optional: edge.optional,
+                statuses: Vec::new(),
+                source: None,
+            });
+            here.chain(written.iter().filter_map(elsewhere)).collect()
+        });
+        Job {
+            name: member.name.to_string(),
+            base_name: entry.name.to_string(),
+            stage: entry.stage.text.clone(),
+            needs,
+            dependencies: entry.dependencies.as_deref().map(|names| self.dependencies(names, present)),
+            when: selected.when,
+            allow_failure: selected.allow_failure,
+            gate: gate(selected.when, selected.start_in, entry.manual_confirmation.as_deref()),
+            condition: None,
+            resource_group: drawn.resource_group.map(|key| ResourceGroup {
+                key,
+                mode: Default::default(),
+                cancel_in_progress: false,
+            }),
+            image: build.image.clone(),
+            services: build.services.clone(),
+            tags: drawn.tags,
+            resource_class: None,
+            parallel_index: member.parallel.map(|(index, _)| index),
+            parallel_total: member.parallel.map(|(_, total)| total),
+            parallelism: 1,
+            variables: drawn.variables,
+            steps: steps(build),
+            timeout_s: build.timeout,
+            retry: build.retry.clone(),
+            interruptible: selected.interruptible,
+            environment: drawn.environment,
+            caches: drawn.caches,
+            artifacts: build.artifacts.clone(),
+            outputs: Default::default(),
+            strategy: None,
+            downstream: drawn.downstream,
+            release: build.release.clone(),
+            id_tokens: drawn.id_tokens,
+            secrets: build.secrets.clone(),
+            coverage: build.coverage.clone(),
+            pre_get_sources: build.hooks.as_deref().unwrap_or_default().to_vec(),
+            pages: build.pages.clone(),
+            permissions: Default::default(),
+            contexts: Vec::new(),
+            no_op: false,
+            late_matrix: None,
+        }
+    }
+
+    fn dependencies(&self, names: &[entry::Located], present: &dyn Fn(usize) -> bool) -> Vec<String> {
+        let members = &self.graph.members;
+        let all = names.iter().flat_map(|name| members.named(&name.text)).filter(|at| present(*at));
+        all.map(|at| members.list[at].name.to_string()).collect()
+    }
+}
+
+/// What the context of a job looks like under one set of variables.
+struct World {
+    job: Layer,
+    settings: Rc<Layer>,
+    environment: Option<Environment>,
+}
+
+/// Of the job, its matrix and the rule that held.
+fn own_variables(member: &Member<'_>, rule: &[Variable]) -> Vec<Variable> {
+    let mut own = member.entry.variables.clone();
+    for (key, value) in &member.cell {
+        put(&mut own, Variable::plain(key, value));
+    }
+    for variable in rule {
+        put(&mut own, variable.clone());
+    }
+    own
+}
+
+fn gate(when: When, start_in: Option<u64>, confirmation: Option<&str>) -> Option<Gate> {
+    match when {
+        When::Manual => Some(Gate::Manual(ManualGate {
+            confirmation: confirmation.map(str::to_owned),
+        })),
+        When::Delayed => Some(Gate::Delay {
+            seconds: start_in.unwrap_or(0),
+        }),
+        When::OnSuccess | When::OnFailure | When::Always => None,
+    }
+}
+
+fn id_tokens(build: &Build, scope: &Scope<'_>) -> Vec<IdToken> {
+    let tokens = build.id_tokens.iter();
+    tokens
+        .map(|token| IdToken {
+            name: token.name.clone(),
+            audiences: token.audiences.iter().map(|aud| scope.expand(aud)).collect(),
+        })
+        .collect()
+}
+
+fn expanded(downstream: &Downstream, scope: &Scope<'_>) -> Downstream {
+    let mut downstream = downstream.clone();
+    if let DownstreamTarget::Project { path, branch } = &mut downstream.target {
+        *path = scope.expand(path);
+        *branch = branch.as_ref().map(|branch| scope.expand(branch)).filter(|branch| !branch.is_empty());
+    }
+    downstream
+}
+
+/// A need outside the pipeline. Variables in it are expanded when the task is claimed.
+fn elsewhere(need: &NeedEntry) -> Option<Need> {
+    let of = |job: &str, artifacts, source| Need {
+        job: job.to_owned(),
+        artifacts,
+        optional: false,
+        statuses: Vec::new(),
+        source: Some(source),
+    };
+    Some(match &need.form {
+        NeedForm::Job { .. } => return None,
+        NeedForm::Pipeline {
+            pipeline,
+            job,
+            artifacts,
+        } => of(job, *artifacts, NeedSource::Pipeline { id: pipeline.clone() }),
+        NeedForm::Project {
+            project,
+            git_ref,
+            job,
+            artifacts,
+        } => of(
+            job,
+            *artifacts,
+            NeedSource::Project {
+                path: project.clone(),
+                git_ref: git_ref.clone(),
+            },
+        ),
+        NeedForm::Mirror { project } => of(
+            "",
+            false,
+            NeedSource::Mirror {
+                project: project.clone(),
+            },
+        ),
+    })
+}
