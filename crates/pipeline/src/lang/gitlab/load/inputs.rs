@@ -142,7 +142,6 @@ impl Resolver<'_, '_, '_> {
     }
 
     /// Options and default of an input: its own, or those of its first rule that holds.
-    #[expect(clippy::type_complexity, reason = "two optional things; a struct would be used once")]
     fn by_rules<'i>(&self, input: &'i Input) -> Option<(Option<&'i [Node]>, Option<&'i Node>)> {
         if input.rules.is_empty() {
             return Some((input.options.as_deref(), input.default.as_ref()));
