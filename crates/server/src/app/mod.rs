@@ -1,1 +1,12 @@
 //! Puts the parts of the server together, starts them and stops them in order.
+
+mod error;
+mod events;
+mod projects;
+mod start;
+mod state;
+
+pub use error::Error;
+pub use events::{Change, Events};
+pub use start::Running;
+pub use state::App;

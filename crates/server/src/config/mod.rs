@@ -161,7 +161,10 @@ mod tests {
         check(|_| {}, None);
         check(|c| c.external_url = Some("https://ci.example.org/".into()), None);
         check(|c| c.external_url = Some("ci.example.org".into()), Some("external_url"));
-        check(|c| c.external_url = Some("ftp://ci.example.org".into()), Some("external_url"));
+        check(
+            |c| c.external_url = Some("ftp://ci.example.org".into()),
+            Some("external_url"),
+        );
         check(|c| c.long_poll_s = 601, Some("long_poll_s"));
         check(|c| c.lease_s = 1, Some("lease_s"));
         check(|c| c.foreign_lease_s = 30, Some("lease_s"));

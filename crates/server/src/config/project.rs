@@ -66,7 +66,11 @@ mod tests {
     #[test]
     fn protection_follows_the_globs() {
         let check = |json: &str, name: &str, expected: bool| {
-            assert_eq!(ProjectSettings::read(json).is_protected(name, "main"), expected, "{json} {name}");
+            assert_eq!(
+                ProjectSettings::read(json).is_protected(name, "main"),
+                expected,
+                "{json} {name}"
+            );
         };
         check("{}", "main", true);
         check("{}", "topic", false);

@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde::Serialize;
+use tasuki_proto::rest::{self, Diagnostic, FieldError};
 
 macro_rules! codes {
     ($($variant:ident = $name:literal, $status:ident, $title:literal;)*) => {
@@ -64,8 +64,10 @@ pub struct Problem {
     pub code: Code,
     /// The case at hand, with the remedy where there is one.
     pub detail: String,
-    /// More, machine-readable: diagnostics of a configuration.
-    pub diagnostics: Option<serde_json::Value>,
+    /// The fields of the request that are wrong.
+    pub fields: Vec<FieldError>,
+    /// Of a pipeline that could not be made: the compiler's findings.
+    pub diagnostics: Vec<Diagnostic>,
     /// Seconds until it is worth trying again.
     pub retry_after_s: Option<u64>,
 }
@@ -79,7 +81,8 @@ impl Problem {
         Self {
             code,
             detail: detail.into(),
-            diagnostics: None,
+            fields: Vec::new(),
+            diagnostics: Vec::new(),
             retry_after_s: None,
         }
     }
@@ -89,15 +92,33 @@ impl Problem {
         Self::new(Code::NotFound, format!("{what} was not found"))
     }
 
-    /// A value that is not acceptable.
-    pub fn invalid(detail: impl Into<String>) -> Self {
-        Self::new(Code::Invalid, detail)
+    /// A field of the request whose value is not acceptable.
+    pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        let (field, message) = (field.into(), message.into());
+        let mut problem = Self::new(Code::Invalid, format!("{field}: {message}"));
+        problem.fields.push(FieldError { field, message });
+        problem
     }
 
     /// Something of ours failed. The cause goes to the log, never to the caller.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = %Chain(cause), "a request failed");
         Self::new(Code::Internal, "the cause is in the server's log under this request id")
+    }
+}
+
+impl From<tasuki_store::Error> for Problem {
+    fn from(failed: tasuki_store::Error) -> Self {
+        match &failed {
+            tasuki_store::Error::Closed => Self::new(Code::ShuttingDown, ""),
+            tasuki_store::Error::Unavailable(_) | tasuki_store::Error::Contended => {
+                tracing::warn!(error = %Chain(&failed), "the database did not answer");
+                let mut problem = Self::new(Code::Unavailable, "the database is out of reach or busy");
+                problem.retry_after_s = Some(1);
+                problem
+            }
+            _ => Self::internal(&failed),
+        }
     }
 }
 
@@ -116,33 +137,17 @@ impl std::fmt::Display for Chain<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    r#type: &'static str,
-    title: &'static str,
-    status: u16,
-    code: &'static str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    detail: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    diagnostics: &'a Option<serde_json::Value>,
-}
-
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.code.status();
-        let body = Body {
-            r#type: "about:blank",
-            title: self.code.title(),
-            status: status.as_u16(),
-            code: self.code.as_str(),
-            detail: &self.detail,
-            diagnostics: &self.diagnostics,
-        };
+        let mut body = rest::Problem::new(status.as_u16(), self.code.as_str(), self.code.title());
+        body.detail = (!self.detail.is_empty()).then_some(self.detail);
+        body.errors = self.fields;
+        body.diagnostics = self.diagnostics;
         let text = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = (status, text).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(rest::PROBLEM_JSON));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

@@ -24,6 +24,8 @@ pub async fn layer(request: Request, next: Next) -> Response {
     for (name, value) in &FIXED {
         headers.insert(name.clone(), HeaderValue::from_static(value));
     }
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     response
 }

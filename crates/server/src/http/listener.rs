@@ -32,7 +32,9 @@ pub fn serve(tasks: &Tasks, listener: TcpListener, router: Router, connections: 
     tasks.spawn("http listener", async move {
         let stop = group.token();
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                return;
+            };
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = stop.cancelled() => return,
@@ -62,7 +64,10 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, tasks: 
         async move {
             let mut request = request.map(axum::body::Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
-            router.oneshot(request).await.map_err(|never: Infallible| match never {})
+            router
+                .oneshot(request)
+                .await
+                .map_err(|never: Infallible| match never {})
         }
     });
     let served = http1::Builder::new()

@@ -1,6 +1,28 @@
 //! Everything that is reached over HTTP.
+//!
+//! | Room | What may go there |
+//! |---|---|
+//! | `runner_api` | GitLab's runner protocol, `/api/v4` |
+//! | `rest` | our own API, `/api/v1` |
+//! | `git` | repositories for runners, read-only |
+//! | `health` | `/healthz`, `/readyz`, `/metrics` |
+//! | the others | what all answers share |
 
 pub mod error;
+pub mod extract;
+mod git;
 mod headers;
+mod health;
+mod limit;
 mod listener;
+mod panic;
 mod request_id;
+pub mod rest;
+mod router;
+pub mod runner_api;
+mod sse;
+
+pub use limit::{RateLimiter, Refused};
+pub use listener::serve;
+pub use request_id::RequestId;
+pub use router::{peer, router};

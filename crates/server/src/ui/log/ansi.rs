@@ -25,7 +25,11 @@ impl Style {
 
     fn open(self, out: &mut String) {
         out.push_str("<span class=\"");
-        let (fore, back) = if self.inverse { (self.back, self.fore) } else { (self.fore, self.back) };
+        let (fore, back) = if self.inverse {
+            (self.back, self.fore)
+        } else {
+            (self.fore, self.back)
+        };
         let flags = [
             (self.bold, "b"),
             (self.dim, "d"),
@@ -51,7 +55,9 @@ impl Style {
 
     /// Applies the numbers of one `ESC [ … m`.
     fn apply(&mut self, parameters: &str) {
-        let mut codes = parameters.split([';', ':']).map(|code| code.parse::<u16>().unwrap_or(0));
+        let mut codes = parameters
+            .split([';', ':'])
+            .map(|code| code.parse::<u16>().unwrap_or(0));
         while let Some(code) = codes.next() {
             match code {
                 0 => *self = Self::default(),
@@ -121,14 +127,25 @@ fn sequence(text: &str) -> (usize, Option<&str>) {
     let bytes = text.as_bytes();
     match bytes.get(1) {
         Some(b'[') => {
-            let end = bytes.iter().skip(2).take(LONGEST_SEQUENCE).position(|b| (0x40..=0x7e).contains(b));
-            let Some(end) = end.map(|at| at + 2) else { return (cut(text, LONGEST_SEQUENCE), None) };
-            let sets_colours = bytes[end] == b'm' && bytes[2..end].iter().all(|b| b.is_ascii_digit() || b";:".contains(b));
+            let end = bytes
+                .iter()
+                .skip(2)
+                .take(LONGEST_SEQUENCE)
+                .position(|b| (0x40..=0x7e).contains(b));
+            let Some(end) = end.map(|at| at + 2) else {
+                return (cut(text, LONGEST_SEQUENCE), None);
+            };
+            let sets_colours =
+                bytes[end] == b'm' && bytes[2..end].iter().all(|b| b.is_ascii_digit() || b";:".contains(b));
             (end + 1, sets_colours.then(|| &text[2..end]))
         }
         // Titles and links of terminals end with BEL or ESC \.
         Some(b']') => {
-            let end = bytes.iter().skip(2).position(|b| *b == 7 || *b == 0x1b).map_or(bytes.len(), |at| at + 2);
+            let end = bytes
+                .iter()
+                .skip(2)
+                .position(|b| *b == 7 || *b == 0x1b)
+                .map_or(bytes.len(), |at| at + 2);
             let end = match (bytes.get(end), bytes.get(end + 1)) {
                 (Some(0x1b), Some(b'\\')) => end + 2,
                 (Some(7), _) => end + 1,
@@ -144,7 +161,11 @@ fn sequence(text: &str) -> (usize, Option<&str>) {
 
 /// The largest place up to `most` where `text` may be cut.
 fn cut(text: &str, most: usize) -> usize {
-    (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0).max(1)
+    (0..=most.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
+        .max(1)
 }
 
 fn span(text: &str, style: Style, out: &mut String) {
@@ -181,9 +202,9 @@ fn linked(text: &str, out: &mut String) {
 
 fn address(text: &str) -> Option<usize> {
     let find = |scheme: &str| {
-        text.match_indices(scheme).map(|(at, _)| at).find(|at| {
-            text[at + scheme.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '[')
-        })
+        text.match_indices(scheme)
+            .map(|(at, _)| at)
+            .find(|at| text[at + scheme.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '['))
     };
     match (find("https://"), find("http://")) {
         (Some(a), Some(b)) => Some(a.min(b)),
@@ -228,7 +249,10 @@ pub fn stylesheet() -> String {
             let grey = 8 + (n - 232) * 10;
             (grey, grey, grey)
         };
-        let _ = writeln!(out, ".f{n}{{color:#{r:02x}{g:02x}{b:02x}}}.g{n}{{background:#{r:02x}{g:02x}{b:02x}}}");
+        let _ = writeln!(
+            out,
+            ".f{n}{{color:#{r:02x}{g:02x}{b:02x}}}.g{n}{{background:#{r:02x}{g:02x}{b:02x}}}"
+        );
     }
     out
 }

@@ -18,14 +18,24 @@ pub(super) fn split_head(line: &str) -> (Option<Head<'_>>, &str) {
     let bytes = line.as_bytes();
     let shape = b"0000-00-00T00:00:00.000000Z ";
     let fits = bytes.len() >= HEAD
-        && bytes.iter().zip(shape).all(|(have, want)| if *want == b'0' { have.is_ascii_digit() } else { have == want })
+        && bytes.iter().zip(shape).all(|(have, want)| {
+            if *want == b'0' {
+                have.is_ascii_digit()
+            } else {
+                have == want
+            }
+        })
         && bytes[28..30].iter().all(u8::is_ascii_hexdigit)
         && matches!(bytes[30], b'O' | b'E')
         && matches!(bytes[31], b' ' | b'+');
     if !fits {
         return (None, line);
     }
-    let head = Head { time: &line[..27], error: bytes[30] == b'E', continues: bytes[31] == b'+' };
+    let head = Head {
+        time: &line[..27],
+        error: bytes[30] == b'E',
+        continues: bytes[31] == b'+',
+    };
     (Some(head), &line[HEAD..])
 }
 
@@ -70,7 +80,11 @@ fn marker(text: &str) -> Option<(Marker, usize)> {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
     let name = fits.then(|| name.to_owned())?;
     let marker = if starts {
-        Marker::Start { at, name, collapsed: options.split(',').any(|option| option.trim() == "collapsed=true") }
+        Marker::Start {
+            at,
+            name,
+            collapsed: options.split(',').any(|option| option.trim() == "collapsed=true"),
+        }
     } else {
         Marker::End { at, name }
     };
@@ -90,23 +104,62 @@ mod tests {
         };
         check("2026-08-01T10:11:12.123456Z 01O hello", Some((false, false)), "hello");
         check("2026-08-01T10:11:12.123456Z 01E+hello", Some((true, true)), "hello");
-        check("2026-08-01T10:11:12.123456Z 01X hello", None, "2026-08-01T10:11:12.123456Z 01X hello");
+        check(
+            "2026-08-01T10:11:12.123456Z 01X hello",
+            None,
+            "2026-08-01T10:11:12.123456Z 01X hello",
+        );
         check("2026-08-01T10:11:12Z hello", None, "2026-08-01T10:11:12Z hello");
         check("", None, "");
-        check("2026-08-01T10:11:12.123456Z 0öO hello", None, "2026-08-01T10:11:12.123456Z 0öO hello");
+        check(
+            "2026-08-01T10:11:12.123456Z 0öO hello",
+            None,
+            "2026-08-01T10:11:12.123456Z 0öO hello",
+        );
     }
 
     #[test]
     fn markers_are_found() {
-        let start = |collapsed| Marker::Start { at: 17, name: "get_sources".into(), collapsed };
-        let check = |text: &str, expected: Option<(&str, Marker, &str)>| assert_eq!(split_marker(text), expected, "{text:?}");
-        check("section_start:17:get_sources\r\u{1b}[0KTitle", Some(("", start(false), "\u{1b}[0KTitle")));
-        check("section_start:17:get_sources[hide_duration=true,collapsed=true]\rT", Some(("", start(true), "T")));
-        check("a section_end:19:x\rb", Some(("a ", Marker::End { at: 19, name: "x".into() }, "b")));
+        let start = |collapsed| Marker::Start {
+            at: 17,
+            name: "get_sources".into(),
+            collapsed,
+        };
+        let check =
+            |text: &str, expected: Option<(&str, Marker, &str)>| assert_eq!(split_marker(text), expected, "{text:?}");
+        check(
+            "section_start:17:get_sources\r\u{1b}[0KTitle",
+            Some(("", start(false), "\u{1b}[0KTitle")),
+        );
+        check(
+            "section_start:17:get_sources[hide_duration=true,collapsed=true]\rT",
+            Some(("", start(true), "T")),
+        );
+        check(
+            "a section_end:19:x\rb",
+            Some((
+                "a ",
+                Marker::End {
+                    at: 19,
+                    name: "x".into(),
+                },
+                "b",
+            )),
+        );
         check("section_start:17:get_sources", None);
         check("section_start:x:get_sources\r", None);
         check("section_start:17:<b>\r", None);
         check("section_start:17:\r", None);
-        check("section_section_end:19:x\r", Some(("section_", Marker::End { at: 19, name: "x".into() }, "")));
+        check(
+            "section_section_end:19:x\r",
+            Some((
+                "section_",
+                Marker::End {
+                    at: 19,
+                    name: "x".into(),
+                },
+                "",
+            )),
+        );
     }
 }

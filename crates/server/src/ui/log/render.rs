@@ -137,10 +137,14 @@ impl Renderer {
     }
 
     fn close(&mut self, name: &str, at: i64, out: &mut Vec<Piece>) {
-        let Some(place) = self.sections.iter().rposition(|section| section.name == name) else { return };
+        let Some(place) = self.sections.iter().rposition(|section| section.name == name) else {
+            return;
+        };
         while self.sections.len() > place {
             if let Some(section) = self.sections.pop() {
-                out.push(Piece::Close { seconds: at.saturating_sub(section.started).max(0) });
+                out.push(Piece::Close {
+                    seconds: at.saturating_sub(section.started).max(0),
+                });
             }
         }
         self.shown = None;
@@ -183,7 +187,10 @@ impl Renderer {
         let (text, left) = cut(visible(&self.text, &mut style));
         ansi::render(text, &mut style, &mut html);
         if left > 0 {
-            let _ = write!(html, "<span class=\"cut\">… {left} more bytes are in the raw log</span>");
+            let _ = write!(
+                html,
+                "<span class=\"cut\">… {left} more bytes are in the raw log</span>"
+            );
         }
         if self.error {
             html.push_str("</span>");
@@ -211,7 +218,10 @@ fn cut(text: &str) -> (&str, usize) {
     if text.len() <= LONGEST_LINE {
         return (text, 0);
     }
-    let at = (0..=LONGEST_LINE).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let at = (0..=LONGEST_LINE)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0);
     (&text[..at], text.len() - at)
 }
 
@@ -271,7 +281,10 @@ fn reopen(open: &mut [Option<String>], out: &mut String) {
 }
 
 fn line_markup(n: u64, html: &str, out: &mut String) {
-    let _ = writeln!(out, "<div class=\"l\" id=\"L{n}\"><a href=\"#L{n}\">{n}</a><span>{html}</span></div>");
+    let _ = writeln!(
+        out,
+        "<div class=\"l\" id=\"L{n}\"><a href=\"#L{n}\">{n}</a><span>{html}</span></div>"
+    );
 }
 
 fn section_markup(n: u64, html: &str, collapsed: bool) -> String {
@@ -282,7 +295,11 @@ fn section_markup(n: u64, html: &str, collapsed: bool) -> String {
 }
 
 fn duration(seconds: i64) -> String {
-    if seconds < 60 { format!("{seconds} s") } else { format!("{} min {} s", seconds / 60, seconds % 60) }
+    if seconds < 60 {
+        format!("{seconds} s")
+    } else {
+        format!("{} min {} s", seconds / 60, seconds % 60)
+    }
 }
 
 #[cfg(test)]
@@ -336,7 +353,10 @@ mod tests {
     #[test]
     fn a_page_may_start_inside_a_section() {
         let html = page(&pieces(LOG, 100), 4);
-        assert!(html.starts_with("<details class=\"sec\" open><summary class=\"l\" id=\"L2\">"), "{html}");
+        assert!(
+            html.starts_with("<details class=\"sec\" open><summary class=\"l\" id=\"L2\">"),
+            "{html}"
+        );
         assert!(!html.contains("id=\"L3\"") && html.contains("id=\"L4\""));
         assert_eq!(html.matches("<details").count(), html.matches("</details>").count());
     }
@@ -351,7 +371,11 @@ mod tests {
         ];
         for attack in attacks {
             let html = page(&pieces(attack, 5), 1);
-            assert_eq!(html.matches("<details").count(), html.matches("</details>").count(), "{html}");
+            assert_eq!(
+                html.matches("<details").count(),
+                html.matches("</details>").count(),
+                "{html}"
+            );
             assert_eq!(html.matches("<div").count(), html.matches("</div>").count(), "{html}");
             assert_eq!(html.matches("<span").count(), html.matches("</span>").count(), "{html}");
             assert!(!html.contains("<script"), "{html}");
@@ -364,6 +388,10 @@ mod tests {
     #[test]
     fn a_long_line_says_that_it_is_cut() {
         let html = page(&pieces(&"ü".repeat(LONGEST_LINE), 4096), 1);
-        assert!(html.contains(&format!("… {LONGEST_LINE} more bytes are in the raw log")), "{}", &html[html.len() - 200..]);
+        assert!(
+            html.contains(&format!("… {LONGEST_LINE} more bytes are in the raw log")),
+            "{}",
+            &html[html.len() - 200..]
+        );
     }
 }

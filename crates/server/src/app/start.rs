@@ -1,0 +1,132 @@
+//! Start and end of a server process.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tasuki_model::secret::Secret;
+use tasuki_model::time::Timestamp;
+use tasuki_rt::{CancellationToken, Clock, Tasks};
+use tasuki_store::{DbUrl, Store};
+use tokio::net::TcpListener;
+
+use super::state::Parts;
+use super::{App, Error, Events};
+use crate::config::Config;
+use crate::git::{Git, Mirrors};
+use crate::http::{self, RateLimiter};
+use crate::identity;
+use crate::metrics::Metrics;
+
+/// A server that serves. Dropping it leaves it running until the process ends; see [`Running::shutdown`].
+pub struct Running {
+    app: App,
+    address: SocketAddr,
+}
+
+impl App {
+    /// Starts a server; when this returns it serves.
+    ///
+    /// # Errors
+    /// [`Error`] names what does not work and what to do about it.
+    pub async fn start(config: Config) -> Result<Running, Error> {
+        Self::start_at(config, Clock::system()).await
+    }
+
+    /// The same with a clock of the caller's.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_at(config: Config, clock: Clock) -> Result<Running, Error> {
+        config.check()?;
+        let data = |path: &std::path::Path| {
+            std::fs::create_dir_all(path).map_err(|source| Error::DataDir {
+                path: path.to_owned(),
+                source,
+            })
+        };
+        data(&config.data_dir)?;
+        let listening = |source| Error::Listen {
+            address: config.listen,
+            source,
+        };
+        let listener = TcpListener::bind(config.listen).await.map_err(listening)?;
+        let address = listener.local_addr().map_err(listening)?;
+        let url = config
+            .external_url
+            .clone()
+            .unwrap_or_else(|| format!("http://{address}"));
+        let store = open_store(&config).await?;
+        let tasks = Tasks::new();
+        let admin = identity::prepare(&store, &config.admin_token_file(), Timestamp(clock.now_ms())).await?;
+        let git = Git::prepare(&config.dir("git-home"))?;
+        let mirrors = Mirrors::open(git, &config.dir("mirrors"))?;
+        let limits = config.limits.clone();
+        let app = App(Arc::new(Parts {
+            url: url.trim_end_matches('/').to_owned(),
+            events: Events::start(&tasks, &store),
+            metrics: Metrics::new(),
+            draining: CancellationToken::new(),
+            failed_logins: RateLimiter::new(limits.failed_logins_per_minute, 60),
+            job_requests: RateLimiter::new(limits.job_requests_per_s, 1),
+            job_updates: RateLimiter::new(limits.job_updates_per_s, 1),
+            config,
+            clock,
+            tasks,
+            store,
+            mirrors,
+            admin,
+        }));
+        http::serve(&app.0.tasks, listener, http::router(&app), limits.connections);
+        tracing::info!(%address, url = app.url(), "serving");
+        Ok(Running { app, address })
+    }
+}
+
+async fn open_store(config: &Config) -> Result<Store, Error> {
+    let url = match &config.database_url {
+        Some(url) => url.parse::<DbUrl>()?,
+        None => DbUrl::sqlite(&config.dir("tasuki.db")),
+    };
+    let opened = tokio::task::spawn_blocking(move || Store::open(&url)).await;
+    Ok(opened.map_err(|_| Error::Thread)??)
+}
+
+impl Running {
+    /// The address that it listens on, with the port that was free where 0 was asked for.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How others reach it, without a trailing slash.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.app.url()
+    }
+
+    /// The administrator's token.
+    #[must_use]
+    pub fn admin_token(&self) -> &Secret {
+        &self.app.admin().token
+    }
+
+    /// The parts, for whoever runs in the same process.
+    #[must_use]
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Stops: held requests answer at once, requests under way finish within the configured grace, then
+    /// everything else ends and the database is closed. Returns whether all of it did in time.
+    pub async fn shutdown(self) -> bool {
+        let parts = &self.app.0;
+        parts.draining.cancel();
+        let grace = Duration::from_secs(parts.config.shutdown_grace_s);
+        let ended = parts.tasks.close_and_wait(grace).await;
+        let store = parts.store.clone();
+        // Joins the store's threads: what was acknowledged is on disk before the process goes.
+        let closed = tokio::task::spawn_blocking(move || store.close()).await.is_ok();
+        ended && closed
+    }
+}

@@ -1,0 +1,124 @@
+//! What every handler can reach.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tasuki_model::time::Timestamp;
+use tasuki_pipeline::ServerInfo;
+use tasuki_rt::{CancellationToken, Clock, Tasks};
+use tasuki_store::Store;
+
+use super::Events;
+use crate::config::Config;
+use crate::git::Mirrors;
+use crate::http::RateLimiter;
+use crate::identity::AdminToken;
+use crate::metrics::Metrics;
+
+/// The server's parts. Cheap to clone.
+#[derive(Clone)]
+pub struct App(pub(super) Arc<Parts>);
+
+pub(super) struct Parts {
+    pub(super) config: Config,
+    /// How others reach this server, without a trailing slash.
+    pub(super) url: String,
+    pub(super) clock: Clock,
+    pub(super) tasks: Tasks,
+    /// Cancelled first at shutdown: held requests answer at once.
+    pub(super) draining: CancellationToken,
+    pub(super) store: Store,
+    pub(super) mirrors: Mirrors,
+    pub(super) events: Events,
+    pub(super) metrics: Metrics,
+    pub(super) admin: AdminToken,
+    pub(super) failed_logins: RateLimiter<IpAddr>,
+    pub(super) job_requests: RateLimiter<String>,
+    pub(super) job_updates: RateLimiter<String>,
+}
+
+impl App {
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// How others reach this server, without a trailing slash.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.0.url
+    }
+
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.0.clock.now_ms())
+    }
+
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        &self.0.tasks
+    }
+
+    /// Cancelled when the server begins to stop: whatever holds a request answers then.
+    #[must_use]
+    pub fn draining(&self) -> &CancellationToken {
+        &self.0.draining
+    }
+
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    #[must_use]
+    pub fn mirrors(&self) -> &Mirrors {
+        &self.0.mirrors
+    }
+
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    #[must_use]
+    pub fn admin(&self) -> &AdminToken {
+        &self.0.admin
+    }
+
+    /// Wrong tokens by address.
+    #[must_use]
+    pub fn failed_logins(&self) -> &RateLimiter<IpAddr> {
+        &self.0.failed_logins
+    }
+
+    /// Requests for a job by the digest of the runner's token.
+    #[must_use]
+    pub fn job_requests(&self) -> &RateLimiter<String> {
+        &self.0.job_requests
+    }
+
+    /// Updates, log pieces and archives by the digest of the job's token.
+    #[must_use]
+    pub fn job_updates(&self) -> &RateLimiter<String> {
+        &self.0.job_updates
+    }
+
+    /// What pipelines are told of this server.
+    #[must_use]
+    pub fn server_info(&self) -> ServerInfo {
+        ServerInfo {
+            url: self.0.url.clone(),
+            ..ServerInfo::default()
+        }
+    }
+}

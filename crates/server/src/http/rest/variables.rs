@@ -1,0 +1,5 @@
+//! `/projects/{project}/variables`.
+
+use super::api::Api;
+
+pub(super) fn declare(_: &mut Api) {}

@@ -1,0 +1,54 @@
+//! All variables of a task, in order of precedence.
+
+use std::collections::HashSet;
+
+use tasuki_model::plan::Variable;
+use tasuki_pipeline::lang::gitlab::predefined::{self, JobFacts, TaskFacts};
+use tasuki_pipeline::lang::gitlab::variables::{Circular, Sources, expand_values, settings};
+use tasuki_proto::gitlab::JobVariable;
+
+use super::Facts;
+
+pub(super) fn all(facts: &Facts<'_>, repository: &str) -> Result<Vec<JobVariable>, Circular> {
+    let context = facts.context;
+    let url = context.server.url.trim_end_matches('/');
+    let environment = facts.job.environment.as_ref();
+    let settings = settings(context, environment.map(|e| e.name.as_str()));
+    let private: HashSet<String> = settings.iter().map(|v| v.key.clone()).collect();
+    let sources = Sources {
+        persisted: predefined::persisted(&TaskFacts {
+            task_id: facts.task.0,
+            pipeline_id: facts.pipeline.0,
+            task_url: &format!("{url}/tasks/{}", facts.task),
+            pipeline_url: &format!("{url}/pipelines/{}", facts.pipeline),
+            repository_url: repository,
+            token: facts.token,
+            started_at: facts.now,
+        }),
+        id_tokens: Vec::new(),
+        job: predefined::job(&JobFacts::of(facts.job)),
+        pipeline: predefined::pipeline(context, facts.pipeline_name),
+        runner: predefined::runner(&facts.runner),
+        yaml: facts.job.variables.clone(),
+        user: predefined::user(context),
+        dotenv: facts.dotenv.to_vec(),
+        settings,
+        given: context.trigger.variables.clone(),
+        played: facts.played.to_vec(),
+        environment: environment.map(predefined::environment).unwrap_or_default(),
+    };
+    let variables = expand_values(sources.in_order())?;
+    Ok(variables.into_iter().map(|v| wire(v, &private)).collect())
+}
+
+/// What comes from settings or is masked is not shown to services and container environments.
+fn wire(variable: Variable, private: &HashSet<String>) -> JobVariable {
+    JobVariable {
+        public: !variable.masked && !private.contains(&variable.key),
+        key: variable.key,
+        value: variable.value,
+        file: variable.file,
+        masked: variable.masked,
+        raw: variable.raw,
+    }
+}
