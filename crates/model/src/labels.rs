@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ProjectId, RunnerId};
+use crate::id::ProjectId;
 use crate::plan::{Job, StepKind};
 
 /// The feature that a runner announces when it understands tasuki's extension of the payload.
@@ -63,7 +63,6 @@ fn needs_extension(job: &Job) -> bool {
 /// What a runner offers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Offer {
-    pub runner: RunnerId,
     pub tags: BTreeSet<String>,
     pub untagged: Untagged,
     pub refs: Refs,
@@ -226,7 +225,6 @@ mod tests {
             }
         }
         let mut offers = Offer {
-            runner: RunnerId(1),
             tags: BTreeSet::new(),
             untagged: Untagged::Run,
             refs: Refs::All,

@@ -328,6 +328,16 @@ impl Graph {
         }
     }
 
+    /// Puts back what was drained, to be drained once more.
+    pub fn undrain(&mut self, changes: Changes) {
+        for node in changes.nodes {
+            if !std::mem::replace(&mut self.nodes[node.at()].is_changed, true) {
+                self.changed.push(node);
+            }
+        }
+        self.actions.extend(changes.actions);
+    }
+
     pub(super) fn act(&mut self, node: NodeIndex, action: Action) {
         self.actions.push((node, action));
     }

@@ -56,6 +56,17 @@ pub fn decide(policy: &Retry, so_far: Attempts, failure: &Failure) -> Decision {
     Decision::Final
 }
 
+/// The attempts that lie behind a task, worked out again from the failures of its predecessors, oldest first.
+/// A final one was followed by a person's retry, which starts counting anew.
+pub fn replay<'a>(policy: &Retry, failures: impl IntoIterator<Item = &'a Failure>) -> Attempts {
+    failures.into_iter().fold(Attempts::default(), |so_far, failure| {
+        match decide(policy, so_far, failure) {
+            Decision::Again(attempts) => attempts,
+            Decision::Final => Attempts::default(),
+        }
+    })
+}
+
 fn wanted(policy: &Retry, failure: &Failure) -> bool {
     if policy.when.is_empty() && policy.exit_codes.is_empty() {
         return true;

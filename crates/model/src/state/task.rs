@@ -99,6 +99,8 @@ pub enum Event {
     Drop {
         reason: FailureReason,
     },
+    /// The runner hung up before it could be told that the task is its own.
+    Return,
     /// The lease has run out. Refused while it has not.
     Expire,
 }
@@ -146,6 +148,7 @@ impl Event {
             Self::LogStored => "log stored",
             Self::Cancel => "cancel",
             Self::Drop { .. } => "drop",
+            Self::Return => "return",
             Self::Expire => "expire",
         }
     }
@@ -233,6 +236,11 @@ impl State {
             },
             Event::Cancel => self.cancel(now).ok_or(refused),
             Event::Drop { reason } => self.end(reason, now).ok_or(refused),
+            Event::Return => match self {
+                // Nothing of it can run: the runner never learned the token.
+                Self::Claimed { .. } | Self::Running { .. } => Ok(requeue(now)),
+                _ => Err(refused),
+            },
             Event::Expire => self.expire(now).ok_or(refused),
         }
     }
@@ -405,6 +413,10 @@ impl State {
             Self::Queued { .. } | Self::Finished { .. } => return None,
         })
     }
+}
+
+fn requeue(now: Timestamp) -> (State, Vec<Effect>) {
+    (State::Queued { since: now }, vec![Effect::RevokeToken, Effect::Enqueue])
 }
 
 fn finish(started: Option<Timestamp>, outcome: Outcome, now: Timestamp) -> (State, Vec<Effect>) {

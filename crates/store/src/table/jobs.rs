@@ -179,6 +179,15 @@ pub fn plan(tx: &mut Tx, id: JobId) -> Result<Option<String>> {
     )
 }
 
+/// Replaces the job's plan (variables were given when it was played).
+///
+/// # Errors
+/// When the database fails.
+pub fn set_plan(tx: &mut Tx, id: JobId, plan_json: &str) -> Result<()> {
+    tx.exec("UPDATE job_plans SET plan_json = $2 WHERE job_id = $1", params![id, plan_json])?;
+    Ok(())
+}
+
 /// The plans of all jobs of a pipeline, by position.
 ///
 /// # Errors

@@ -53,3 +53,9 @@ pub fn all(tx: &mut Tx) -> Result<Vec<ResourceClass>> {
 pub fn remove(tx: &mut Tx, id: ResourceClassId) -> Result<bool> {
     Ok(tx.exec("DELETE FROM resource_classes WHERE id = $1", params![id])? == 1)
 }
+
+/// # Errors
+/// When the database fails.
+pub fn get(tx: &mut Tx, id: ResourceClassId) -> Result<Option<ResourceClass>> {
+    tx.select_opt("WHERE id = $1", params![id])
+}

@@ -110,3 +110,35 @@ pub fn claims(tx: &mut Tx, project: ProjectId, key: &str) -> Result<Vec<Claim>> 
         params![project, key],
     )
 }
+
+/// As [`claims`], each with the tag of the job's state.
+///
+/// # Errors
+/// When the database fails.
+pub fn claims_with_state(tx: &mut Tx, project: ProjectId, key: &str) -> Result<Vec<(Claim, String)>> {
+    tx.query(
+        "SELECT c.job_id, c.project_id, c.key, c.pipeline_id, c.held, c.since_ms, jobs.state
+         FROM resource_claims AS c JOIN jobs ON jobs.id = c.job_id
+         WHERE c.project_id = $1 AND c.key = $2 ORDER BY c.job_id",
+        params![project, key],
+        |row| {
+            let claim = Claim {
+                job_id: row.take()?,
+                project_id: row.take()?,
+                key: row.take()?,
+                pipeline_id: row.take()?,
+                held: row.take()?,
+                since_ms: row.take()?,
+            };
+            Ok((claim, row.take()?))
+        },
+    )
+}
+
+/// What a job holds or waits for.
+///
+/// # Errors
+/// When the database fails.
+pub fn of_job(tx: &mut Tx, job: JobId) -> Result<Option<Claim>> {
+    tx.select_opt("WHERE job_id = $1", params![job])
+}

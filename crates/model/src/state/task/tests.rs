@@ -86,6 +86,7 @@ fn event(name: &str) -> Event {
         "drop" => Event::Drop {
             reason: FailureReason::TraceSizeExceeded,
         },
+        "return" => Event::Return,
         "expire" => Event::Expire,
         other => panic!("no event {other}"),
     }
@@ -123,6 +124,7 @@ failure, log missing | -                            | finishing                 
 log                  | -                            | -                            | -                            | -                            | -                 | finished/success | -
 cancel               | finished/canceled            | finished/canceled            | canceling                    | finished/canceled            | canceling         | finishing        | -
 drop                 | finished/trace_size_exceeded | finished/trace_size_exceeded | finished/trace_size_exceeded | finished/trace_size_exceeded | finished/canceled | finished/success | -
+return               | -                            | queued                       | queued                       | queued                       | -                 | -                | -
 expire               | -                            | queued                       | finished/runner_lost         | finished/runner_lost         | finished/canceled | finished/success | -
 ";
 

@@ -1,0 +1,174 @@
+//! What the clock does: leases, delays, tasks that are stuck.
+
+use std::time::Duration;
+
+use tasuki_model::id::TaskId;
+use tasuki_model::labels::check;
+use tasuki_model::reason::FailureReason;
+use tasuki_model::state::task::{Event, State};
+use tasuki_model::state::{Status, job};
+use tasuki_store::{jobs, runners, tasks};
+
+use super::cache::{Live, lock};
+use super::error::Error;
+use super::facade::Scheduler;
+use super::op::Op;
+use super::why::offer_of;
+
+/// Jobs that one transaction wakes at most.
+const BATCH: u32 = 500;
+
+impl Op<'_, '_> {
+    /// A lease seems to have run out. If its runner has been heard of elsewhere it goes on.
+    pub(super) fn lease_ran_out(&mut self, id: TaskId) -> Result<(), Error> {
+        // Another server may have heard of the runner: the database has the last word.
+        let live = match self.reload_task(id) {
+            Ok(live) => live,
+            Err(Error::NotFound { .. }) => {
+                self.round.leases.push((id, None));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(lease) = live.state.lease() else {
+            self.round.leases.push((id, None));
+            return Ok(());
+        };
+        let length = Duration::from_millis(lease.length_ms);
+        let heard = self.core.leases.seen(id).max(live.contact).map(|at| at.after(length));
+        let expires = heard.map_or(lease.expires, |at| at.max(lease.expires));
+        if expires > self.now {
+            self.round.leases.push((id, Some((expires, length))));
+            return Ok(());
+        }
+        self.tasks.insert(id, live);
+        match self.on_task(id, Event::Expire) {
+            Ok(_) => {
+                self.core.counters.count(&self.core.counters.leases_lost);
+                Ok(())
+            }
+            // It ended a moment ago.
+            Err(Error::Refused(_)) => {
+                self.round.leases.push((id, None));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Starts delayed jobs whose time has come, lets approvals lapse, and notes when to look again.
+    pub(super) fn wake_due(&mut self) -> Result<(), Error> {
+        for row in jobs::due(self.tx, self.now, BATCH)? {
+            let mut entry = self.take(row.pipeline_id)?;
+            if let Some(node) = entry.node(row.id) {
+                match entry.graph.state(node) {
+                    job::State::Scheduled { run_at, .. } if *run_at <= self.now => entry.graph.start(node, self.now)?,
+                    job::State::Manual {
+                        lapses: Some(lapses), ..
+                    } if *lapses <= self.now => self.cancel_job(&mut entry, node)?,
+                    _ => {}
+                }
+            }
+            self.put(entry);
+        }
+        self.settle_all()?;
+        let next = jobs::next_due(self.tx)?;
+        let core = std::sync::Arc::clone(self.core);
+        self.tx.after_commit(move || *lock(&core.due) = next);
+        Ok(())
+    }
+
+    /// Takes over a task that another server handed out. Gives its status.
+    pub(super) fn adopt(&mut self, id: TaskId, token_hash: &str) -> Result<Status, Error> {
+        let live = self.owned(id, token_hash)?;
+        if let Some(lease) = live.state.lease() {
+            let length = Duration::from_millis(lease.length_ms);
+            self.round.leases.push((id, Some((self.now.after(length), length))));
+        }
+        tasks::touch_all(self.tx, &[(id, self.now)])?;
+        let status = live.state.status();
+        self.tasks.insert(id, live);
+        Ok(status)
+    }
+
+    /// The task, if this token opens it.
+    pub(super) fn owned(&mut self, id: TaskId, token_hash: &str) -> Result<Live, Error> {
+        let mut live = self.task(id).map_err(|error| match error {
+            Error::NotFound { .. } => Error::NotYours(None),
+            error => error,
+        })?;
+        if live.token_hash.as_deref() != Some(token_hash) {
+            live = self.reload_task(id)?;
+        }
+        if live.token_hash.as_deref() == Some(token_hash) && live.state.lease().is_some() {
+            return Ok(live);
+        }
+        Err(Error::NotYours(Some(live.state.status())))
+    }
+
+    /// Ends a task that is stuck, if it still is.
+    fn end_stuck(&mut self, id: TaskId, reason: FailureReason) -> Result<(), Error> {
+        match self.on_task(id, Event::Drop { reason }) {
+            Ok(_) | Err(Error::Refused(_) | Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Scheduler {
+    /// Writes signs of life that are only in memory.
+    pub(super) async fn flush_contacts(&self) -> Result<(), Error> {
+        let seen = self.core.leases.take_seen();
+        if seen.is_empty() {
+            return Ok(());
+        }
+        Ok(self.store.write(move |tx| tasks::touch_all(tx, &seen)).await?)
+    }
+
+    /// Ends tasks that wait or run for longer than is allowed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sweep(&self) -> Result<(), Error> {
+        let (queued, running, offers) = self
+            .store
+            .read_as(|tx| {
+                let mut offers = Vec::new();
+                for runner in runners::all(tx)? {
+                    offers.push(offer_of(tx, &runner)?);
+                }
+                Ok::<_, Error>((tasks::queued(tx)?, tasks::running(tx)?, offers))
+            })
+            .await?;
+        let now = self.core.now();
+        let limits = &self.core.settings;
+        let mut stuck = Vec::new();
+        for row in queued {
+            let waited = now.since(row.queued_ms);
+            if waited < limits.unmatched_limit {
+                continue;
+            }
+            let live = Live::read(row)?;
+            let matched = offers
+                .iter()
+                .any(|offer| check(&live.demand, live.project, offer).is_ok());
+            if !matched {
+                stuck.push((live.id, FailureReason::NoMatchingRunner));
+            } else if waited >= limits.pending_limit {
+                stuck.push((live.id, FailureReason::StuckOrTimeoutFailure));
+            }
+        }
+        for row in running {
+            let live = Live::read(row)?;
+            if let State::Canceling { since, .. } = live.state
+                && now.since(since) >= limits.canceling_limit
+            {
+                stuck.push((live.id, FailureReason::StuckOrTimeoutFailure));
+            }
+        }
+        for (id, reason) in stuck {
+            self.write(move |op| op.end_stuck(id, reason)).await?;
+        }
+        Ok(())
+    }
+}
