@@ -1,4 +1,5 @@
-//! Loading of GitLab configurations: each file of `cases/gitlab/load` is a case.
+//! Loading of GitLab configurations, and every error that they can have: each file of `cases/gitlab/load` and
+//! `cases/gitlab/errors` is a case.
 //!
 //! A case is a text of sections `-- name --`. The first section is the configuration; others are files that it may
 //! include (`ci/a.yml`, `project group/p@ref:ci.yml`, `remote https://…`, `template X.gitlab-ci.yml`,
@@ -160,12 +161,18 @@ fn about_loading(output: &mut Output) {
     });
 }
 
-fn check(path: &Path, update: bool) -> Result<(), String> {
+fn check(path: &Path, kind: Kind, update: bool) -> Result<(), String> {
     let text = std::fs::read_to_string(path).expect("the case can be read");
     let case = Case::parse(&text);
     let mut output = case.run();
-    about_loading(&mut output);
-    let found = [("merged", merged(&output)), ("diagnostics", diagnostics(&output))];
+    let merged = match kind {
+        Kind::Errors => String::new(),
+        Kind::Load => {
+            about_loading(&mut output);
+            merged(&output)
+        }
+    };
+    let found = [("merged", merged), ("diagnostics", diagnostics(&output))];
     if update {
         let kept = case
             .sections
@@ -189,19 +196,41 @@ fn check(path: &Path, update: bool) -> Result<(), String> {
     Ok(())
 }
 
-#[test]
+#[derive(Clone, Copy)]
+enum Kind {
+    /// What is merged, and the diagnostics of loading.
+    Load,
+    /// All diagnostics of the compiler.
+    Errors,
+}
+
 #[expect(clippy::disallowed_methods, reason = "a switch for people who change the cases")]
-fn cases() {
+fn check_all(folder: &str, kind: Kind) {
     let update = std::env::var("UPDATE_CASES").is_ok();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/gitlab/load");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/cases/gitlab")
+        .join(folder);
     let mut paths: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
     paths.sort();
     assert!(paths.len() >= 20, "the cases are gone");
-    let failed: Vec<String> = paths.iter().filter_map(|path| check(path, update).err()).collect();
+    let failed: Vec<String> = paths
+        .iter()
+        .filter_map(|path| check(path, kind, update).err())
+        .collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn files_are_loaded_and_merged() {
+    check_all("load", Kind::Load);
+}
+
+#[test]
+fn errors_name_the_place_and_the_remedy() {
+    check_all("errors", Kind::Errors);
 }
 
 #[test]

@@ -77,6 +77,7 @@ pub fn parse(
     let mut builder = Builder {
         options,
         line_offset: document.line,
+        text,
         parser: Parser::new_from_str(text),
         interner: Interner::default(),
         anchors: HashMap::new(),
@@ -89,6 +90,7 @@ pub fn parse(
 struct Builder<'t, 'p> {
     options: Options,
     line_offset: u32,
+    text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
     interner: Interner,
     anchors: HashMap<usize, Node>,
@@ -342,6 +344,24 @@ impl Builder<'_, '_> {
         }
     }
 
+    /// At the end of the text the parser counts lines that are not there: the end of the last written line is meant.
+    fn in_text(&self, span: Span) -> Span {
+        let written = self.text.trim_end();
+        let last = u32::try_from(written.matches('\n').count())
+            .unwrap_or(u32::MAX)
+            .saturating_add(1);
+        let last = last.saturating_add(self.line_offset);
+        if span.line <= last {
+            return span;
+        }
+        let line = written.rsplit('\n').next().unwrap_or_default();
+        Span {
+            line: last,
+            column: u32::try_from(line.chars().count()).unwrap_or(u32::MAX).max(1),
+            ..span
+        }
+    }
+
     fn too_deep(&self, span: Span) -> Box<Problem> {
         let message = format!("the file is nested deeper than {} levels", self.options.limits.depth);
         Box::new(Problem::new(&code::YAML_TOO_BIG, span, message))
@@ -349,7 +369,7 @@ impl Builder<'_, '_> {
 
     fn syntax(&self, error: &ScanError) -> Box<Problem> {
         let mark = *error.marker();
-        let span = self.span(EventSpan::new(mark, mark));
+        let span = self.in_text(self.span(EventSpan::new(mark, mark)));
         let info = error.info();
         let hint = if info.contains("tab") || info.contains("cannot start any token") {
             Some("YAML is indented with spaces; a value that starts with a special character needs quotes")
@@ -359,6 +379,8 @@ impl Builder<'_, '_> {
             Some("anchors (`&name`) must stand before their aliases (`*name`), in the same file")
         } else if info.contains("quoted scalar") {
             Some("the quote that opens here is not closed, or its text goes on at the wrong indentation")
+        } else if info.contains("flow mapping") || info.contains("flow sequence") {
+            Some("a `{` or `[` is not closed, or a value inside has one of `{ } [ ] ,` and needs quotes")
         } else if info.contains("simple key") || info.contains("expected ':'") {
             Some("a line of a map is `key: value`; check the line above and the indentation")
         } else {
