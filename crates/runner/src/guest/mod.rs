@@ -4,14 +4,25 @@
 //! one JSON [`Response`] on standard output, exit code 0 when [`Response::failure`] is absent, 1 for a fault of the
 //! job, 3 for a fault of ours. Secrets come in the request, never in an argument or a URL. Where the sandbox is this very machine the same work may run in-process.
 
+mod archive;
+mod artifacts;
+pub mod cache;
+pub mod checkout;
 pub(crate) mod confined;
 mod context;
+mod error;
+mod expand;
+mod git;
+mod http;
 mod main;
 mod request;
 mod response;
+mod selection;
 mod serve;
+mod snapshot;
 
 pub use context::Context;
+pub use expand::expand;
 pub use main::main;
 pub use request::{
     ArtifactSource, CacheEntry, Checkout, ClearWorktree, Compression, Coordinator, Credentials, Dependency,
