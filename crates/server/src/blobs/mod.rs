@@ -1,1 +1,27 @@
-//! Artifacts and caches: bytes in a local folder or an S3-compatible store.
+//! Artifacts, caches and old logs: bytes in a local folder or an S3-compatible store.
+//!
+//! [`BlobStore`] keeps bytes under keys and knows nothing else. [`Files`] adds what the database knows of
+//! them, so that no crash leaves bytes that nothing names. The [`sweeper`](Files::start_sweeper) deletes what
+//! has expired or takes up too much.
+
+mod error;
+mod files;
+mod folder;
+mod key;
+mod location;
+mod s3;
+mod store;
+mod sweep;
+mod verify;
+
+#[cfg(test)]
+mod conformance;
+
+pub use error::Error;
+pub use files::{Files, Upload};
+pub use folder::Folder;
+pub use key::Key;
+pub use location::{Location, S3Location};
+pub use s3::S3;
+pub use store::{BlobStore, Body, Content, Stored, body_of};
+pub use sweep::{Sweeping, evictions};

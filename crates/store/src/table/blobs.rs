@@ -33,19 +33,32 @@ pub fn discard(tx: &mut Tx, keys: &[&str], due: Timestamp) -> Result<()> {
 /// # Errors
 /// When the database fails.
 pub fn keep(tx: &mut Tx, key: &str) -> Result<bool> {
-    Ok(tx.exec("DELETE FROM blob_trash WHERE key = $1", params![key])? == 1)
+    Ok(tx.exec("DELETE FROM blob_trash WHERE key = $1 AND due_ms > 0", params![key])? == 1)
 }
 
-/// Keys that are due, earliest first.
+/// Keys that are due, earliest first. From now on nobody can [`keep`] them: whoever calls this deletes their
+/// content and then calls [`forget`]; after a crash in between they come again.
 ///
 /// # Errors
 /// When the database fails.
-pub fn due(tx: &mut Tx, now: Timestamp, limit: u32) -> Result<Vec<String>> {
-    tx.query(
-        "SELECT key FROM blob_trash WHERE due_ms <= $1 ORDER BY due_ms LIMIT $2",
+pub fn take_due(tx: &mut Tx, now: Timestamp, limit: u32) -> Result<Vec<String>> {
+    let keys: Vec<String> = tx.query(
+        "SELECT key FROM blob_trash WHERE due_ms <= $1 ORDER BY due_ms, key LIMIT $2",
         params![now, limit],
         |row| row.take(),
-    )
+    )?;
+    let mut taken = Vec::with_capacity(keys.len());
+    for key in keys {
+        // It may have been kept since, by a transaction that committed after our first look (PostgreSQL).
+        if tx.exec(
+            "UPDATE blob_trash SET due_ms = 0 WHERE key = $1 AND due_ms <= $2",
+            params![&key, now],
+        )? == 1
+        {
+            taken.push(key);
+        }
+    }
+    Ok(taken)
 }
 
 /// The content of these keys is gone.

@@ -184,7 +184,10 @@ pub fn plan(tx: &mut Tx, id: JobId) -> Result<Option<String>> {
 /// # Errors
 /// When the database fails.
 pub fn set_plan(tx: &mut Tx, id: JobId, plan_json: &str) -> Result<()> {
-    tx.exec("UPDATE job_plans SET plan_json = $2 WHERE job_id = $1", params![id, plan_json])?;
+    tx.exec(
+        "UPDATE job_plans SET plan_json = $2 WHERE job_id = $1",
+        params![id, plan_json],
+    )?;
     Ok(())
 }
 

@@ -261,7 +261,7 @@ on_each_database! {
             assert_eq!(blobs::named(tx, "", 9)?, [("logs/1".to_owned(), 9, None)]);
             logs::erase(tx, task, NOW)?;
             assert_eq!(logs::get(tx, task)?.unwrap().size, 0);
-            assert_eq!(blobs::due(tx, NOW, 9)?, ["logs/1"]);
+            assert_eq!(blobs::take_due(tx, NOW, 9)?, ["logs/1"]);
             assert_eq!(logs::get(tx, other)?, None);
             Ok(())
         });
@@ -277,7 +277,8 @@ on_each_database! {
             let id = artifacts::put(tx, &artifact(ids[0], "a.zip", "blob/1"), NOW)?;
             assert_eq!(artifacts::put(tx, &artifact(ids[0], "a.zip", "blob/2"), NOW)?, id);
             artifacts::put(tx, &artifact(ids[0], "b.zip", "blob/3"), NOW)?;
-            assert_eq!(blobs::due(tx, NOW, 9)?, ["blob/1"]);
+            assert_eq!(blobs::take_due(tx, NOW, 9)?, ["blob/1"]);
+            assert!(!blobs::keep(tx, "blob/1")?, "it is about to be deleted");
             let second = artifacts::of_task(tx, ids[0])?.remove(1);
             assert!(artifacts::set_expiry(tx, second.id, Some(at(5)))?);
             assert_eq!(artifacts::expired(tx, at(4), 9)?, []);
@@ -301,10 +302,10 @@ on_each_database! {
             assert!(caches::remove(tx, &old, at(7))?);
             assert_eq!(caches::clear(tx, project, at(8))?, 1);
             assert_eq!(caches::get(tx, project, "deps-1")?, None);
-            let trash = blobs::due(tx, at(8), 9)?;
-            assert_eq!(trash, ["blob/1", "blob/4", "blob/3", "blob/5", "blob/6"]);
+            let trash = blobs::take_due(tx, at(8), 9)?;
+            assert_eq!(trash, ["blob/1", "blob/4", "blob/3", "blob/5", "blob/6"], "earliest first");
             blobs::forget(tx, &trash)?;
-            assert!(blobs::due(tx, at(8), 9)?.is_empty());
+            assert!(blobs::take_due(tx, at(8), 9)?.is_empty());
             Ok(())
         });
     }
@@ -455,7 +456,7 @@ on_each_database! {
                 let rows: Option<i64> = tx.query_opt(&format!("SELECT COUNT(*) FROM {table}"), &[], |row| row.take())?;
                 assert_eq!(rows, Some(0), "{table}");
             }
-            blobs::due(tx, NOW, 9)
+            blobs::take_due(tx, NOW, 9)
         });
         trash.sort();
         assert_eq!(trash, ["artifact", "cache", "log"]);
