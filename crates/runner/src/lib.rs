@@ -1,7 +1,10 @@
 //! Claim → sandbox → steps → trace. Meets the server only through `tasuki_proto`.
 
+pub mod config;
 pub mod executor;
 pub mod guest;
+pub mod identity;
+pub mod job;
 pub mod process;
 pub mod script;
 pub mod trace;

@@ -21,6 +21,7 @@ mod utf8;
 
 pub use filter::{Chain, MASK, Masks};
 pub use log::{Log, LogOptions, LogStream, Source};
+pub(crate) use upload::chain;
 pub use upload::{Contact, FinalState, Outcome, Pace, UploadOptions, Uploader};
 
 /// The log could not be kept.

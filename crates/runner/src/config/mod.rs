@@ -1,0 +1,49 @@
+//! `config.toml`, as gitlab-runner reads and writes it.
+//!
+//! Keys match exactly first, then whatever their case; unknown ones are kept when the file is written and listed for
+//! `lint`. `$NAME` is expanded in `url` and `token` only. Comments are lost when a command writes the file, as
+//! they are with gitlab-runner.
+
+mod cache;
+mod duration;
+mod file;
+mod runner;
+mod schema;
+mod types;
+
+pub use cache::{AzureCache, CacheConfig, GcsCache, S3Cache};
+pub use duration::{BadDuration, GoDuration, parse_duration, show_duration};
+pub use file::{ConfigFile, Environment};
+pub use runner::{ArtifactConfig, CustomBuildDir, CustomConfig, RunnerConfig, SshConfig};
+pub use schema::Unknown;
+pub use types::{Config, SessionServer};
+
+/// A configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot read {}", path.display())]
+    Read {
+        path: std::path::PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot write {}", path.display())]
+    Write {
+        path: std::path::PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{} is not valid TOML", path.display())]
+    Syntax {
+        path: std::path::PathBuf,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A key has a value of the wrong type.
+    #[error("{}: {message}", path.display())]
+    Value { path: std::path::PathBuf, message: String },
+    #[error("the configuration cannot be written as TOML")]
+    Encode(#[source] toml::ser::Error),
+    #[error("no runner in {} matches; `runner list` shows those that are there", path.display())]
+    NoSuchRunner { path: std::path::PathBuf },
+}

@@ -1,0 +1,31 @@
+//! The life of one job: stages in GitLab's order, limits, cancel, result.
+//!
+//! ```text
+//! acknowledge → banner → prepare_executor → prepare_script → get_sources → restore_cache → download_artifacts
+//!   → step_* → after_script → archive_cache[_on_failure] → upload_artifacts_on_{success,failure}
+//!   → cleanup_file_variables → teardown → rest of the log → final state
+//! ```
+//! This module knows the order and the rules; *where* it happens is the executor's business, *how* a checkout, a cache
+//! or an artifact is done is the guest's.
+
+mod build;
+mod cache_key;
+mod console;
+mod control;
+mod expand;
+mod failure;
+mod host;
+mod options;
+mod requests;
+mod run;
+mod scripts;
+mod stage;
+mod variables;
+
+pub use control::Shutdown;
+pub use expand::expand;
+pub use failure::Failure;
+pub use host::{Host, Pauses, Slot, runner_info};
+pub use run::{Report, run};
+pub use stage::Stage;
+pub use variables::Variables;
