@@ -47,6 +47,11 @@ impl From<tasuki_store::Error> for Error {
 }
 
 impl Error {
+    /// Whether it says no because of the state that things are in.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::NotYours(_) | Self::NotFound { .. })
+    }
+
     /// Whether the same call may succeed when it is made again at once.
     pub(super) fn is_race(&self) -> bool {
         match self {

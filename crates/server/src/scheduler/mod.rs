@@ -39,3 +39,6 @@ pub use facade::{Scheduler, Settings};
 pub use op::Core;
 pub use tasks::Reported;
 pub use why::{Cause, Pending};
+
+#[cfg(test)]
+mod tests;

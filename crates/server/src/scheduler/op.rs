@@ -67,6 +67,15 @@ pub(super) struct Op<'a, 'c> {
     /// Resource groups in which something changed.
     pub(super) groups: BTreeSet<(ProjectId, String)>,
     pub(super) round: Round,
+    /// Something was taken from memory, which may be behind the database.
+    remembered: Remembered,
+}
+
+/// What an operation took from memory.
+#[derive(Debug, Default)]
+struct Remembered {
+    pipelines: Vec<PipelineId>,
+    tasks: Vec<TaskId>,
 }
 
 /// What is done in memory after the commit.
@@ -103,6 +112,10 @@ impl Core {
     }
 
     /// Runs `body` in a transaction; what it changes in memory follows the commit.
+    ///
+    /// What is kept in memory may be behind the database when other servers work on it. Where that lets `body`
+    /// succeed, the compare-and-swap of the rows fails in the end; where it makes `body` refuse, the refusal is
+    /// not believed: either way the memory is dropped and [`Error::Stale`] asks for another try.
     pub(super) fn run<T>(
         self: &Arc<Self>,
         tx: &mut Tx<'_>,
@@ -117,11 +130,25 @@ impl Core {
             tasks: HashMap::new(),
             groups: BTreeSet::new(),
             round: Round::default(),
+            remembered: Remembered::default(),
         };
-        let value = body(&mut op)?;
-        op.settle_all()?;
-        op.publish();
-        Ok(value)
+        let result = body(&mut op).and_then(|value| op.settle_all().map(|()| value));
+        match result {
+            Ok(value) => {
+                op.publish();
+                Ok(value)
+            }
+            Err(error) => {
+                let Remembered { pipelines, tasks } = op.remembered;
+                let doubtful = !(pipelines.is_empty() && tasks.is_empty());
+                self.rolled_back(&pipelines, &tasks);
+                Err(if doubtful && error.is_refusal() {
+                    Error::Stale
+                } else {
+                    error
+                })
+            }
+        }
     }
 
     fn committed(self: &Arc<Self>, round: Round) {
@@ -168,7 +195,9 @@ impl Op<'_, '_> {
         if let Some(entry) = self.entries.remove(&id) {
             return Ok(entry);
         }
-        if let Some(entry) = lock(&self.core.cache).take(id) {
+        let remembered = lock(&self.core.cache).take(id);
+        if let Some(entry) = remembered {
+            self.remembered.pipelines.push(id);
             return Ok(entry);
         }
         Ok(Box::new(Entry::load(self.tx, id)?))
@@ -187,7 +216,10 @@ impl Op<'_, '_> {
         }
         let cached = lock(&self.core.cache).task(id).cloned();
         match cached {
-            Some(live) => Ok(live),
+            Some(live) => {
+                self.remembered.tasks.push(id);
+                Ok(live)
+            }
             None => self.reload_task(id),
         }
     }
