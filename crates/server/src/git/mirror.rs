@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tasuki_model::id::{PipelineId, ProjectId};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
 
 use super::command::{Call, REMOTE_TIMEOUT, failed};
 use super::{Error, Git, Oid, Remote};
@@ -16,8 +16,10 @@ pub struct Mirrors {
     git: Git,
     root: PathBuf,
     /// One writer per mirror: fetches of one project wait for each other.
-    writers: Arc<std::sync::Mutex<HashMap<ProjectId, Arc<Mutex<()>>>>>,
+    writers: Arc<std::sync::Mutex<HashMap<ProjectId, Locks>>>,
 }
+
+type Locks = (Arc<Mutex<()>>, Arc<RwLock<()>>);
 
 /// One project's mirror. It need not exist yet: [`Mirror::ensure`] makes it.
 #[derive(Debug, Clone)]
@@ -25,6 +27,8 @@ pub struct Mirror {
     pub(super) git: Git,
     pub(super) dir: PathBuf,
     writer: Arc<Mutex<()>>,
+    /// Held for reading while a pipeline is saved and has no ref yet: fetches wait until nobody does.
+    door: Arc<RwLock<()>>,
 }
 
 /// A branch or tag of a mirror.
@@ -61,10 +65,12 @@ impl Mirrors {
     #[must_use]
     pub fn of(&self, project: ProjectId) -> Mirror {
         let mut writers = self.writers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (writer, door) = writers.entry(project).or_default();
         Mirror {
             git: self.git.clone(),
             dir: self.root.join(format!("{project}.git")),
-            writer: Arc::clone(writers.entry(project).or_default()),
+            writer: Arc::clone(writer),
+            door: Arc::clone(door),
         }
     }
 
@@ -260,6 +266,25 @@ impl Mirror {
             ))
             .await
             .map(drop)
+    }
+
+    /// Whether the pipeline has its ref, as a file of its own or packed.
+    #[must_use]
+    pub fn keeps(&self, pipeline: PipelineId) -> bool {
+        let name = format!("refs/pipelines/{pipeline}");
+        self.dir.join(&name).is_file()
+            || std::fs::read_to_string(self.dir.join("packed-refs"))
+                .is_ok_and(|packed| packed.lines().any(|line| line.split(' ').nth(1) == Some(&name)))
+    }
+
+    /// Lets fetches by runners wait as long as the guard lives: between saving a pipeline and writing its ref.
+    pub async fn hold(&self) -> OwnedRwLockReadGuard<()> {
+        Arc::clone(&self.door).read_owned().await
+    }
+
+    /// Waits until nobody [holds](Mirror::hold).
+    pub(super) async fn settled(&self) {
+        drop(self.door.write().await);
     }
 
     /// Lets go of the commits of deleted pipelines. Unknown ones are ignored.

@@ -48,6 +48,7 @@ pub async fn info_refs(mirror: &Mirror, headers: &HeaderMap, service: Option<&st
             );
         }
     }
+    mirror.settled().await;
     match advertise(mirror, protocol(headers)).await {
         Ok(body) => answer("application/x-git-upload-pack-advertisement", Body::from(body)),
         Err(error) => fail(mirror, &error),
@@ -73,6 +74,7 @@ pub async fn upload_pack(mirror: &Mirror, tasks: &Tasks, headers: &HeaderMap, bo
             );
         }
     };
+    mirror.settled().await;
     match serve(mirror, tasks, protocol(headers), zipped, body).await {
         Ok(body) => answer("application/x-git-upload-pack-result", body),
         Err(error) => fail(mirror, &error),

@@ -120,6 +120,25 @@ impl Worktree {
         last_commit(git, &self.root, "HEAD", path).await
     }
 
+    /// The branch that others branch off: what `origin` calls so, or `main`, `master`, the present one.
+    #[must_use]
+    pub fn default_branch(&self) -> String {
+        let Ok(common) = common_dir(&self.root) else {
+            return "main".to_owned();
+        };
+        let origin = std::fs::read_to_string(common.join("refs/remotes/origin/HEAD")).ok();
+        let origin = origin
+            .as_deref()
+            .and_then(|text| text.trim().strip_prefix("ref: refs/remotes/origin/"));
+        let packed = std::fs::read_to_string(common.join("packed-refs")).unwrap_or_default();
+        let exists = |name: &&str| {
+            let full = format!("refs/heads/{name}");
+            common.join(&full).is_file() || packed.lines().any(|line| line.split(' ').nth(1) == Some(&full))
+        };
+        let usual = ["main", "master"].into_iter().find(exists);
+        origin.or(usual).or(self.branch.as_deref()).unwrap_or("main").to_owned()
+    }
+
     /// What a pipeline of this folder builds: the branch, or `HEAD` where none is checked out.
     #[must_use]
     pub fn git_ref(&self) -> GitRef {
@@ -214,7 +233,8 @@ fn git_dir(root: &Path) -> Result<PathBuf, Error> {
 }
 
 /// The checked-out branch, read from HEAD without starting a program.
-fn branch(root: &Path) -> Option<String> {
+#[must_use]
+pub fn branch(root: &Path) -> Option<String> {
     let head = std::fs::read_to_string(git_dir(root).ok()?.join("HEAD")).ok()?;
     head.trim_end().strip_prefix("ref: refs/heads/").map(str::to_owned)
 }

@@ -154,6 +154,40 @@ pub fn refs(tx: &mut Tx, project: ProjectId) -> Result<Vec<(String, String)>> {
     )
 }
 
+/// What was seen at a ref, and when it was first seen there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenRef {
+    pub name: String,
+    pub sha: String,
+    pub seen_ms: Timestamp,
+}
+
+/// [`refs`] with the time at which each was noted.
+///
+/// # Errors
+/// When the database fails.
+pub fn seen_refs(tx: &mut Tx, project: ProjectId) -> Result<Vec<SeenRef>> {
+    tx.query(
+        "SELECT name, sha, seen_ms FROM refs WHERE project_id = $1 ORDER BY name",
+        params![project],
+        |row| {
+            Ok(SeenRef {
+                name: row.take()?,
+                sha: row.take()?,
+                seen_ms: row.take()?,
+            })
+        },
+    )
+}
+
+/// Those that have an address of a forge: every project that is not a folder.
+///
+/// # Errors
+/// When the database fails.
+pub fn by_webhook(tx: &mut Tx) -> Result<Vec<Project>> {
+    tx.select("WHERE kind <> 'local' ORDER BY id", params![])
+}
+
 /// Notes what is at a ref now; `None` = the ref is gone.
 ///
 /// # Errors

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use tasuki_model::id::ProjectId;
 use tasuki_pipeline::{Answer, FileAnswer, Origin, Refusal, Tree};
 use tasuki_store::{Store, projects};
 use tracing::warn;
@@ -34,13 +33,6 @@ pub struct Projects {
     pub mirrors: Mirrors,
     /// Host and port of this server's address: components of other hosts are refused.
     pub host: String,
-}
-
-/// A project as it was found for a request.
-#[derive(Debug, Clone)]
-pub struct Project {
-    pub id: ProjectId,
-    pub path: String,
 }
 
 impl AtCommit {
@@ -159,14 +151,11 @@ impl Projects {
         let wanted = path.trim_matches('/').to_owned();
         let found = self.store.read(move |tx| projects::by_path(tx, &wanted)).await;
         let project = match found {
-            Ok(Some(found)) => Project {
-                id: found.id,
-                path: found.path,
-            },
+            Ok(Some(found)) => found.id,
             Ok(None) => return Err(Answer::Refused(Refusal::Denied)),
             Err(error) => return Err(Answer::Refused(Refusal::Unreachable(error.to_string()))),
         };
-        let mirror = self.mirrors.of(project.id);
+        let mirror = self.mirrors.of(project);
         let head = || mirror.head().ok().flatten().unwrap_or_else(|| "HEAD".to_owned());
         let name = if matches!(git_ref, "" | "HEAD") {
             head()

@@ -6,7 +6,8 @@ mod remote;
 
 use tasuki_pipeline::{Answer, Answers, Compile, Input, Origin, Output, Refusal, Request};
 
-pub use commit::{AtCommit, Comparison, Project, Projects};
+pub(super) use commit::named;
+pub use commit::{AtCommit, Comparison, Projects};
 pub use folder::InFolder;
 pub use remote::{Reach, Remote};
 
@@ -59,6 +60,14 @@ impl Answerer {
             }
         }
         Err(Box::new(last.unwrap_or(Request::Tree { origin: Origin::Local })))
+    }
+
+    /// The text of a file of the own project; `None` where there is none.
+    pub async fn text(&self, path: &str) -> Option<std::sync::Arc<str>> {
+        match self.file(&Origin::Local, path).await {
+            Answer::File(file) => Some(file.text),
+            Answer::Tree(_) | Answer::Changed(_) | Answer::Commits(_) | Answer::Refused(_) => None,
+        }
     }
 
     async fn answer(&self, requests: Vec<Request>) -> Vec<(Request, Answer)> {

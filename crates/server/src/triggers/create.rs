@@ -1,0 +1,399 @@
+//! From "build this commit" to a pipeline, or to the reason why there is none.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use tasuki_model::id::{PipelineId, ProjectId};
+use tasuki_model::plan::{Language, Variable};
+use tasuki_model::trigger::{GitRef, Source, Trigger};
+use tasuki_pipeline::{Context, Diagnostic, Input, Output, PipelineInfo, ProjectInfo, Skip};
+use tasuki_store::{pipelines, projects::Project};
+use tracing::{info, warn};
+
+use super::answer::{Answerer, AtCommit, Comparison, InFolder, Projects, Source as Own};
+use super::error::NoPipeline;
+use super::forge::PushOptions;
+use super::{Error, Triggers};
+use crate::config::ProjectSettings;
+use crate::git::{Git, Mirror, Oid, Worktree};
+use crate::scheduler::{Content, Created, NewPipeline};
+
+/// The file that is compiled unless the project says otherwise.
+const CONFIG_PATH: &str = ".gitlab-ci.yml";
+/// GitLab shows and exports no more of a message.
+const MESSAGE_LIMIT: usize = 100_000;
+
+/// "Build this."
+#[derive(Debug, Clone)]
+pub struct Start {
+    pub project: Project,
+    pub git_ref: GitRef,
+    pub read: Read,
+    /// Tip of the ref before; `None` for a new ref and for everything that is not a push.
+    pub before: Option<Oid>,
+    pub source: Source,
+    pub variables: Vec<Variable>,
+    pub inputs: Vec<(String, Value)>,
+    /// Login, name, e-mail.
+    pub user: Option<(String, String, String)>,
+    pub options: PushOptions,
+    pub payload: Option<Value>,
+    /// The same start repeated with the same key makes no second pipeline.
+    pub key: Option<String>,
+}
+
+/// Where the configuration and the files of the pipeline are.
+#[derive(Debug, Clone)]
+pub enum Read {
+    /// A commit of the project's mirror.
+    Commit(Oid),
+    /// A folder as it stands (`exec`). The trigger comes with it, as there need not be a commit.
+    Folder {
+        worktree: Option<Box<(Git, Worktree)>>,
+        root: PathBuf,
+        trigger: Box<Trigger>,
+    },
+}
+
+/// What came of a start.
+#[derive(Debug)]
+pub enum Started {
+    New {
+        id: PipelineId,
+        iid: i64,
+    },
+    /// The same start had been made before.
+    Existing(PipelineId),
+    /// None is made, and why.
+    None(NoPipeline),
+}
+
+impl Triggers {
+    /// Compiles the configuration and saves the pipeline.
+    ///
+    /// Errors of the configuration give a failed pipeline where a push or merge request is the cause, since nobody waits
+    /// for an answer; whoever asked in person gets them as [`NoPipeline::Invalid`].
+    ///
+    /// # Errors
+    /// Git, the database or the scheduler fails.
+    pub async fn create(&self, start: Start) -> Result<Started, Error> {
+        if start.options.no_pipeline {
+            return Ok(Started::None(NoPipeline::Unwanted));
+        }
+        let settings = ProjectSettings::read(&start.project.settings_json);
+        let trigger = self.trigger(&start).await?;
+        let by_push = matches!(
+            start.source,
+            Source::Push | Source::MergeRequestEvent | Source::ExternalPullRequestEvent
+        );
+        if by_push && (start.options.skip || asks_to_skip(&trigger.commit.message)) {
+            return self.save(&start, &settings, trigger, Content::Skipped, &[]).await;
+        }
+        let answerer = self.answerer(&start);
+        let path = if settings.config_path.is_empty() {
+            CONFIG_PATH
+        } else {
+            &settings.config_path
+        };
+        let Some(text) = answerer.text(path).await else {
+            return Ok(Started::None(NoPipeline::Missing(path.to_owned())));
+        };
+        let context = self.context(&start.project, &settings, trigger).await?;
+        // Parsing is work for the processor: a large configuration must not hold up the server's other requests.
+        let input = Input {
+            lang: Language::Gitlab,
+            file: path,
+            text: &text,
+            context: &context,
+        };
+        let output = answerer.compile(&input).await.map_err(Error::Endless)?;
+        self.decide(&start, &settings, context.trigger, output, by_push).await
+    }
+
+    async fn decide(
+        &self,
+        start: &Start,
+        settings: &ProjectSettings,
+        trigger: Trigger,
+        output: Output,
+        by_push: bool,
+    ) -> Result<Started, Error> {
+        let Output {
+            plan,
+            diagnostics,
+            skipped,
+            ..
+        } = output;
+        match (plan, skipped) {
+            (_, Some(Skip::SkipRequested)) if by_push => {
+                self.save(start, settings, trigger, Content::Skipped, &diagnostics)
+                    .await
+            }
+            (_, Some(skip)) => {
+                info!(
+                    project.id = start.project.id.0,
+                    r#ref = trigger.git_ref.short(),
+                    "{}",
+                    skip.title()
+                );
+                Ok(Started::None(NoPipeline::Skipped(skip)))
+            }
+            (Some(plan), None) => {
+                self.save(start, settings, trigger, Content::Plan(Box::new(plan)), &diagnostics)
+                    .await
+            }
+            (None, None) if by_push => {
+                let errors = diagnostics
+                    .iter()
+                    .filter(|d| d.is_error())
+                    .map(|d| d.message.clone())
+                    .collect();
+                self.save(start, settings, trigger, Content::Invalid { errors }, &diagnostics)
+                    .await
+            }
+            (None, None) => Ok(Started::None(NoPipeline::Invalid(diagnostics))),
+        }
+    }
+
+    async fn save(
+        &self,
+        start: &Start,
+        settings: &ProjectSettings,
+        trigger: Trigger,
+        content: Content,
+        diagnostics: &[Diagnostic],
+    ) -> Result<Started, Error> {
+        let mirror = self.inner.parts.mirrors.of(start.project.id);
+        // A waiting runner may take the first task before the next line runs: until the pipeline's ref exists, it waits
+        // at the door of the mirror.
+        let door = mirror.hold().await;
+        let new = NewPipeline {
+            project: start.project.id,
+            protected: settings.is_protected(&trigger.git_ref.short(), &start.project.default_branch),
+            trigger,
+            content,
+            diagnostics_json: serde_json::to_string(diagnostics).unwrap_or_else(|_| "[]".to_owned()),
+            idempotency_key: start.key.clone(),
+            priority: 0,
+            cancels_older: true,
+        };
+        let created = self.inner.parts.scheduler.create_pipeline(new).await?;
+        let id = match created {
+            Created::New { id, .. } | Created::Existing(id) => id,
+        };
+        if let Read::Commit(commit) = &start.read
+            && let Err(error) = mirror.keep(id, commit).await
+        {
+            warn!(pipeline.id = id.0, %error, "the pipeline's ref cannot be written; runners fetch by branch");
+        }
+        drop(door);
+        Ok(match created {
+            Created::New { id, iid } => {
+                info!(
+                    project.id = start.project.id.0,
+                    pipeline.id = id.0,
+                    source = start.source.as_str(),
+                    "new pipeline"
+                );
+                Started::New { id, iid }
+            }
+            Created::Existing(id) => Started::Existing(id),
+        })
+    }
+
+    async fn trigger(&self, start: &Start) -> Result<Trigger, Error> {
+        let mirror = self.inner.parts.mirrors.of(start.project.id);
+        let mut trigger = match &start.read {
+            Read::Folder { trigger, .. } => return Ok((**trigger).clone()),
+            Read::Commit(commit) => Trigger {
+                source: start.source,
+                git_ref: start.git_ref.clone(),
+                commit: mirror.commit(commit, &start.git_ref).await?,
+                variables: start.variables.clone(),
+                inputs: start.inputs.clone(),
+                merge_request: None,
+                user: start.user.clone(),
+                payload: start.payload.clone(),
+                schedule_description: None,
+            },
+        };
+        if let Some(before) = &start.before {
+            trigger.commit.before_sha = before.to_string();
+        }
+        truncate(&mut trigger.commit.message, MESSAGE_LIMIT);
+        let options = &start.options;
+        trigger
+            .variables
+            .extend(options.variables.iter().map(|(key, value)| Variable::plain(key, value)));
+        trigger.inputs.extend(
+            options
+                .inputs
+                .iter()
+                .map(|(key, value)| (key.clone(), Value::from(value.as_str()))),
+        );
+        if trigger.user.is_none() && !trigger.commit.author_name.is_empty() {
+            let (name, mail) = (trigger.commit.author_name.clone(), trigger.commit.author_email.clone());
+            let login = mail.split('@').next().unwrap_or_default().to_owned();
+            trigger.user = Some((login, name, mail));
+        }
+        Ok(trigger)
+    }
+
+    fn answerer(&self, start: &Start) -> Answerer {
+        let parts = &self.inner.parts;
+        let source = match &start.read {
+            Read::Commit(commit) => Own::Commit(AtCommit {
+                mirror: parts.mirrors.of(start.project.id),
+                commit: commit.clone(),
+                comparison: match (&start.before, start.source, &start.git_ref) {
+                    (Some(before), Source::Push, GitRef::Branch(_)) => Comparison::Before(before.clone()),
+                    _ => Comparison::Nothing,
+                },
+            }),
+            Read::Folder { worktree, root, .. } => {
+                let (git, worktree) = worktree.as_deref().cloned().unzip();
+                Own::Folder(InFolder {
+                    root: root.clone(),
+                    git,
+                    worktree,
+                    changed: None,
+                })
+            }
+        };
+        let host = parts
+            .server
+            .url
+            .split_once("://")
+            .map_or(parts.server.url.as_str(), |(_, rest)| rest);
+        let host = host.split('/').next().unwrap_or_default().to_owned();
+        Answerer {
+            source,
+            projects: Some(Projects {
+                store: parts.store.clone(),
+                mirrors: parts.mirrors.clone(),
+                host,
+            }),
+            remote: self.inner.remote.clone(),
+            templates: parts.templates.clone(),
+        }
+    }
+
+    /// Everything besides the configuration that decides about a pipeline of the project.
+    async fn context(&self, project: &Project, settings: &ProjectSettings, trigger: Trigger) -> Result<Context, Error> {
+        let parts = &self.inner.parts;
+        let (vault, row) = (std::sync::Arc::clone(&parts.vault), project.clone());
+        let variables = parts.store.read(move |tx| vault.variables(tx, &row)).await?;
+        Ok(Context {
+            pipeline: PipelineInfo {
+                iid: project.last_iid + 1,
+                created_at: self.now(),
+                protected_ref: settings.is_protected(&trigger.git_ref.short(), &project.default_branch),
+                ..PipelineInfo::default()
+            },
+            trigger,
+            project: project_info(project, settings, &parts.server.url),
+            server: parts.server.clone(),
+            variables,
+            limits: tasuki_pipeline::Limits::default(),
+        })
+    }
+
+    /// After a restart: a pipeline that was saved a moment before the crash may lack its ref.
+    pub(super) async fn keep_live_pipelines(&self) -> Result<(), Error> {
+        let parts = &self.inner.parts;
+        let mut by_project: BTreeMap<ProjectId, Vec<(PipelineId, Oid)>> = BTreeMap::new();
+        for pipeline in parts.store.read(pipelines::live).await? {
+            if let Ok(commit) = pipeline.sha.parse::<Oid>()
+                && !commit.is_zero()
+            {
+                by_project
+                    .entry(pipeline.project_id)
+                    .or_default()
+                    .push((pipeline.id, commit));
+            }
+        }
+        for (project, live) in by_project {
+            keep(&parts.mirrors.of(project), &live).await;
+        }
+        Ok(())
+    }
+}
+
+async fn keep(mirror: &Mirror, live: &[(PipelineId, Oid)]) {
+    if !mirror.dir().exists() {
+        return;
+    }
+    for (id, commit) in live {
+        if !mirror.keeps(*id)
+            && let Err(error) = mirror.keep(*id, commit).await
+        {
+            warn!(pipeline.id = id.0, %error, "the ref of a live pipeline cannot be restored");
+        }
+    }
+}
+
+/// A project as pipelines see it.
+#[must_use]
+pub fn project_info(row: &Project, settings: &ProjectSettings, server_url: &str) -> ProjectInfo {
+    ProjectInfo {
+        id: row.id.0,
+        path: row.path.clone(),
+        title: row.name.clone(),
+        url: format!("{server_url}/{}", row.path),
+        default_branch: row.default_branch.clone(),
+        config_path: if settings.config_path.is_empty() {
+            CONFIG_PATH.to_owned()
+        } else {
+            settings.config_path.clone()
+        },
+        ..ProjectInfo::default()
+    }
+}
+
+/// `[skip ci]` and `[ci skip]` anywhere, with a space, `-` or `_`, in any case.
+fn asks_to_skip(message: &str) -> bool {
+    let text = message.to_ascii_lowercase();
+    ["skip ci", "skip-ci", "skip_ci", "ci skip", "ci-skip", "ci_skip"]
+        .iter()
+        .any(|words| text.contains(&format!("[{words}]")))
+}
+
+/// Cuts at a character's border.
+fn truncate(text: &mut String, limit: usize) {
+    if text.len() > limit {
+        let mut end = limit;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn skip_words_are_found_anywhere() {
+        for message in [
+            "[skip ci]",
+            "x [CI SKIP] y",
+            "a\n\nb [skip-ci]",
+            "[ci_skip]",
+            "ü [Skip CI]",
+        ] {
+            assert!(asks_to_skip(message), "{message}");
+        }
+        for message in ["", "skip ci", "[skip  ci]", "[skipci]", "[no ci]", "(skip ci)"] {
+            assert!(!asks_to_skip(message), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_cut_leaves_whole_characters() {
+        let mut text = "aüb".to_owned();
+        truncate(&mut text, 2);
+        assert_eq!(text, "a");
+    }
+}

@@ -1,0 +1,100 @@
+//! Pipelines that somebody asks for: the API, the web UI, schedules.
+
+use serde_json::Value;
+use tasuki_model::plan::Variable;
+use tasuki_model::trigger::{GitRef, Source};
+use tasuki_store::projects::Project;
+use tracing::warn;
+
+use super::answer::named;
+use super::create::{Read, Start, Started};
+use super::forge::PushOptions;
+use super::{Error, Triggers};
+use crate::git::{Mirror, Oid};
+
+/// What somebody asks for.
+#[derive(Debug, Clone)]
+pub struct Want {
+    pub source: Source,
+    /// Branch or tag; `None` = the default branch.
+    pub git_ref: Option<String>,
+    /// Commit; `None` = tip of the ref.
+    pub commit: Option<String>,
+    pub variables: Vec<Variable>,
+    pub inputs: Vec<(String, Value)>,
+    /// Login, name, e-mail.
+    pub user: Option<(String, String, String)>,
+    /// Of the caller; unique within the project.
+    pub key: Option<String>,
+}
+
+impl Triggers {
+    /// Starts a pipeline of a project on request, after a look at what its origin has now.
+    ///
+    /// # Errors
+    /// There is no such ref or commit, or something of ours fails.
+    pub async fn run(&self, project: Project, want: Want) -> Result<Started, Error> {
+        let mirror = match self.fetched(&project).await {
+            Ok(mirror) => mirror,
+            // An origin that is out of reach does not stop what is here already from being built again.
+            Err(error) => {
+                let mirror = self.inner.parts.mirrors.of(project.id);
+                if !mirror.dir().exists() {
+                    return Err(error);
+                }
+                warn!(project.id = project.id.0, %error, "the origin cannot be fetched; the mirror is built as it is");
+                mirror
+            }
+        };
+        let (git_ref, tip) = self.pick(&project, &mirror, want.git_ref.as_deref()).await?;
+        let commit = match &want.commit {
+            None => tip,
+            Some(name) => {
+                let id: Oid = name.parse().map_err(|_| Error::NoRef(name.clone()))?;
+                self.commit(&project, &mirror, &id).await?
+            }
+        };
+        let key = want.key.map(|key| format!("request:{}:{key}", project.id));
+        self.create(Start {
+            project,
+            git_ref,
+            read: Read::Commit(commit),
+            before: None,
+            source: want.source,
+            variables: want.variables,
+            inputs: want.inputs,
+            user: want.user,
+            options: PushOptions::default(),
+            payload: None,
+            key,
+        })
+        .await
+    }
+
+    /// The ref of that name, a branch before a tag, with its tip.
+    async fn pick(&self, project: &Project, mirror: &Mirror, name: Option<&str>) -> Result<(GitRef, Oid), Error> {
+        let name = name.unwrap_or(&project.default_branch);
+        let plain = name
+            .strip_prefix("refs/heads/")
+            .or(name.strip_prefix("refs/tags/"))
+            .unwrap_or(name);
+        let kinds = match name {
+            _ if name.starts_with("refs/tags/") => vec![GitRef::Tag(plain.to_owned())],
+            _ if name.starts_with("refs/heads/") => vec![GitRef::Branch(plain.to_owned())],
+            _ => vec![GitRef::Branch(plain.to_owned()), GitRef::Tag(plain.to_owned())],
+        };
+        for git_ref in kinds {
+            if let Some(tip) = mirror.resolve(&git_ref.full()).await? {
+                return Ok((git_ref, tip));
+            }
+        }
+        if mirror.refs().await?.is_empty() {
+            return Err(Error::Empty);
+        }
+        // A commit by its id belongs to no ref of its own: it is built as part of the default branch.
+        match named(mirror, plain).await? {
+            Some(commit) => Ok((GitRef::Branch(project.default_branch.clone()), commit)),
+            None => Err(Error::NoRef(name.to_owned())),
+        }
+    }
+}
