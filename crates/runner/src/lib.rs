@@ -5,6 +5,8 @@ pub mod executor;
 pub mod guest;
 pub mod identity;
 pub mod job;
+pub mod metrics;
+pub mod poll;
 pub mod process;
 pub mod script;
 pub mod trace;

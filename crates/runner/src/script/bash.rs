@@ -35,10 +35,10 @@ pub fn script(lines: &[String], options: &Options) -> String {
         String::from("if (set -o pipefail) 2>/dev/null; then set -o pipefail; fi\nset -o errexit\nset +o noclobber\n");
     if let Some(file) = &options.env_file {
         // Values are taken as they stand: a line is never run.
-        let _ = write!(
+        let _ = writeln!(
             text,
             "if [ -r {file} ]; then while IFS= read -r _line || [ -n \"$_line\" ]; do \
-             case \"$_line\" in [A-Za-z_]*=*) export \"$_line\" ;; esac; done < {file}; unset _line; fi\n",
+             case \"$_line\" in [A-Za-z_]*=*) export \"$_line\" ;; esac; done < {file}; unset _line; fi",
             file = quote(file)
         );
     }

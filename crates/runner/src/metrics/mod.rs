@@ -1,0 +1,6 @@
+//! Figures of a runner process in Prometheus' text form, under gitlab-runner's names.
+
+mod registry;
+mod text;
+
+pub use registry::{Metrics, RunningJob};
