@@ -1,8 +1,9 @@
 //! The tree.
 
-use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
+
+use foldhash::{HashMap, HashMapExt as _};
 
 /// A shared text.
 pub type Text = Arc<str>;
@@ -213,6 +214,25 @@ impl Map {
         builder.finish()
     }
 
+    /// A map of entries that are known to have different keys.
+    pub(crate) fn from_unique(entries: Vec<(Node, Node)>) -> Self {
+        let mut weight = 1_u32;
+        let mut depth = 0_u16;
+        let mut has_reference = false;
+        for (key, value) in &entries {
+            weight = weight.saturating_add(key.weight()).saturating_add(value.weight());
+            depth = depth.max(key.depth()).max(value.depth());
+            has_reference |= value.has_reference();
+        }
+        Self(Arc::new(MapData {
+            entries,
+            index: OnceLock::new(),
+            weight,
+            depth: depth.saturating_add(1),
+            has_reference,
+        }))
+    }
+
     /// Whether a `!reference` is in a value of it.
     #[must_use]
     pub fn has_reference(&self) -> bool {
@@ -235,12 +255,7 @@ impl Map {
     #[must_use]
     pub fn entry(&self, key: &str) -> Option<&(Node, Node)> {
         if self.0.entries.len() > INDEX_FROM {
-            let index = self.0.index.get_or_init(|| {
-                let texts = self.0.entries.iter().enumerate();
-                texts
-                    .filter_map(|(at, (key, _))| Some((key.text()?.clone(), at)))
-                    .collect()
-            });
+            let index = self.0.index.get_or_init(|| index(&self.0.entries));
             return self.0.entries.get(*index.get(key)?);
         }
         self.0
@@ -312,52 +327,31 @@ impl Deref for Seq {
 #[derive(Debug, Default)]
 pub(crate) struct MapBuilder {
     entries: Vec<(Node, Node)>,
-    index: HashMap<Text, usize>,
-    /// Positions of keys that came from `<<` and may be overwritten without a word.
-    merged: Vec<usize>,
+    /// Filled once there are more than a few.
+    index: Option<HashMap<Text, usize>>,
 }
 
 impl MapBuilder {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self {
             entries: Vec::with_capacity(capacity),
-            index: HashMap::new(),
-            merged: Vec::new(),
+            index: None,
         }
     }
 
-    /// Starts from a copy of a map.
-    pub(crate) fn from_map(map: &Map) -> Self {
-        let mut builder = Self::with_capacity(map.len() + 4);
-        for (key, value) in map.iter() {
-            builder.push(key.clone(), value.clone());
-        }
+    /// Starts from a copy of a map, with room for `more` keys.
+    pub(crate) fn from_map(map: &Map, more: usize) -> Self {
+        let mut builder = Self::with_capacity(map.len() + more);
+        builder.entries.extend(map.iter().cloned());
+        builder.index = (builder.entries.len() > INDEX_FROM).then(|| index(&builder.entries));
         builder
     }
 
     fn position(&self, key: &str) -> Option<usize> {
-        if self.entries.len() > INDEX_FROM {
-            return self.index.get(key).copied();
+        match &self.index {
+            Some(index) => index.get(key).copied(),
+            None => self.entries.iter().position(|(k, _)| k.text().is_some_and(|text| &**text == key)),
         }
-        self.entries
-            .iter()
-            .position(|(k, _)| k.text().is_some_and(|text| &**text == key))
-    }
-
-    fn push(&mut self, key: Node, value: Node) {
-        let at = self.entries.len();
-        if at == INDEX_FROM {
-            let texts = self.entries.iter().enumerate();
-            self.index = texts
-                .filter_map(|(at, (key, _))| Some((key.text()?.clone(), at)))
-                .collect();
-        }
-        if at >= INDEX_FROM
-            && let Some(text) = key.text()
-        {
-            self.index.insert(text.clone(), at);
-        }
-        self.entries.push((key, value));
     }
 
     /// The value so far of a key.
@@ -371,53 +365,28 @@ impl MapBuilder {
             self.entries[at].1 = value;
             return Some(std::mem::replace(&mut self.entries[at].0, key));
         }
-        self.push(key, value);
+        let at = self.entries.len();
+        if let (Some(index), Some(text)) = (&mut self.index, key.text()) {
+            index.insert(text.clone(), at);
+        }
+        self.entries.push((key, value));
+        if at == INDEX_FROM {
+            self.index = Some(index(&self.entries));
+        }
         None
     }
 
-    /// Sets a key that a merge brings: writing it again is no mistake.
-    pub(crate) fn insert_merged(&mut self, key: Node, value: Node) {
-        let at = key.text().and_then(|text| self.position(text));
-        self.merged.push(at.unwrap_or(self.entries.len()));
-        self.insert(key, value);
-    }
-
-    /// Whether the key's present value came with a merge.
-    pub(crate) fn is_merged(&self, key: &Node) -> bool {
-        let Some(text) = key.text().filter(|_| !self.merged.is_empty()) else {
-            return false;
-        };
-        self.position(text).is_some_and(|at| self.merged.contains(&at))
-    }
-
-    /// Removes a key.
-    pub(crate) fn remove(&mut self, key: &str) -> Option<(Node, Node)> {
-        let at = self.position(key)?;
-        let removed = self.entries.remove(at);
-        if self.entries.len() >= INDEX_FROM {
-            let texts = self.entries.iter().enumerate();
-            self.index = texts
-                .filter_map(|(at, (key, _))| Some((key.text()?.clone(), at)))
-                .collect();
-        }
-        Some(removed)
-    }
-
     pub(crate) fn finish(self) -> Map {
-        let mut weight = 1_u32;
-        let mut depth = 0_u16;
-        let mut has_reference = false;
-        for (key, value) in &self.entries {
-            weight = weight.saturating_add(key.weight()).saturating_add(value.weight());
-            depth = depth.max(key.depth()).max(value.depth());
-            has_reference |= value.has_reference();
-        }
-        Map(Arc::new(MapData {
-            entries: self.entries,
-            index: OnceLock::new(),
-            weight,
-            depth: depth.saturating_add(1),
-            has_reference,
-        }))
+        Map::from_unique(self.entries)
     }
+}
+
+fn index(entries: &[(Node, Node)]) -> HashMap<Text, usize> {
+    let mut index = HashMap::with_capacity(entries.len() * 2);
+    for (at, (key, _)) in entries.iter().enumerate() {
+        if let Some(text) = key.text() {
+            index.insert(text.clone(), at);
+        }
+    }
+    index
 }

@@ -1,12 +1,11 @@
 //! Events of the parser library → [`Node`]s. The only place that knows the library.
 
-use std::collections::HashMap;
-
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span as EventSpan, StrInput};
 
 use super::node::MapBuilder;
 use super::text::Interner;
-use super::{Document, FileId, Kind, Map, Node, Schema, Seq, Span, Style, Tag, Value};
+use super::{Document, FileId, Kind, Map, Node, Schema, Seq, Span, Style, Tag, Text, Value};
 use crate::diag::{Problem, code};
 
 /// Bounds of one file.
@@ -81,6 +80,8 @@ pub fn parse(
         parser: Parser::new_from_str(text),
         interner: Interner::default(),
         anchors: HashMap::new(),
+        pending: Vec::new(),
+        levels: Vec::new(),
         nodes: 0,
         problems,
     };
@@ -94,27 +95,19 @@ struct Builder<'t, 'p> {
     parser: Parser<'t, StrInput<'t>>,
     interner: Interner,
     anchors: HashMap<usize, Node>,
+    /// Finished children of all open containers: each container takes its own from the end when it is closed.
+    pending: Vec<Node>,
+    levels: Vec<Level>,
     nodes: u32,
     problems: &'p mut Vec<Problem>,
 }
 
 /// A container that is being filled.
-enum Open {
-    Seq {
-        items: Vec<Node>,
-        weight: u32,
-    },
-    Map {
-        entries: MapBuilder,
-        key: Option<Node>,
-        /// Written keys, where `<<` must not overwrite them.
-        merges: Vec<Node>,
-        weight: u32,
-    },
-}
-
 struct Level {
-    open: Open,
+    is_map: bool,
+    /// Where its children start among the pending ones.
+    start: usize,
+    weight: u32,
     span: Span,
     tag: Tag,
     anchor: usize,
@@ -124,7 +117,6 @@ type Result1<T> = Result<T, Box<Problem>>;
 
 impl Builder<'_, '_> {
     fn document(&mut self) -> Result1<Option<Node>> {
-        let mut stack: Vec<Level> = Vec::new();
         while let Some(event) = self.parser.next_event() {
             let (event, at) = event.map_err(|error| self.syntax(&error))?;
             let (node, anchor) = match event {
@@ -133,58 +125,42 @@ impl Builder<'_, '_> {
                 Event::Alias(id) => (self.alias(id, at)?, 0),
                 Event::Scalar(text, style, anchor, tag) => (self.scalar(&text, style, tag.as_deref(), at), anchor),
                 Event::SequenceStart(anchor, tag) => {
-                    let open = Open::Seq {
-                        items: Vec::new(),
-                        weight: 1,
-                    };
-                    self.open(&mut stack, open, anchor, tag.as_deref(), at)?;
+                    self.open(false, anchor, tag.as_deref(), at)?;
                     continue;
                 }
                 Event::MappingStart(anchor, tag) => {
-                    let open = Open::Map {
-                        entries: MapBuilder::default(),
-                        key: None,
-                        merges: Vec::new(),
-                        weight: 1,
-                    };
-                    self.open(&mut stack, open, anchor, tag.as_deref(), at)?;
+                    self.open(true, anchor, tag.as_deref(), at)?;
                     continue;
                 }
                 Event::SequenceEnd | Event::MappingEnd => {
-                    let Some(level) = stack.pop() else { return Ok(None) };
-                    let anchor = level.anchor;
-                    (self.close(level), anchor)
+                    let Some(level) = self.levels.pop() else { return Ok(None) };
+                    (self.close(&level), level.anchor)
                 }
             };
             if anchor != 0 {
                 self.anchors.insert(anchor, node.clone());
             }
-            match stack.last_mut() {
-                None => return Ok(Some(node)),
-                Some(_) => self.add(&mut stack, node)?,
+            if self.levels.is_empty() {
+                return Ok(Some(node));
             }
+            self.add(node)?;
         }
         Ok(None)
     }
 
-    fn open(
-        &mut self,
-        stack: &mut Vec<Level>,
-        open: Open,
-        anchor: usize,
-        tag: Option<&saphyr_parser::Tag>,
-        at: EventSpan,
-    ) -> Result1<()> {
+    fn open(&mut self, is_map: bool, anchor: usize, tag: Option<&saphyr_parser::Tag>, at: EventSpan) -> Result1<()> {
         let span = self.span(at);
-        if stack.len() >= usize::from(self.options.limits.depth) {
+        if self.levels.len() >= usize::from(self.options.limits.depth) {
             return Err(self.too_deep(span));
         }
         if anchor != 0 {
             self.anchors.remove(&anchor);
         }
         let tag = self.tag(tag, span);
-        stack.push(Level {
-            open,
+        self.levels.push(Level {
+            is_map,
+            start: self.pending.len(),
+            weight: 1,
             span,
             tag,
             anchor,
@@ -192,10 +168,11 @@ impl Builder<'_, '_> {
         Ok(())
     }
 
-    fn close(&mut self, level: Level) -> Node {
-        let kind = match level.open {
-            Open::Seq { items, .. } => Kind::Seq(Seq::new(items)),
-            Open::Map { entries, merges, .. } => Kind::Map(self.below(entries, merges)),
+    fn close(&mut self, level: &Level) -> Node {
+        let kind = if level.is_map {
+            Kind::Map(self.map(level.start))
+        } else {
+            Kind::Seq(Seq::new(self.pending.drain(level.start..).collect()))
         };
         Node {
             kind,
@@ -205,72 +182,48 @@ impl Builder<'_, '_> {
     }
 
     /// Adds a finished node to the innermost container.
-    fn add(&mut self, stack: &mut [Level], node: Node) -> Result1<()> {
-        let depth = stack.len() + usize::from(node.depth());
+    fn add(&mut self, node: Node) -> Result1<()> {
+        let depth = self.levels.len() + usize::from(node.depth());
         if depth > usize::from(self.options.limits.depth) {
             return Err(self.too_deep(node.span));
         }
         let limit = self.options.limits.nodes;
         self.nodes = self.nodes.saturating_add(1);
-        let Some(level) = stack.last_mut() else { return Ok(()) };
-        let weight = match &mut level.open {
-            Open::Seq { weight, .. } | Open::Map { weight, .. } => weight,
-        };
-        *weight = weight.saturating_add(node.weight());
-        if *weight > limit || self.nodes > limit {
-            let message = format!("the file has more than {limit} values once its aliases are followed");
-            return Err(Box::new(
-                Problem::new(&code::YAML_TOO_BIG, node.span, message)
-                    .hint("an alias inside an anchor that is itself repeated grows without bound; write the values out or split the file"),
-            ));
+        if let Some(level) = self.levels.last_mut() {
+            level.weight = level.weight.saturating_add(node.weight());
+            if level.weight > limit || self.nodes > limit {
+                let message = format!("the file has more than {limit} values once its aliases are followed");
+                return Err(Box::new(
+                    Problem::new(&code::YAML_TOO_BIG, node.span, message)
+                        .hint("an alias inside an anchor that is itself repeated grows without bound; write the values out or split the file"),
+                ));
+            }
         }
-        match &mut level.open {
-            Open::Seq { items, .. } => items.push(node),
-            Open::Map {
-                entries, key, merges, ..
-            } => match key.take() {
-                None => *key = Some(node),
-                Some(name) if is_merge(&name) && self.options.merge != MergeKeys::Off => {
-                    let problems = &mut *self.problems;
-                    match self.options.merge {
-                        MergeKeys::InPlace => merge_in_place(entries, &name, &node, problems),
-                        MergeKeys::Below => merges.push(node),
-                        MergeKeys::Off => {}
-                    }
-                }
-                Some(name) => {
-                    let again = name.clone();
-                    let merged = entries.is_merged(&name);
-                    if let Some(earlier) = entries.insert(name, node)
-                        && !merged
-                        && let Some(text) = again.text()
-                    {
-                        let message = format!(
-                            "the key `{text}` was already written on line {}; this one replaces it",
-                            earlier.span.line
-                        );
-                        self.problems
-                            .push(Problem::new(&code::YAML_DUPLICATE_KEY, again.span, message));
-                    }
-                }
-            },
-        }
+        self.pending.push(node);
         Ok(())
     }
 
-    fn below(&mut self, entries: MapBuilder, merges: Vec<Node>) -> Map {
-        if merges.is_empty() {
-            return entries.finish();
+    /// The map of the pending keys and values from `start` on.
+    fn map(&mut self, start: usize) -> Map {
+        let simple = is_simple(&self.pending[start..], self.options.merge);
+        let mut nodes = self.pending.drain(start..);
+        if simple {
+            let mut entries = Vec::with_capacity(nodes.len() / 2);
+            while let (Some(key), Some(value)) = (nodes.next(), nodes.next()) {
+                entries.push((key, value));
+            }
+            return Map::from_unique(entries);
         }
-        let written = entries.finish();
-        let mut all = MapBuilder::with_capacity(written.len() + 8);
-        for merged in merges.iter().rev() {
-            merge_in_place(&mut all, merged, merged, self.problems);
+        let mut merging = Merging {
+            entries: MapBuilder::default(),
+            merged: HashSet::new(),
+            below: Vec::new(),
+            problems: self.problems,
+        };
+        while let (Some(key), Some(value)) = (nodes.next(), nodes.next()) {
+            merging.add(key, value, self.options.merge);
         }
-        for (key, value) in written.iter() {
-            all.insert(key.clone(), value.clone());
-        }
-        all.finish()
+        merging.finish()
     }
 
     fn alias(&mut self, id: usize, at: EventSpan) -> Result1<Node> {
@@ -396,21 +349,86 @@ fn is_merge(key: &Node) -> bool {
     matches!(&key.kind, Kind::Scalar(text, _) if &**text == "<<") && key.tag != Tag::Str
 }
 
-/// Psych's `<<`: the entries of the map overwrite what is there; in a list the earlier map wins.
-fn merge_in_place(entries: &mut MapBuilder, key: &Node, value: &Node, problems: &mut Vec<Problem>) {
-    let mut merge = |map: &Map| {
-        for (key, value) in map.iter() {
-            entries.insert_merged(key.clone(), value.clone());
+/// Whether keys and values (in turn) can be taken as they are: nothing is merged, no key comes twice.
+fn is_simple(nodes: &[Node], merge: MergeKeys) -> bool {
+    const FEW: usize = 32;
+    let mut keys = nodes.iter().step_by(2);
+    if merge != MergeKeys::Off && keys.clone().any(is_merge) {
+        return false;
+    }
+    if nodes.len() > FEW {
+        let mut seen = HashSet::with_capacity(nodes.len());
+        return keys.filter_map(Node::text).all(|text| seen.insert(text));
+    }
+    while let Some(key) = keys.next() {
+        let Some(text) = key.text() else { continue };
+        if keys.clone().any(|other| other.text() == Some(text)) {
+            return false;
         }
-    };
-    match &value.kind {
-        Kind::Map(map) => merge(map),
-        Kind::Seq(seq) if value.tag != Tag::Reference && seq.iter().all(|item| item.as_map().is_some()) => {
-            seq.iter().rev().filter_map(Node::as_map).for_each(merge);
+    }
+    true
+}
+
+/// A map with `<<` or repeated keys.
+struct Merging<'p> {
+    entries: MapBuilder,
+    /// Keys whose present value came with a merge: writing them again is no mistake.
+    merged: HashSet<Text>,
+    /// What is merged below the written keys.
+    below: Vec<(Node, Node)>,
+    problems: &'p mut Vec<Problem>,
+}
+
+impl Merging<'_> {
+    fn add(&mut self, key: Node, value: Node, merge: MergeKeys) {
+        if is_merge(&key) {
+            match merge {
+                MergeKeys::InPlace => return self.merge(&key, &value),
+                MergeKeys::Below => return self.below.push((key, value)),
+                MergeKeys::Off => {}
+            }
         }
-        Kind::Seq(_) | Kind::Scalar(..) => {
-            let message = "`<<` takes a map or a list of maps".to_owned();
-            problems.push(Problem::new(&code::YAML_MERGE, key.span, message));
+        let (text, span) = (key.text().cloned(), key.span);
+        let earlier = self.entries.insert(key, value);
+        if let (Some(text), Some(earlier)) = (text, earlier)
+            && !self.merged.remove(&text)
+        {
+            let message = format!("the key `{text}` was already written on line {}; this one replaces it", earlier.span.line);
+            self.problems.push(Problem::new(&code::YAML_DUPLICATE_KEY, span, message));
         }
+    }
+
+    /// Psych's `<<`: the entries of the map overwrite what is there; in a list the earlier map wins.
+    fn merge(&mut self, key: &Node, value: &Node) {
+        let mut merge = |map: &Map| {
+            for (key, value) in map.iter() {
+                self.merged.extend(key.text().cloned());
+                self.entries.insert(key.clone(), value.clone());
+            }
+        };
+        match &value.kind {
+            Kind::Map(map) => merge(map),
+            Kind::Seq(seq) if value.tag != Tag::Reference && seq.iter().all(|item| item.as_map().is_some()) => {
+                seq.iter().rev().filter_map(Node::as_map).for_each(merge);
+            }
+            Kind::Seq(_) | Kind::Scalar(..) => {
+                let message = "`<<` takes a map or a list of maps".to_owned();
+                self.problems.push(Problem::new(&code::YAML_MERGE, key.span, message));
+            }
+        }
+    }
+
+    fn finish(mut self) -> Map {
+        let written = std::mem::take(&mut self.entries).finish();
+        if self.below.is_empty() {
+            return written;
+        }
+        for (key, value) in std::mem::take(&mut self.below).iter().rev() {
+            self.merge(key, value);
+        }
+        for (key, value) in written.iter() {
+            self.entries.insert(key.clone(), value.clone());
+        }
+        self.entries.finish()
     }
 }

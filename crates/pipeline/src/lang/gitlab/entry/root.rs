@@ -40,13 +40,13 @@ pub(crate) fn read(session: &Session<'_>, config: &Config) -> Definition {
     let mut check = Check::new(session, config);
     let defaults = defaults(&mut check, config);
     let variables = match config.get("variables") {
-        Some(node) if value(node) != Value::Null => {
-            check.within("variables", |check| variables::root(check, node)).unwrap_or_default()
-        }
+        Some(node) if value(node) != Value::Null => check
+            .within("variables", |check| variables::root(check, node))
+            .unwrap_or_default(),
         Some(_) | None => Vec::new(),
     };
     let workflow = workflow(&mut check, config);
-    let mut jobs = Vec::new();
+    let mut jobs = Vec::with_capacity(config.root.len());
     let mut visible = 0;
     for raw in config.jobs() {
         visible += 1;
@@ -83,15 +83,25 @@ fn looks_like_job(check: &Check<'_>, raw: &RawJob<'_>, name: &str) -> bool {
             return false;
         }
         if name.trim().is_empty() {
-            check.report(Problem::new(&code::GITLAB_VALUE, raw.name.span, "jobs name can't be blank"));
+            check.report(Problem::new(
+                &code::GITLAB_VALUE,
+                raw.name.span,
+                "jobs name can't be blank",
+            ));
             return false;
         }
         return true;
     }
-    let text = format!("jobs:{name} config should be a hash, not {}", value(raw.body).describe());
+    let text = format!(
+        "jobs:{name} config should be a hash, not {}",
+        value(raw.body).describe()
+    );
     let problem = Problem::new(&code::GITLAB_JOB, raw.name.span, text).suggest(name, GLOBAL_KEYS.iter().copied());
     check.report(if problem.hint.is_none() {
-        problem.hint(format!("every key at the top but these is a job: {}", GLOBAL_KEYS.join(", ")))
+        problem.hint(format!(
+            "every key at the top but these is a job: {}",
+            GLOBAL_KEYS.join(", ")
+        ))
     } else {
         problem
     });

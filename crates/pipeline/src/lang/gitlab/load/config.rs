@@ -1,7 +1,5 @@
 //! The merged configuration.
 
-use std::collections::HashMap;
-
 use crate::yaml::{Map, Node, Schema, Span, Text};
 
 /// How GitLab types scalars. Use it wherever a [`Node`] of a [`Config`] is read.
@@ -31,8 +29,6 @@ pub struct Config {
     pub span: Span,
     /// Names of all stages in order: `.pre` first, `.post` last.
     pub stages: Vec<Text>,
-    /// Job → the names that it extends, directly and not, nearest first.
-    pub bases: HashMap<Text, Vec<Text>>,
 }
 
 /// A visible job.
@@ -58,12 +54,29 @@ impl Config {
         })
     }
 
+    /// The names that a job extends, directly and not.
+    fn bases(&self, job: &str) -> Vec<Text> {
+        let mut bases: Vec<Text> = Vec::new();
+        let mut next = 0;
+        let mut from = Some(job.to_owned());
+        while let Some(name) = from {
+            let extends = self.root.get(&name).and_then(|body| body.get("extends"));
+            let names = extends.map_or(&[][..], |node| node.as_seq().map_or(std::slice::from_ref(node), |seq| seq));
+            for base in names.iter().filter_map(Node::text) {
+                if !bases.contains(base) {
+                    bases.push(base.clone());
+                }
+            }
+            from = bases.get(next).map(|name| name.to_string());
+            next += 1;
+        }
+        bases
+    }
+
     /// How a job came to its keys: "extends `.base`", for the trail of diagnostics whose span is outside the job.
     #[must_use]
     pub fn trail(&self, job: &str, span: Span) -> Vec<String> {
-        let Some(bases) = self.bases.get(job) else {
-            return Vec::new();
-        };
+        let bases = self.bases(job);
         let holds = |base: &&Text| {
             let entry = self.root.entry(base);
             entry.is_some_and(|(key, _)| key.span.file == span.file && key.span.line <= span.line)

@@ -1,18 +1,18 @@
 //! `extends`.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::{SCHEMA, merge};
 use crate::Session;
 use crate::diag::{Problem, code};
 use crate::yaml::{Map, MapBuilder, Node, Text, Value};
 
-/// Resolves every `extends` of the merged configuration. Returns it with, for each job that extends, the names of
-/// its bases, nearest first. What cannot be resolved is reported and left as it is.
-pub(super) fn resolve(session: &Session<'_>, root: Map) -> (Map, HashMap<Text, Vec<Text>>) {
+/// Resolves every `extends` of the merged configuration. What cannot be resolved is reported and left as it is. The
+/// key itself stays, without effect.
+pub(super) fn resolve(session: &Session<'_>, root: Map) -> Map {
     let extending = |(_, body): &(Node, Node)| body.get("extends").is_some();
     if !root.iter().any(extending) {
-        return (root, HashMap::new());
+        return root;
     }
     let mut resolver = Resolver {
         session,
@@ -20,25 +20,17 @@ pub(super) fn resolve(session: &Session<'_>, root: Map) -> (Map, HashMap<Text, V
         done: HashMap::new(),
         open: Vec::new(),
     };
-    let mut resolved = MapBuilder::with_capacity(root.len());
-    let mut bases = HashMap::new();
-    for (key, body) in root.iter() {
-        let mut body = body.clone();
-        if let Some(name) = key.text()
-            && let Some(done) = resolver.job(name)
-        {
-            body = Node::map_of(done.map, body.span);
-            bases.insert(name.clone(), done.bases);
-        }
-        resolved.insert(key.clone(), body);
-    }
-    (resolved.finish(), bases)
+    let resolved = root.iter().map(|(key, body)| {
+        let done = key.text().and_then(|name| resolver.job(name, body));
+        let body = done.map_or_else(|| body.clone(), |done| Node::map_of(done.map, body.span));
+        (key.clone(), body)
+    });
+    Map::from_unique(resolved.collect())
 }
 
 #[derive(Clone)]
 struct Resolved {
     map: Map,
-    bases: Vec<Text>,
     /// Generations of bases above it.
     level: usize,
 }
@@ -52,14 +44,13 @@ struct Resolver<'r, 's, 'a> {
 }
 
 impl Resolver<'_, '_, '_> {
-    /// The job with everything that it extends. `None`: it does not extend, or was reported.
-    fn job(&mut self, name: &Text) -> Option<Resolved> {
+    /// A job with everything that it extends. `None`: it does not extend, or was reported.
+    fn job(&mut self, name: &Text, body: &Node) -> Option<Resolved> {
+        let map = body.as_map()?;
+        let extends = map.get("extends")?;
         if let Some(done) = self.done.get(name) {
             return done.clone();
         }
-        let (_, body) = self.root.entry(name)?;
-        let map = body.as_map()?;
-        let extends = map.get("extends")?;
         self.open.push(name.clone());
         let resolved = self.extend(name, map, extends);
         self.open.pop();
@@ -68,20 +59,17 @@ impl Resolver<'_, '_, '_> {
     }
 
     fn extend(&mut self, name: &Text, map: &Map, extends: &Node) -> Option<Resolved> {
-        let named = self.names(name, extends)?;
-        let mut merged = MapBuilder::default();
-        let mut bases = Vec::new();
+        let mut merged: Option<MapBuilder> = None;
         let mut level = 0;
-        for base in &named {
-            let text = base.text()?;
-            let (base_map, above) = self.base(name, base, text)?;
-            merge::lay_over(&mut merged, &base_map);
-            bases.push(text.clone());
-            if let Some(above) = above {
-                level = level.max(above.level);
-                bases.extend(above.bases);
+        for base in self.names(name, extends)? {
+            let found = self.base(name, base, base.text()?)?;
+            level = level.max(found.level);
+            match &mut merged {
+                None => merged = Some(MapBuilder::from_map(&found.map, map.len())),
+                Some(merged) => merge::lay_over(merged, &found.map),
             }
         }
+        let mut merged = merged.unwrap_or_default();
         level += 1;
         let limit = self.session.input.context.limits.extends;
         if level > limit + 1 {
@@ -92,13 +80,12 @@ impl Resolver<'_, '_, '_> {
         merge::lay_over(&mut merged, map);
         Some(Resolved {
             map: merged.finish(),
-            bases,
             level,
         })
     }
 
     /// One base with all that it extends itself.
-    fn base(&mut self, name: &Text, base: &Node, text: &Text) -> Option<(Map, Option<Resolved>)> {
+    fn base(&mut self, name: &Text, base: &Node, text: &Text) -> Option<Resolved> {
         if let Some(at) = self.open.iter().position(|open| open == text) {
             let mut circle: Vec<&str> = self.open[at..].iter().map(|name| &**name).collect();
             circle.push(text);
@@ -125,15 +112,17 @@ impl Resolver<'_, '_, '_> {
             return None;
         };
         if map.get("extends").is_none() {
-            return Some((map.clone(), None));
+            return Some(Resolved {
+                map: map.clone(),
+                level: 0,
+            });
         }
         // A base that was reported is not reported again for each job that uses it.
-        let resolved = self.job(text)?;
-        Some((resolved.map.clone(), Some(resolved)))
+        self.job(text, body)
     }
 
     /// The names in `extends`: one string, or a list of them.
-    fn names(&self, name: &Text, extends: &Node) -> Option<Vec<Node>> {
+    fn names<'n>(&self, name: &Text, extends: &'n Node) -> Option<&'n [Node]> {
         let wrong = |node: &Node| {
             let what = node.value(SCHEMA).describe();
             let message = format!("{name}: extends should be a string or an array of strings, but here is {what}");
@@ -141,14 +130,14 @@ impl Resolver<'_, '_, '_> {
             None
         };
         match extends.value(SCHEMA) {
-            Value::Text(_) | Value::Symbol(_) => Some(vec![extends.clone()]),
+            Value::Text(_) | Value::Symbol(_) => Some(std::slice::from_ref(extends)),
             Value::Seq(items) => {
                 let bad = items
                     .iter()
                     .find(|item| !matches!(item.value(SCHEMA), Value::Text(_) | Value::Symbol(_)));
                 match bad {
                     Some(item) => wrong(item),
-                    None => Some(items.to_vec()),
+                    None => Some(items),
                 }
             }
             Value::Null

@@ -15,7 +15,7 @@ use crate::lang::gitlab::predefined;
 use crate::lang::gitlab::variables::{Layer, Scope, settings};
 use crate::request::{Answer, FileAnswer, Origin, Request};
 use crate::session::ParsedFile;
-use crate::yaml::{self, FileId, Map, MapBuilder, MergeKeys, Node, Span, Value};
+use crate::yaml::{self, FileId, Map, MergeKeys, Node, Span, Value};
 use crate::{Refusal, Session};
 
 /// Where a file is, which decides what it may include.
@@ -135,9 +135,9 @@ impl<'s, 'a> Files<'s, 'a> {
         if session.errors() > errors {
             self.broken = true;
         }
-        let mut own = MapBuilder::from_map(map);
-        own.remove("include");
-        Some(merge::deep(&merged, &own.finish()))
+        let is_include = |key: &Node| key.text().is_some_and(|text| &**text == "include");
+        let own = map.iter().filter(|(key, _)| !is_include(key)).cloned().collect();
+        Some(merge::deep(&merged, &Map::from_unique(own)))
     }
 
     fn not_a_map(&self, file: &ParsedFile, body: &Node, start: Span, included_at: Option<Span>) {

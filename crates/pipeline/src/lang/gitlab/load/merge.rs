@@ -10,7 +10,7 @@ pub(super) fn deep(base: &Map, over: &Map) -> Map {
     if over.is_empty() {
         return base.clone();
     }
-    let mut merged = MapBuilder::from_map(base);
+    let mut merged = MapBuilder::from_map(base, over.len());
     lay_over(&mut merged, over);
     merged.finish()
 }

@@ -32,7 +32,7 @@ pub fn load(session: &Session<'_>) -> Option<Config> {
         return None;
     }
     check_names(session, &merged);
-    let (extended, bases) = extends::resolve(session, merged);
+    let extended = extends::resolve(session, merged);
     let root = reference::resolve(session, extended);
     let stages = stages::stages(session, &root);
     session.show_merged(Node::map_of(root.clone(), Span::start_of(FileId(0))));
@@ -41,7 +41,6 @@ pub fn load(session: &Session<'_>) -> Option<Config> {
         root,
         span,
         stages,
-        bases,
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::SCHEMA;
 use crate::Session;
 use crate::diag::{Problem, code};
-use crate::yaml::{Map, MapBuilder, Node, Seq, Tag, Text, Value};
+use crate::yaml::{Map, Node, Seq, Tag, Text, Value};
 
 /// References may lead to references this often in a row.
 const CHAIN: usize = 100;
@@ -23,11 +23,8 @@ pub(super) fn resolve(session: &Session<'_>, root: Map) -> Map {
         done: HashMap::new(),
         open: Vec::new(),
     };
-    let mut resolved = MapBuilder::with_capacity(root.len());
-    for (key, body) in root.iter() {
-        resolved.insert(key.clone(), resolver.node(body));
-    }
-    let resolved = resolved.finish();
+    let entries = root.iter().map(|(key, body)| (key.clone(), resolver.node(body)));
+    let resolved = Map::from_unique(entries.collect());
     let limit = session.input.context.limits.yaml.nodes.saturating_mul(10);
     let heavy = resolved.iter().find(|(_, body)| body.weight() > limit / 10);
     if let Some((key, _)) = heavy.or_else(|| resolved.first().filter(|_| resolved.weight() > limit)) {
@@ -58,11 +55,8 @@ impl Resolver<'_, '_, '_> {
                 Node::plain("", node.span)
             }
             Value::Map(map) => {
-                let mut resolved = MapBuilder::with_capacity(map.len());
-                for (key, value) in map.iter() {
-                    resolved.insert(key.clone(), self.node(value));
-                }
-                Node::map_of(resolved.finish(), node.span)
+                let entries = map.iter().map(|(key, value)| (key.clone(), self.node(value)));
+                Node::map_of(Map::from_unique(entries.collect()), node.span)
             }
             Value::Seq(items) => Node::seq(items.iter().map(|item| self.node(item)).collect(), node.span),
             Value::Null

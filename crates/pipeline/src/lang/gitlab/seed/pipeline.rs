@@ -1,7 +1,5 @@
 //! The way from definition to Plan.
 
-use std::collections::HashMap;
-
 use tasuki_model::plan::{AutoCancel, Language, PLAN_VERSION, Plan, Workflow};
 
 use super::facts::Facts;
@@ -136,13 +134,14 @@ fn plan(
     if used.iter().all(|stage| EDGE_STAGES.contains(&stages[*stage])) {
         return None;
     }
-    let present: HashMap<usize, ()> = order.iter().map(|at| (*at, ())).collect();
+    let present: Vec<bool> = drawn.iter().map(Option::is_some).collect();
     let mut drawn = drawn;
-    let jobs = order
-        .iter()
-        .filter_map(|at| drawn[*at].take().map(|job| (*at, job)))
-        .map(|(at, job)| seeder.finish(at, job, &|other| present.contains_key(&other)))
-        .collect();
+    let mut jobs = Vec::with_capacity(order.len());
+    for at in order {
+        if let Some(job) = drawn[at].take() {
+            jobs.push(seeder.finish(at, job, &|other| present[other]));
+        }
+    }
     Some(Plan {
         version: PLAN_VERSION,
         language: Language::Gitlab,
