@@ -52,11 +52,11 @@ fn places_are_lines_and_characters() {
 2:10+5 \"x y\"
 3:1+4 \"list\"
 4:5+3 \"one\"
-5:5+1 \"block\\ntext\\n\"
+6:5+1 \"block\\ntext\\n\"
 8:6+1 \"k\"
 8:9+3 \"v\"
 9:1+3 \"end\"
-9:5+1 \"\"
+9:4+1 \"\"
 ";
     assert_eq!(found, expected);
 }
@@ -84,7 +84,7 @@ fn merge_keys_by_language() {
 
 fn check_refused(text: &str, limits: Limits, expected: &str) {
     let error = read(text, Options { limits, ..options() }).expect_err("too much");
-    assert_eq!(error.code.name, "yaml-too-big");
+    assert_eq!(error.code.name, "yaml-too-big", "{}", error.message);
     assert!(error.message.contains(expected), "{}", error.message);
 }
 

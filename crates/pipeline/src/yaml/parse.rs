@@ -133,7 +133,9 @@ impl Builder<'_, '_> {
                     continue;
                 }
                 Event::SequenceEnd | Event::MappingEnd => {
-                    let Some(level) = self.levels.pop() else { return Ok(None) };
+                    let Some(level) = self.levels.pop() else {
+                        return Ok(None);
+                    };
                     (self.close(&level), level.anchor)
                 }
             };
@@ -324,6 +326,10 @@ impl Builder<'_, '_> {
         let mark = *error.marker();
         let span = self.in_text(self.span(EventSpan::new(mark, mark)));
         let info = error.info();
+        if info.contains("recursion limit") {
+            // The parser has a limit of its own, which a flow of brackets reaches before the first node is built.
+            return self.too_deep(span);
+        }
         let hint = if info.contains("tab") || info.contains("cannot start any token") {
             Some("YAML is indented with spaces; a value that starts with a special character needs quotes")
         } else if info.contains("mapping values are not allowed") {
@@ -393,8 +399,12 @@ impl Merging<'_> {
         if let (Some(text), Some(earlier)) = (text, earlier)
             && !self.merged.remove(&text)
         {
-            let message = format!("the key `{text}` was already written on line {}; this one replaces it", earlier.span.line);
-            self.problems.push(Problem::new(&code::YAML_DUPLICATE_KEY, span, message));
+            let message = format!(
+                "the key `{text}` was already written on line {}; this one replaces it",
+                earlier.span.line
+            );
+            self.problems
+                .push(Problem::new(&code::YAML_DUPLICATE_KEY, span, message));
         }
     }
 
