@@ -78,6 +78,18 @@ impl<'c> Tx<'c> {
         });
     }
 
+    /// [`Tx::notify`] that leaves out this process, which knows by an [`Tx::after_commit`] hook. Free of cost
+    /// where no other process shares the database.
+    pub fn notify_others(&mut self, topic: &'static str, payload: impl Into<String>) {
+        if self.is_postgres() {
+            self.effects.notifications.push(Notification {
+                topic: topic.to_owned(),
+                payload: payload.into(),
+                own: false,
+            });
+        }
+    }
+
     /// Runs a statement; gives the number of rows that it changed.
     ///
     /// # Errors

@@ -94,8 +94,10 @@ impl Bell {
             // The notifier is gone only while the store closes.
             let _ = others.send(notification.clone());
         }
-        // Nobody listens: nothing to tell.
-        let _ = self.here.send(notification);
+        if notification.own {
+            // Nobody listens: nothing to tell.
+            let _ = self.here.send(notification);
+        }
     }
 }
 

@@ -257,7 +257,7 @@ CREATE TABLE logs (
     debug BIGINT NOT NULL,
     updated_ms BIGINT NOT NULL
 );
-CREATE INDEX logs_unsealed ON logs (task_id) WHERE finished = 1 AND sealed < size;
+CREATE INDEX logs_unsealed ON logs (task_id) WHERE finished = 1 AND size - sealed >= 4096;
 
 CREATE TABLE log_chunks (
     task_id BIGINT NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,

@@ -58,12 +58,21 @@ pub struct Append<'a> {
     pub fence: Option<&'a str>,
 }
 
-/// Appends to a log. `false`: the log's size is not `start`, or it is finished, or the task is finished or
-/// belongs to somebody else by now; nothing was written then.
+/// What [`append`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    Done,
+    /// The log's size is not the append's start; nothing was written.
+    Moved,
+    /// The log or the task is finished, or the task belongs to somebody else by now; nothing was written.
+    Refused,
+}
+
+/// Appends to a log.
 ///
 /// # Errors
 /// When the database fails.
-pub fn append(tx: &mut Tx, append: &Append<'_>, now: Timestamp) -> Result<bool> {
+pub fn append(tx: &mut Tx, append: &Append<'_>, now: Timestamp) -> Result<Appended> {
     let size = append.start + append.data.len() as i64;
     if let Some(fence) = append.fence {
         // The share of a row lock makes a finish that runs at the same time on PostgreSQL wait for us.
@@ -74,7 +83,7 @@ pub fn append(tx: &mut Tx, append: &Append<'_>, now: Timestamp) -> Result<bool> 
             |row| row.take::<i64>(),
         )?;
         if live.is_none() {
-            return Ok(false);
+            return Ok(Appended::Refused);
         }
     }
     let rows = if append.start == 0 {
@@ -94,13 +103,17 @@ pub fn append(tx: &mut Tx, append: &Append<'_>, now: Timestamp) -> Result<bool> 
             params![append.task, size, append.crc, append.limited, now, append.start],
         )?
     };
-    if rows == 1 && !append.data.is_empty() {
+    if rows == 0 {
+        let finished = get(tx, append.task)?.is_some_and(|log| log.finished);
+        return Ok(if finished { Appended::Refused } else { Appended::Moved });
+    }
+    if !append.data.is_empty() {
         tx.exec(
             "INSERT INTO log_chunks (task_id, start, data) VALUES ($1, $2, $3)",
             params![append.task, append.start, append.data],
         )?;
     }
-    Ok(rows == 1)
+    Ok(Appended::Done)
 }
 
 /// # Errors
@@ -109,7 +122,10 @@ pub fn get(tx: &mut Tx, task: TaskId) -> Result<Option<Log>> {
     tx.select_opt("WHERE task_id = $1", params![task])
 }
 
-/// Ends a log: nothing is appended any more.
+/// Topic of the hint that a log is over; the payload is the task's id.
+pub const ENDED: &str = "log-ended";
+
+/// Ends a log: nothing is appended any more. Those who watch it are told with [`ENDED`].
 ///
 /// # Errors
 /// When the database fails.
@@ -118,6 +134,7 @@ pub fn finish(tx: &mut Tx, task: TaskId, now: Timestamp) -> Result<()> {
         "UPDATE logs SET finished = 1, updated_ms = $2 WHERE task_id = $1",
         params![task, now],
     )?;
+    tx.notify(ENDED, task.to_string());
     Ok(())
 }
 
@@ -198,13 +215,13 @@ pub fn seal(tx: &mut Tx, task: TaskId, segment: &NewSegment<'_>) -> Result<bool>
     Ok(true)
 }
 
-/// Finished logs that have chunks left to seal.
+/// Finished logs that are worth sealing and not sealed yet: less than 4 KiB stay as they are.
 ///
 /// # Errors
 /// When the database fails.
 pub fn unsealed(tx: &mut Tx, limit: u32) -> Result<Vec<Log>> {
     tx.select(
-        "WHERE finished = 1 AND sealed < size ORDER BY task_id LIMIT $1",
+        "WHERE finished = 1 AND size - sealed >= 4096 ORDER BY task_id LIMIT $1",
         params![limit],
     )
 }

@@ -224,38 +224,40 @@ on_each_database! {
     fn logs_grow_at_their_end_only(database) {
         let store = database.open();
         write(&store, |tx| {
+            use logs::Appended::{Done, Moved, Refused};
             let (_, _, ids) = sample::queued(tx, "a/b", 2)?;
             let (task, other) = (ids[0], ids[1]);
             tasks::claim(tx, task, &sample::claim(1, "hash"), NOW)?;
+            let long = "x".repeat(5000);
             let mut append = |start: i64, data: &str, fence: Option<&str>| {
                 let append = logs::Append { task, start, data: data.as_bytes(), crc: 7, limited: false, debug: true, fence };
                 logs::append(tx, &append, NOW)
             };
-            assert!(!append(1, "x", Some("hash"))?, "does not start at 0");
-            assert!(append(0, "", Some("hash"))?, "nothing is something");
-            assert!(append(0, "hello ", Some("hash"))?);
-            assert!(!append(0, "hello ", Some("hash"))?);
-            assert!(append(6, "world\n", Some("hash"))?);
-            assert!(!append(13, "gap", Some("hash"))?);
-            assert!(!append(12, "foreign", Some("stale"))?);
-            assert!(append(12, "from the server\n", None)?);
+            assert_eq!(append(1, "x", Some("hash"))?, Moved, "does not start at 0");
+            assert_eq!(append(0, "", Some("hash"))?, Done, "nothing is something");
+            assert_eq!(append(0, "hello ", Some("hash"))?, Done);
+            assert_eq!(append(0, "hello ", Some("hash"))?, Moved);
+            assert_eq!(append(6, "world\n", Some("hash"))?, Done);
+            assert_eq!(append(13, "gap", Some("hash"))?, Moved);
+            assert_eq!(append(12, "foreign", Some("stale"))?, Refused);
+            assert_eq!(append(12, &long, None)?, Done);
             let log = logs::get(tx, task)?.unwrap();
-            assert_eq!((log.size, log.crc, log.debug, log.finished), (28, 7, true, false));
-            assert_eq!(log_bytes(tx, task)?, b"hello world\nfrom the server\n");
+            assert_eq!((log.size, log.crc, log.debug, log.finished), (5012, 7, true, false));
+            assert_eq!(log_bytes(tx, task)?, format!("hello world\n{long}").as_bytes());
             assert_eq!(logs::chunks(tx, task, 7, 8)?, [(6, b"world\n".to_vec())]);
             assert_eq!(logs::chunks(tx, task, 5, 7)?.len(), 2);
             let segment = |start, length, data| logs::NewSegment { start, length, content: logs::Packed::Inline(data) };
             assert!(logs::seal(tx, task, &segment(0, 12, b"hello world\n"))?);
             assert!(!logs::seal(tx, task, &segment(0, 12, b"hello world\n"))?, "sealed already");
-            assert_eq!(log_bytes(tx, task)?, b"hello world\nfrom the server\n");
+            assert_eq!(log_bytes(tx, task)?, format!("hello world\n{long}").as_bytes());
             assert!(logs::unsealed(tx, 9)?.is_empty(), "not finished yet");
             tasks::change(tx, task, 2, &sample::finished("success"))?;
-            let late = logs::Append { task, start: 28, data: b"late", crc: 8, limited: false, debug: false, fence: Some("hash") };
-            assert!(!logs::append(tx, &late, NOW)?, "the task is over");
+            let late = logs::Append { task, start: 5012, data: b"late", crc: 8, limited: false, debug: false, fence: Some("hash") };
+            assert_eq!(logs::append(tx, &late, NOW)?, Refused, "the task is over");
             logs::finish(tx, task, NOW)?;
-            assert!(!logs::append(tx, &logs::Append { fence: None, ..late }, NOW)?, "the log is over");
+            assert_eq!(logs::append(tx, &logs::Append { fence: None, ..late }, NOW)?, Refused, "the log is over");
             assert_eq!(logs::unsealed(tx, 9)?.len(), 1);
-            let key = logs::NewSegment { start: 12, length: 16, content: logs::Packed::Blob { key: "logs/1", size: 9 } };
+            let key = logs::NewSegment { start: 12, length: 5000, content: logs::Packed::Blob { key: "logs/1", size: 9 } };
             assert!(logs::seal(tx, task, &key)?);
             assert!(logs::unsealed(tx, 9)?.is_empty());
             assert_eq!(blobs::named(tx, "", 9)?, [("logs/1".to_owned(), 9, None)]);
