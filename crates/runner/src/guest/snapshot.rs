@@ -80,11 +80,8 @@ fn list(from: &Path, repository: Option<&Repository>) -> Result<BTreeSet<PathBuf
         .filter_entry(|entry| entry.file_name() != ".git")
         .build();
     for entry in walk {
-        let entry = match entry {
-            Ok(entry) => entry,
-            // A file that vanished, a folder that cannot be read: not part of what the user sees.
-            Err(_) => continue,
-        };
+        // A file that vanished, a folder that cannot be read: not part of what the user sees.
+        let Ok(entry) = entry else { continue };
         if entry
             .file_type()
             .is_some_and(|kind| kind.is_file() || kind.is_symlink())

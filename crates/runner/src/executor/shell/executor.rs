@@ -151,7 +151,11 @@ impl Place {
         };
         let folders = Folders::below(config, slug.clone());
         let mut record = Record::create(&config.builds_dir, task.id, &folders)?;
-        record::clear_old(&config.builds_dir, &folders, &record)?;
+        if let Err(taken) = record::clear_old(&config.builds_dir, &folders, &record) {
+            // Left there, it would speak of a folder that is another's.
+            record.remove();
+            return Err(taken);
+        }
         let cgroup = Cgroup::create(record.sandbox());
         record.save(&folders, cgroup.as_ref())?;
         folders.make(user)?;

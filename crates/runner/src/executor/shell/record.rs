@@ -95,19 +95,31 @@ impl Record {
     }
 }
 
-/// Records whose runner is gone, locked for us.
+/// Records whose runner is gone, locked for us. One that names the folder of a living sandbox (its runner died while it
+/// noticed that the folder was taken) is removed and not returned.
 pub(super) fn abandoned(builds: &Path) -> Result<Vec<(Record, Old)>> {
     let entries = match fs::read_dir(builds.join(FOLDER)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(|error| Error::system("read the records of sandboxes", error))?,
     };
-    let mut found = Vec::new();
+    let (mut found, mut living) = (Vec::new(), Vec::new());
     for path in entries.flatten().map(|entry| entry.path()) {
-        let Some(lock) = lock_abandoned(&path) else { continue };
-        let Some(old) = read(&lock, &path) else { continue };
-        let sandbox = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        found.push((Record { sandbox, path, lock }, old));
+        match lock_abandoned(&path) {
+            Some(lock) => {
+                let Some(old) = read(&lock, &path) else { continue };
+                let sandbox = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                found.push((Record { sandbox, path, lock }, old));
+            }
+            None => living.extend(
+                File::open(&path)
+                    .ok()
+                    .and_then(|file| read(&file, &path))
+                    .map(|old| old.project),
+            ),
+        }
     }
+    let (doubtful, found): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, old)| living.contains(&old.project));
+    doubtful.into_iter().for_each(|(record, _)| record.remove());
     Ok(found)
 }
 

@@ -43,13 +43,10 @@ pub(crate) fn unpack(mut archive: File, folder: &Path, limits: Limits, context: 
         Some([0x28, 0xb5, 0x2f, 0xfd]) => target.tar(archive)?,
         Some([0x1f, 0x8b, ..]) => target.gzip(archive)?,
         _ => {
-            target.files += unzip::unpack(
-                &archive,
-                &target.confined,
-                &mut target.guard,
-                &mut target.later,
-                context,
-            )?
+            let Target {
+                confined, guard, later, ..
+            } = &mut target;
+            target.files = unzip::unpack(&archive, confined, guard, later, context)?;
         }
     }
     target.finish()

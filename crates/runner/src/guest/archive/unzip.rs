@@ -103,17 +103,13 @@ fn target<R: Read + Seek>(zip: &mut ZipArchive<R>, index: usize) -> Result<PathB
 
 /// Seconds from the extended timestamp; where there is none, DOS's, taken as UTC.
 fn modified<R: Read>(entry: &::zip::read::ZipFile<'_, R>) -> i64 {
-    let extra = entry.extra_data().unwrap_or_default();
-    let mut rest = &extra[..];
-    while let [a, b, c, d, tail @ ..] = rest {
-        let length = usize::from(u16::from_le_bytes([*c, *d]));
-        let Some(field) = tail.get(..length) else { break };
-        if let (0x5455, [flags, w, x, y, z, ..]) = (u16::from_le_bytes([*a, *b]), field)
-            && flags & 1 == 1
-        {
-            return i64::from(i32::from_le_bytes([*w, *x, *y, *z]));
-        }
-        rest = &tail[length..];
+    let exact = entry.extra_data_fields().find_map(|field| match field {
+        ::zip::ExtraField::ExtendedTimestamp(time) => time.mod_time(),
+        _ => None,
+    });
+    if let Some(seconds) = exact {
+        // The field is signed, whatever its accessor says.
+        return i64::from(seconds.cast_signed());
     }
     let time = entry.last_modified().and_then(|time| {
         let part = |value: u8| i8::try_from(value).ok();
@@ -135,8 +131,12 @@ fn refuse_too_many(file: &File, guard: &Guard) -> Result<()> {
         return Ok(());
     }
     let number = |at: usize, width: usize| {
-        tail.get(at..at + width)
-            .map(|bytes| bytes.iter().rev().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte)))
+        tail.get(at..at + width).map(|bytes| {
+            bytes
+                .iter()
+                .rev()
+                .fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte))
+        })
     };
     let find = |magic: &[u8]| tail.windows(4).rposition(|four| four == magic);
     let plain = find(b"PK\x05\x06").and_then(|at| number(at + 10, 2));

@@ -198,7 +198,7 @@ impl<'a> Writer<'a> {
         number(out, (extra.len() as u16).to_le_bytes());
         // Comment, disk, internal attributes.
         number(out, [0; 6]);
-        number(out, (header.mode << 16 | folder).to_le_bytes());
+        number(out, ((header.mode << 16) | folder).to_le_bytes());
         number(out, narrow(start));
         out.extend_from_slice(&header.name);
         out.extend_from_slice(&extra);
@@ -303,7 +303,9 @@ fn timestamp(modified: i64) -> Vec<u8> {
 
 /// Date and time as DOS has them, in UTC; the nearest it can say.
 fn dos_time(modified: i64) -> u32 {
-    const FIRST: u32 = (1 << 5 | 1) << 16;
+    const FIRST: u32 = ((1 << 5) | 1) << 16;
+    /// The last second that there is.
+    const LAST: u32 = 0xff9f_bf7d;
     let Ok(time) = jiff::Timestamp::from_second(modified) else {
         return FIRST;
     };
@@ -311,10 +313,11 @@ fn dos_time(modified: i64) -> u32 {
     let part = |value: i8| u32::try_from(value).unwrap_or(0);
     match time.year() {
         ..1980 => FIRST,
-        2108.. => u32::MAX >> 16 << 16 | 0xbf7d,
+        2108.. => LAST,
         year => {
-            let date = u32::from((year - 1980).unsigned_abs()) << 9 | part(time.month()) << 5 | part(time.day());
-            date << 16 | part(time.hour()) << 11 | part(time.minute()) << 5 | part(time.second()) / 2
+            let date = (u32::from((year - 1980).unsigned_abs()) << 9) | (part(time.month()) << 5) | part(time.day());
+            let seconds = part(time.second()) / 2;
+            (date << 16) | (part(time.hour()) << 11) | (part(time.minute()) << 5) | seconds
         }
     }
 }

@@ -1,0 +1,275 @@
+//! The shell executor: the conformance suite, and what only it promises.
+
+#[path = "executor/conformance.rs"]
+mod conformance;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use conformance::{Options, conforms, task};
+use tasuki_rt::Tasks;
+use tasuki_runner::executor::shell::{Config, Shell};
+use tasuki_runner::executor::{
+    Collected, Command, Discard, Error, Executor as _, Exit, Sandbox, Shell as ShellOfScript, ShellKind, Stop, Task,
+};
+use tasuki_runner::process::Binary;
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        // Another user has to get through.
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("is ours");
+        Self { folder }
+    }
+
+    fn builds(&self) -> PathBuf {
+        self.folder.path().join("builds")
+    }
+
+    fn config(&self) -> Config {
+        let mut config = Config::new(self.builds(), self.folder.path().join("cache"));
+        config.binary = Binary::at(env!("CARGO_BIN_EXE_tasuki-guest"));
+        config
+    }
+
+    fn executor(&self) -> Shell {
+        Shell::new(self.config(), Tasks::new()).expect("is configured")
+    }
+
+    /// What is below the builds folder, but for the empty folder of records.
+    fn leftovers(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut queue = vec![self.builds()];
+        while let Some(folder) = queue.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                if entry.file_name() != ".tasuki" {
+                    found.push(entry.path());
+                }
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    queue.push(entry.path());
+                }
+            }
+        }
+        found
+    }
+}
+
+async fn prepare(executor: &Shell, task: Task) -> Box<dyn Sandbox> {
+    executor
+        .prepare(task, Stop::new(), Arc::new(Discard))
+        .await
+        .expect("a sandbox")
+}
+
+async fn output(place: &dyn Sandbox, script: &str) -> String {
+    let output = Collected::default();
+    let shell = ShellOfScript {
+        kind: ShellKind::Sh,
+        login: false,
+    };
+    let ended = place.run(Command::script(shell, script), &output).await.expect("runs");
+    assert_eq!(ended.exit, Exit::Code(0), "{script}: {}", output.text());
+    output.text()
+}
+
+/// Covers: CM-DATA-02
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_conforms() {
+    let place = Place::new();
+    conforms(&place.executor(), &Options { host_processes: true }).await;
+    assert_eq!(place.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_conforms_as_another_user() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can run jobs as another user");
+        return;
+    }
+    let place = Place::new();
+    let config = Config {
+        user: Some("nobody".to_owned()),
+        ..place.config()
+    };
+    let executor = Shell::new(config, Tasks::new()).expect("is configured");
+    conforms(&executor, &Options { host_processes: true }).await;
+    let sandbox = prepare(&executor, task()).await;
+    assert_eq!(
+        output(
+            &*sandbox,
+            "id -un; cat /proc/self/status | grep -c '^CapEff:.*0000000000000000'"
+        )
+        .await,
+        "nobody\n1\n"
+    );
+    sandbox.teardown().await.expect("is torn down");
+    assert_eq!(place.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn folders_lie_where_gitlab_has_them() {
+    let place = Place::new();
+    let executor = place.executor();
+    let check = async |slug: &str, suffix: Option<&str>, wanted: &str| {
+        let task = Task {
+            project_slug: slug.to_owned(),
+            folder_suffix: suffix.map(str::to_owned),
+            concurrent_project_id: 3,
+            ..task()
+        };
+        let sandbox = prepare(&executor, task).await;
+        let paths = sandbox.paths().clone();
+        assert_eq!(paths.project, place.builds().join(wanted), "{slug}");
+        assert_eq!(paths.temp, place.builds().join(format!("{wanted}.tmp")), "{slug}");
+        assert!(paths.home.starts_with(&paths.temp) && paths.project.is_dir());
+        sandbox.teardown().await.expect("is torn down");
+    };
+    check("group/project", None, "conform12/3/group/project").await;
+    check("a/b/c", Some("-empty"), "conform12/3/a/b/c-empty").await;
+    check("../../etc", None, "conform12/3/project-7").await;
+    check("", None, "conform12/3/project-7").await;
+    assert_eq!(place.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn two_tasks_never_share_a_folder() {
+    let place = Place::new();
+    let executor = place.executor();
+    let same = task();
+    let first = prepare(&executor, same.clone()).await;
+    // The first falls back to a name of its own, the second has nothing left.
+    let second = prepare(&executor, same.clone()).await;
+    assert_ne!(first.paths().project, second.paths().project);
+    let error = executor
+        .prepare(same.clone(), Stop::new(), Arc::new(Discard))
+        .await
+        .err()
+        .expect("is refused");
+    assert!(matches!(error, Error::System { .. }), "{error:?}");
+    for one in [first, second] {
+        one.teardown().await.expect("is torn down");
+    }
+}
+
+#[tokio::test]
+async fn a_project_inside_another_ones_folder_lies_elsewhere() {
+    let place = Place::new();
+    let executor = place.executor();
+    let outer = task();
+    let inner = Task {
+        project_slug: "group/project/inner".to_owned(),
+        ..outer.clone()
+    };
+    let (outer, inner) = (prepare(&executor, outer).await, prepare(&executor, inner).await);
+    assert!(inner.paths().project.ends_with("project-7"), "{:?}", inner.paths());
+    outer.teardown().await.expect("is torn down");
+    assert_eq!(output(&*inner, "echo untouched").await, "untouched\n");
+    inner.teardown().await.expect("is torn down");
+}
+
+#[tokio::test]
+async fn another_runner_process_with_the_same_folder_is_noticed() {
+    let place = Place::new();
+    let (ours, theirs) = (place.executor(), place.executor());
+    let same = task();
+    let first = prepare(&ours, same.clone()).await;
+    let error = theirs
+        .prepare(same, Stop::new(), Arc::new(Discard))
+        .await
+        .err()
+        .expect("is refused");
+    assert!(matches!(error, Error::System { .. }), "{error:?}");
+    assert_eq!(
+        theirs.sweep().await.expect("sweeps").sandboxes,
+        0,
+        "a living sandbox is left alone"
+    );
+    assert_eq!(output(&*first, "echo alive").await, "alive\n");
+    first.teardown().await.expect("is torn down");
+}
+
+/// Covers: GA-EPH-08
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sweep_removes_what_a_crash_left() {
+    let place = Place::new();
+    let executor = place.executor();
+    let sandbox = prepare(&executor, task()).await;
+    let project = sandbox.paths().project.clone();
+    // A process that cut itself loose, as after a crash of runner and supervisor.
+    let pid = output(
+        &*sandbox,
+        "echo left > file; setsid sh -c 'echo $$; exec sleep 1000 >/dev/null 2>&1' & sleep 0.2",
+    )
+    .await;
+    // Dropping without teardown is what a crash looks like from here: the lock goes, the record stays.
+    drop(sandbox);
+    drop(executor);
+    assert!(project.join("file").exists());
+    std::fs::write(place.builds().join("precious"), "not ours").expect("is written");
+    let next = place.executor();
+    let swept = next.sweep().await.expect("sweeps");
+    assert_eq!(swept.sandboxes, 1);
+    assert!(!project.exists());
+    conformance::gone(&pid, std::time::Duration::ZERO).await;
+    assert_eq!(next.sweep().await.expect("sweeps again").sandboxes, 0);
+    assert_eq!(place.leftovers(), [place.builds().join("precious")]);
+}
+
+#[tokio::test]
+async fn a_record_that_lies_removes_nothing() {
+    let place = Place::new();
+    let victim = place.folder.path().join("victim");
+    std::fs::create_dir_all(victim.join("x")).expect("folders");
+    let records = place.builds().join(".tasuki");
+    std::fs::create_dir_all(&records).expect("folders");
+    for (name, project) in [
+        ("a", victim.clone()),
+        ("b", place.builds().join("t/0/../../../victim")),
+        ("c", place.builds()),
+    ] {
+        let mut temp = project.clone().into_os_string();
+        temp.push(".tmp");
+        let text = serde_json::json!({"project": project, "temp": PathBuf::from(temp), "cgroup": null}).to_string();
+        std::fs::write(records.join(format!("{name}.json")), text).expect("is written");
+    }
+    std::fs::write(records.join("d.json"), "not json").expect("is written");
+    assert_eq!(place.executor().sweep().await.expect("sweeps").sandboxes, 0);
+    assert!(victim.join("x").exists() && place.builds().exists());
+}
+
+#[tokio::test]
+async fn wrong_settings_are_named() {
+    let place = Place::new();
+    let check = |config: Config, wanted: &str| {
+        let error = Shell::new(config, Tasks::new()).expect_err("is wrong");
+        assert!(
+            matches!(&error, Error::Configuration { .. }) && error.to_string().contains(wanted),
+            "{error}"
+        );
+    };
+    check(
+        Config {
+            builds_dir: PathBuf::from("builds"),
+            ..place.config()
+        },
+        "builds_dir",
+    );
+    check(
+        Config {
+            cache_dir: PathBuf::from("cache"),
+            ..place.config()
+        },
+        "cache_dir",
+    );
+    check(
+        Config {
+            user: Some("no-such-user".to_owned()),
+            ..place.config()
+        },
+        "no-such-user",
+    );
+}
