@@ -36,8 +36,39 @@ pub enum Expr {
 pub enum Literal {
     Null,
     Bool(bool),
+    #[serde(with = "number")]
     Number(f64),
     Text(String),
+}
+
+/// JSON has no NaN and no infinity: they are written as `{"number": "NaN"}`.
+mod number {
+    use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
+
+    #[derive(serde::Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        Plain(f64),
+        Odd { number: String },
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(value: &f64, out: S) -> Result<S::Ok, S::Error> {
+        if value.is_finite() {
+            return out.serialize_f64(*value);
+        }
+        Form::Odd {
+            number: value.to_string(),
+        }
+        .serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
+        match Form::deserialize(input)? {
+            Form::Plain(value) => Ok(value),
+            Form::Odd { number } => number.parse().map_err(serde::de::Error::custom),
+        }
+    }
 }
 
 /// Two-sided operators. `Loose*` have GitHub's casts and ignore case; `Strict*` compare kinds first (CircleCI, GitLab).

@@ -1,11 +1,11 @@
 //! Late conditions of jobs, evaluated when the graph asks.
 
-use tasuki_model::expr::Expr;
+use tasuki_model::expr::{self, Context, Value};
 use tasuki_model::graph::{Conditions, Graph, NodeIndex};
 use tasuki_model::id::{JobId, PipelineId};
 use tasuki_model::plan::Job;
 use tasuki_model::reason::FailureReason;
-use tasuki_model::state::Failure;
+use tasuki_model::state::{Failure, Outcome};
 use tasuki_store::{Tx, jobs};
 
 use super::entry::parse;
@@ -52,7 +52,7 @@ impl<'a, 'c> Stored<'a, 'c> {
 impl Conditions for Stored<'_, '_> {
     fn holds(&mut self, graph: &Graph, node: NodeIndex) -> Result<bool, Failure> {
         match self.plan(node) {
-            Ok(plan) => evaluate(plan.as_ref().and_then(|plan| plan.condition.as_ref()), graph, node),
+            Ok(plan) => evaluate(plan.as_ref(), graph, node),
             Err(error) => {
                 tracing::error!(pipeline.id = %self.pipeline, %error, "a job's condition cannot be read");
                 self.error = Some(error);
@@ -64,15 +64,100 @@ impl Conditions for Stored<'_, '_> {
 
 impl Conditions for Planned<'_> {
     fn holds(&mut self, graph: &Graph, node: NodeIndex) -> Result<bool, Failure> {
-        let condition = self.jobs.get(node.at()).and_then(|job| job.condition.as_ref());
-        evaluate(condition, graph, node)
+        evaluate(self.jobs.get(node.at()), graph, node)
     }
 }
 
-fn evaluate(condition: Option<&Expr>, graph: &Graph, node: NodeIndex) -> Result<bool, Failure> {
-    let _ = (graph, node);
-    match condition {
-        None => Ok(true),
-        Some(_) => Err(Failure::of(FailureReason::UnmetPrerequisites)),
+/// What a condition of a job can see: how its needs ended, near and far.
+struct Scope<'a> {
+    graph: &'a Graph,
+    node: NodeIndex,
+    /// Names of the needs, in the order of the edges.
+    needs: Vec<&'a str>,
+}
+
+impl Scope<'_> {
+    fn result(&self, edge: usize) -> &'static str {
+        let Some(need) = self
+            .graph
+            .spec(self.node)
+            .needs
+            .as_ref()
+            .and_then(|needs| needs.get(edge))
+        else {
+            return "skipped";
+        };
+        let state = self.graph.state(need.need);
+        // What is allowed to fail has not failed for those after it.
+        if state.is_allowed_failure() {
+            return "success";
+        }
+        match state.outcome() {
+            Some(Outcome::Success) => "success",
+            Some(Outcome::Failed(_)) => "failure",
+            Some(Outcome::Canceled) => "cancelled",
+            Some(Outcome::Skipped) | None => "skipped",
+        }
     }
+
+    /// Whether one of the named needs (all ancestors where none is named) ended like that.
+    fn any(&self, names: &[Value], result: &str, ancestors: bool) -> bool {
+        if names.is_empty() {
+            return ancestors;
+        }
+        names.iter().any(|name| {
+            let place = self
+                .needs
+                .iter()
+                .position(|need| need.eq_ignore_ascii_case(&name.to_text()));
+            place.is_some_and(|edge| self.result(edge) == result)
+        })
+    }
+}
+
+impl Context for Scope<'_> {
+    fn root(&self, name: &str) -> Option<Value> {
+        match name {
+            "needs" => Some(Value::object(self.needs.iter().enumerate().map(|(edge, name)| {
+                let none: [(&str, Value); 0] = [];
+                let facts = [
+                    ("result", Value::text(self.result(edge))),
+                    ("outputs", Value::object(none)),
+                ];
+                (*name, Value::object(facts))
+            }))),
+            _ => None,
+        }
+    }
+
+    fn call(&self, name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
+        let before = self.graph.ancestry(self.node);
+        let value = match name {
+            "always" => true,
+            "success" if arguments.is_empty() => before.succeeded(),
+            "success" => arguments
+                .iter()
+                .all(|name| self.any(std::slice::from_ref(name), "success", false)),
+            "failure" => self.any(arguments, "failure", before.failed),
+            "cancelled" => self.any(arguments, "cancelled", before.canceled),
+            _ => return None,
+        };
+        Some(Ok(Value::Bool(value)))
+    }
+}
+
+fn evaluate(plan: Option<&Job>, graph: &Graph, node: NodeIndex) -> Result<bool, Failure> {
+    let Some((plan, condition)) = plan.and_then(|plan| Some((plan, plan.condition.as_ref()?))) else {
+        return Ok(true);
+    };
+    let needs = plan.needs.iter().flatten().filter(|need| need.source.is_none());
+    let scope = Scope {
+        graph,
+        node,
+        needs: needs.map(|need| need.job.as_str()).collect(),
+    };
+    expr::holds(condition, &scope).map_err(|error| {
+        tracing::info!(job = plan.name, %error, "a job's condition has no value: the job fails");
+        Failure::of(FailureReason::UnmetPrerequisites)
+    })
 }

@@ -246,6 +246,39 @@ async fn retries_follow_the_jobs_policy() {
 }
 
 #[tokio::test]
+async fn conditions_are_evaluated_when_the_needs_are_done() {
+    let world = World::new().await;
+    let needs = |names: &[&str], condition: &str| {
+        let needs: Vec<_> = names.iter().map(|name| serde_json::json!({"job": name})).collect();
+        serde_json::json!({"needs": needs, "condition": serde_json::from_str::<serde_json::Value>(condition).unwrap()})
+    };
+    let call = |function: &str| format!(r#"{{"call": {{"function": "{function}", "arguments": []}}}}"#);
+    let result = r#"{"binary": {"op": "loose_eq", "right": {"literal": "failure"}, "left": {"index": {
+        "of": {"index": {"of": {"context": "needs"}, "index": {"literal": "a"}}}, "index": {"literal": "result"}}}}}"#;
+    let id = world
+        .create(&[
+            "a",
+            &format!("b | {}", needs(&["a"], &call("success"))),
+            &format!("c | {}", needs(&["a"], &call("failure"))),
+            &format!("d | {}", needs(&["a"], result)),
+            &format!("e | {}", needs(&["a", "b"], &call("always"))),
+            &format!("f | {}", needs(&["b"], &call("nonsense"))),
+        ])
+        .await;
+    world
+        .check(
+            id,
+            "a:pending b:created c:created d:created e:created f:created =pending",
+        )
+        .await;
+    let a = world.take(&runner(1)).await;
+    world.finish(&a, failed(FailureReason::ScriptFailure)).await.unwrap();
+    world
+        .check(id, "a:failed b:skipped c:pending d:pending e:pending f:failed =running")
+        .await;
+}
+
+#[tokio::test]
 async fn everything_survives_a_restart() {
     let mut world = World::new().await;
     let id = world
