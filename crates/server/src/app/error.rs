@@ -22,6 +22,10 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    #[error("the scheduler cannot start")]
+    Scheduler(#[from] crate::scheduler::Error),
+    #[error("cannot use the store of artifacts")]
+    Blobs(#[from] crate::blobs::Error),
     #[error("cannot use git")]
     Git(#[from] crate::git::Error),
     #[error("cannot prepare the administrator's token")]

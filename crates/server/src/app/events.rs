@@ -5,17 +5,17 @@ use tasuki_rt::Tasks;
 use tasuki_store::{Notification, Store};
 use tokio::sync::broadcast;
 
+use crate::scheduler::{Event, Scheduler};
+
 /// Changes that a slow listener may be behind with; beyond that it is told to read again.
 const KEPT: usize = 1024;
-/// Topic of the store's hints about pipelines.
-pub const PIPELINE: &str = "pipeline";
 
 /// Something that watchers may want to read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// This pipeline, or anything in it.
     Pipeline(PipelineId),
-    /// Hints may have been lost.
+    /// Hints may have been lost, or another server changed something.
     Anything,
 }
 
@@ -24,20 +24,27 @@ pub enum Change {
 pub struct Events(broadcast::Sender<Change>);
 
 impl Events {
-    /// Passes on the store's hints: those of this process and, on PostgreSQL, of all others.
+    /// Passes on what the scheduler of this process does and what other servers on the same database hint at.
     #[must_use]
-    pub fn start(tasks: &Tasks, store: &Store) -> Self {
+    pub fn start(tasks: &Tasks, store: &Store, scheduler: &Scheduler) -> Self {
         let (sender, _) = broadcast::channel(KEPT);
-        let mut hints = store.notifications();
+        let (mut own, mut hints) = (scheduler.events(), store.notifications());
         let (stop, to) = (tasks.token(), sender.clone());
         tasks.spawn("events", async move {
             loop {
-                let hint = tokio::select! {
-                    hint = hints.next() => hint,
+                let change = tokio::select! {
+                    event = own.recv() => match event {
+                        Ok(event) => of_event(&event),
+                        Err(broadcast::error::RecvError::Lagged(_)) => Some(Change::Anything),
+                        Err(broadcast::error::RecvError::Closed) => return,
+                    },
+                    hint = hints.next() => match hint {
+                        Some(hint) => of_hint(&hint),
+                        None => return,
+                    },
                     () = stop.cancelled() => return,
                 };
-                let Some(hint) = hint else { return };
-                if let Some(change) = change(&hint) {
+                if let Some(change) = change {
                     // Nobody watches: nothing to tell.
                     let _ = to.send(change);
                 }
@@ -53,12 +60,17 @@ impl Events {
     }
 }
 
-fn change(hint: &Notification) -> Option<Change> {
-    match hint.topic.as_str() {
-        PIPELINE => hint.payload.parse().ok().map(Change::Pipeline),
-        Notification::RESYNC => Some(Change::Anything),
-        _ => None,
+fn of_event(event: &Event) -> Option<Change> {
+    match event {
+        Event::Job { pipeline, .. } | Event::Task { pipeline, .. } | Event::Pipeline { pipeline, .. } => {
+            Some(Change::Pipeline(*pipeline))
+        }
+        Event::LogFinished { .. } => None,
     }
+}
+
+fn of_hint(hint: &Notification) -> Option<Change> {
+    (!hint.own || hint.topic == Notification::RESYNC).then_some(Change::Anything)
 }
 
 /// Changes, one after the other.

@@ -12,11 +12,14 @@ use tokio::net::TcpListener;
 
 use super::state::Parts;
 use super::{App, Error, Events};
+use crate::blobs::{Files, Location, Sweeping};
 use crate::config::Config;
 use crate::git::{Git, Mirrors};
+use crate::http::runner_api::Contacts;
 use crate::http::{self, RateLimiter};
 use crate::identity;
 use crate::metrics::Metrics;
+use crate::scheduler::{Scheduler, Settings};
 
 /// A server that serves. Dropping it leaves it running until the process ends; see [`Running::shutdown`].
 pub struct Running {
@@ -61,10 +64,23 @@ impl App {
         let admin = identity::prepare(&store, &config.admin_token_file(), Timestamp(clock.now_ms())).await?;
         let git = Git::prepare(&config.dir("git-home"))?;
         let mirrors = Mirrors::open(git, &config.dir("mirrors"))?;
+        let scheduler = Scheduler::open(store.clone(), clock.clone(), tasks.clone(), times(&config)).await?;
+        let files = Files::new(store.clone(), location(&config)?.open(&clock)?, clock.clone());
+        files.start_sweeper(
+            &tasks,
+            Sweeping {
+                cache_bytes_per_project: config.retention.cache_bytes_per_project,
+                ..Sweeping::default()
+            },
+        );
         let limits = config.limits.clone();
         let app = App(Arc::new(Parts {
             url: url.trim_end_matches('/').to_owned(),
-            events: Events::start(&tasks, &store),
+            events: Events::start(&tasks, &store, &scheduler),
+            contacts: Contacts::start(&tasks, &store, &clock),
+            boot: rand::random(),
+            scheduler,
+            files,
             metrics: Metrics::new(),
             draining: CancellationToken::new(),
             failed_logins: RateLimiter::new(limits.failed_logins_per_minute, 60),
@@ -81,6 +97,22 @@ impl App {
         tracing::info!(%address, url = app.url(), "serving");
         Ok(Running { app, address })
     }
+}
+
+fn times(config: &Config) -> Settings {
+    Settings {
+        lease: Duration::from_secs(config.lease_s),
+        stock_lease: Duration::from_secs(config.foreign_lease_s),
+        ..Settings::default()
+    }
+}
+
+fn location(config: &Config) -> Result<Location, Error> {
+    let Some(url) = &config.blob_url else {
+        return Ok(Location::Folder(config.dir("blobs")));
+    };
+    let credentials = config.blob_credentials.clone();
+    Ok(Location::s3(url, credentials.map(|c| (c.key_id, c.secret_key)))?)
 }
 
 async fn open_store(config: &Config) -> Result<Store, Error> {

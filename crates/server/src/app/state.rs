@@ -9,11 +9,14 @@ use tasuki_rt::{CancellationToken, Clock, Tasks};
 use tasuki_store::Store;
 
 use super::Events;
+use crate::blobs::Files;
 use crate::config::Config;
 use crate::git::Mirrors;
 use crate::http::RateLimiter;
+use crate::http::runner_api::Contacts;
 use crate::identity::AdminToken;
 use crate::metrics::Metrics;
+use crate::scheduler::Scheduler;
 
 /// The server's parts. Cheap to clone.
 #[derive(Clone)]
@@ -29,6 +32,11 @@ pub(super) struct Parts {
     pub(super) draining: CancellationToken,
     pub(super) store: Store,
     pub(super) mirrors: Mirrors,
+    pub(super) scheduler: Scheduler,
+    pub(super) files: Files,
+    pub(super) contacts: Contacts,
+    /// Differs from one start to the next.
+    pub(super) boot: u64,
     pub(super) events: Events,
     pub(super) metrics: Metrics,
     pub(super) admin: AdminToken,
@@ -78,6 +86,29 @@ impl App {
     #[must_use]
     pub fn mirrors(&self) -> &Mirrors {
         &self.0.mirrors
+    }
+
+    #[must_use]
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.0.scheduler
+    }
+
+    /// Artifacts and caches.
+    #[must_use]
+    pub fn files(&self) -> &Files {
+        &self.0.files
+    }
+
+    /// When runners were last heard of.
+    #[must_use]
+    pub fn contacts(&self) -> &Contacts {
+        &self.0.contacts
+    }
+
+    /// Differs from one start to the next.
+    #[must_use]
+    pub fn boot(&self) -> u64 {
+        self.0.boot
     }
 
     #[must_use]

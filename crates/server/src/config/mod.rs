@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tasuki_model::secret::Secret;
 
 pub use limits::{Limits, Retention};
 pub use project::ProjectSettings;
@@ -30,6 +31,10 @@ pub struct Config {
     /// `s3://bucket/prefix?endpoint=…&region=…` for artifacts, caches and old logs; absent = a folder in `data_dir`. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blob_url: Option<String>,
+    /// Credentials for `blob_url`. Given by the environment (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`), never by the
+    /// file. Since 0.1.
+    #[serde(skip)]
+    pub blob_credentials: Option<BlobCredentials>,
     /// How runners, browsers and forges reach this server, e.g. `https://ci.example.org`; absent = from `listen`. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_url: Option<String>,
@@ -59,6 +64,7 @@ impl Default for Config {
             data_dir: PathBuf::from("tasuki-data"),
             database_url: None,
             blob_url: None,
+            blob_credentials: None,
             external_url: None,
             registration_token: None,
             long_poll_s: 50,
@@ -70,6 +76,13 @@ impl Default for Config {
             limits: Limits::default(),
         }
     }
+}
+
+/// Access to an S3-compatible store.
+#[derive(Debug, Clone)]
+pub struct BlobCredentials {
+    pub key_id: String,
+    pub secret_key: Secret,
 }
 
 /// What is wrong with the settings.

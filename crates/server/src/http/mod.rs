@@ -8,6 +8,7 @@
 //! | `health` | `/healthz`, `/readyz`, `/metrics` |
 //! | the others | what all answers share |
 
+mod download;
 pub mod error;
 pub mod extract;
 mod git;

@@ -4,7 +4,9 @@
 //! protocol. What that protocol cannot say goes into the `tasuki` object, for runners that announce it.
 
 mod files;
+mod gather;
 mod images;
+mod make;
 mod source;
 mod steps;
 mod variables;
@@ -20,6 +22,8 @@ use tasuki_pipeline::lang::gitlab::variables::Circular;
 use tasuki_proto::gitlab::{JobFeatures, JobInfo, JobResponse, RunnerInfo, SourceSnapshot, TasukiExtension};
 
 pub use files::{UpstreamFile, report_format};
+pub use gather::{Missing, project_info};
+pub use make::{Claimant, Error, make};
 
 /// Seconds that a job may take when neither it nor its project nor its runner says otherwise.
 pub const DEFAULT_TIMEOUT_S: u64 = 3600;

@@ -4,11 +4,21 @@
 //! are read as JSON whatever they say they are, tokens are taken from header or body, answers are exactly the
 //! protocol's. Errors are `{"message": …}`, never problem+json.
 
+mod artifacts;
+mod caches;
+mod contacts;
+pub(crate) mod dotenv;
+mod job_token;
 mod refusal;
 mod register;
+mod request;
+mod update;
 
 use axum::Router;
-use axum::routing::{delete, get, post};
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{delete, get, post, put};
+
+pub use contacts::Contacts;
 
 use crate::app::App;
 
@@ -21,4 +31,16 @@ pub fn router(_: &App) -> Router<App> {
         .route("/runners/reset_authentication_token", post(register::reset))
         .route("/runners/{id}/reset_authentication_token", post(register::reset_by_id))
         .route("/runners/router/discovery", get(register::discovery))
+        .route("/jobs/request", post(request::request))
+        .route("/jobs/{id}", put(update::update))
+        .route("/jobs/{id}/artifacts/authorize", post(artifacts::authorize))
+        .merge(bulk())
+}
+
+/// Bodies of any size: they stream, and have limits of their own.
+fn bulk() -> Router<App> {
+    Router::new()
+        .route("/jobs/{id}/artifacts", post(artifacts::upload).get(artifacts::get))
+        .route("/tasuki/caches/{*key}", put(caches::put).get(caches::get))
+        .layer(DefaultBodyLimit::disable())
 }

@@ -28,6 +28,7 @@ pub fn project(row: &projects::Project, url: &str) -> Project {
             settings.config_path
         },
         hook_url: (!local).then(|| format!("{url}/hooks/{forge}")),
+        hook_secret: None,
         web_url: format!("{url}/projects/{}", row.id),
         created_at: row.created_ms.into(),
     }

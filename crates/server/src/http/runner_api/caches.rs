@@ -1,0 +1,151 @@
+//! `/tasuki/caches/<key>`: caches for runners that have no store of their own. Ours; stock runners do not know it.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::StreamExt as _;
+use http::{HeaderMap, StatusCode, header};
+use tasuki_model::id::{ProjectId, TaskId};
+use tasuki_model::labels::Demand;
+use tasuki_store::{Tx, caches, tasks};
+
+use super::artifacts::{http_date, not_modified, refuse_download};
+use super::job_token::shown;
+use super::refusal::{Refusal, Result};
+use crate::app::App;
+use crate::blobs;
+use crate::http::download::{self, Download};
+
+const LONGEST_KEY: usize = 512;
+
+/// A task that reads or writes caches.
+struct User {
+    task: TaskId,
+    project: ProjectId,
+    protected: bool,
+}
+
+/// The live task of a token.
+fn user(tx: &mut Tx<'_>, hash: &str) -> tasuki_store::Result<Option<User>> {
+    Ok(tasks::by_token_hash(tx, hash)?.map(|row| {
+        let demand: Demand = serde_json::from_str(&row.match_json).unwrap_or_default();
+        User {
+            task: row.id,
+            project: row.project_id,
+            protected: demand.protected,
+        }
+    }))
+}
+
+impl User {
+    /// The key as it is stored. What jobs of protected branches keep for themselves lies in a space of its own, which
+    /// no job of another branch can write, however it calls its keys. (A hashed key does not show what it is.)
+    fn key(&self, key: &str) -> String {
+        let hashed = key.len() == 64 && key.bytes().all(|b| b.is_ascii_hexdigit());
+        let space = if self.protected && (hashed || key.ends_with("-protected")) {
+            "protected"
+        } else {
+            "common"
+        };
+        format!("{space}:{key}")
+    }
+}
+
+fn check_key(key: &str) -> Result<()> {
+    let fits = (1..=LONGEST_KEY).contains(&key.len()) && !key.chars().any(char::is_control);
+    if fits {
+        Ok(())
+    } else {
+        Err(Refusal::bad_request("400 Bad Request: this is no cache key"))
+    }
+}
+
+pub(super) async fn get(State(app): State<App>, Path(key): Path<String>, map: HeaderMap) -> Result<Response> {
+    check_key(&key)?;
+    let hash = shown(&app, &map, "")?;
+    let found = app
+        .store()
+        .read(move |tx| {
+            let Some(user) = user(tx, &hash)? else { return Ok(None) };
+            caches::get(tx, user.project, &user.key(&key)).map(Some)
+        })
+        .await?
+        .ok_or_else(Refusal::forbidden)?;
+    let missing = || Refusal::new(StatusCode::NOT_FOUND, "404 Not Found");
+    let cache = found.ok_or_else(missing)?;
+    let (id, now) = (cache.id, app.now());
+    app.store().write(move |tx| caches::touch_all(tx, &[(id, now)])).await?;
+    if not_modified(&map, cache.created_ms) {
+        return Ok(StatusCode::NOT_MODIFIED.into_response());
+    }
+    let what = Download {
+        blob_key: &cache.blob_key,
+        sha256: &cache.sha256,
+        size: cache.size,
+        filename: "cache.zip",
+        media_type: "application/octet-stream",
+    };
+    let sent = download::send(&app, &map, &what).await;
+    let mut response = sent.map_err(|failed| refuse_download(failed, missing()))?;
+    if let Some(date) = http_date(cache.created_ms) {
+        response.headers_mut().insert(header::LAST_MODIFIED, date);
+    }
+    Ok(response)
+}
+
+pub(super) async fn put(
+    State(app): State<App>,
+    Path(key): Path<String>,
+    map: HeaderMap,
+    body: Body,
+) -> Result<StatusCode> {
+    check_key(&key)?;
+    let hash = shown(&app, &map, "")?;
+    let owner = hash.clone();
+    let user_before = app
+        .store()
+        .read(move |tx| user(tx, &owner))
+        .await?
+        .ok_or_else(Refusal::forbidden)?;
+    let pieces = body
+        .into_data_stream()
+        .map(|piece| piece.map_err(std::io::Error::other));
+    let limit = app.config().limits.artifact_bytes;
+    let upload = app
+        .files()
+        .upload("caches", Box::pin(pieces), limit)
+        .await
+        .map_err(|failed| match failed {
+            blobs::Error::TooLarge { .. } => {
+                Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "413 Request Entity Too Large")
+            }
+            blobs::Error::Body(_) => Refusal::bad_request("400 Bad Request: the upload broke off"),
+            other => Refusal::internal(&other),
+        })?;
+    app.metrics().blob_bytes.inc_by(u64::try_from(upload.size).unwrap_or(0));
+    let now = app.now();
+    let kept = app
+        .store()
+        .write(move |tx| {
+            // Who lost the task while it uploaded leaves nothing.
+            let Some(user) = user(tx, &hash)?.filter(|user| user.task == user_before.task) else {
+                return Ok(false);
+            };
+            upload.keep(tx)?;
+            let new = caches::NewCache {
+                project_id: user.project,
+                key: &user.key(&key),
+                size: upload.size,
+                sha256: &upload.sha256,
+                blob_key: &upload.blob_key,
+            };
+            caches::put(tx, &new, now)?;
+            Ok(true)
+        })
+        .await?;
+    if kept {
+        Ok(StatusCode::CREATED)
+    } else {
+        Err(Refusal::forbidden())
+    }
+}

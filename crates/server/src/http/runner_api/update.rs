@@ -1,0 +1,136 @@
+//! `PUT /jobs/:id`: a runner tells the state of its job.
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use tasuki_model::id::TaskId;
+use tasuki_model::reason::FailureReason;
+use tasuki_model::state::task::Log;
+use tasuki_model::state::{Failure, Outcome, Status};
+use tasuki_proto::gitlab::{UpdateJob, checksum, headers};
+use tasuki_store::logs;
+
+use super::job_token::{refuse, shown};
+use super::refusal::{Loose, Refusal, Result};
+use crate::app::App;
+use crate::metrics::ResultLabels;
+use crate::payload::HEARTBEAT_MS;
+use crate::scheduler::Reported;
+
+/// Seconds after which a runner repeats its final word while bytes of its log are missing.
+const AGAIN_S: u64 = 1;
+
+pub(super) async fn update(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    map: HeaderMap,
+    Loose(update): Loose<UpdateJob>,
+) -> Result<Response> {
+    let task = TaskId(id);
+    let hash = shown(&app, &map, update.token.expose())?;
+    let status = match update.state.as_str() {
+        "running" => app.scheduler().ack(task, &hash).await,
+        "pending" => app.scheduler().touch(task, &hash).await,
+        "success" | "failed" => return finish(&app, task, &hash, &update).await,
+        other => {
+            return Err(Refusal::bad_request(format!(
+                "400 Bad Request: {other:?} is not a state"
+            )));
+        }
+    };
+    match status {
+        Ok(status) => Ok(answer(StatusCode::OK, status, None)),
+        Err(refused) => Err(refuse(&app, task, &hash, refused).await),
+    }
+}
+
+async fn finish(app: &App, task: TaskId, hash: &str, update: &UpdateJob) -> Result<Response> {
+    let outcome = outcome(update);
+    let log = log_state(app, task, update).await?;
+    match app.scheduler().finish(task, hash, outcome.clone(), log).await {
+        Ok(Reported::Accepted(status)) => {
+            let result = result_of(&outcome);
+            app.metrics()
+                .tasks_finished
+                .get_or_create(&ResultLabels { result })
+                .inc();
+            Ok(answer(StatusCode::OK, status, None))
+        }
+        // A doubled message: the first word stands, and the runner may forget the job.
+        Ok(Reported::Already(status)) => Ok(answer(StatusCode::OK, status, None)),
+        Ok(Reported::LogMissing) => Ok(answer(StatusCode::ACCEPTED, Status::Running, Some(AGAIN_S))),
+        Err(refused) => Err(refuse(app, task, hash, refused).await),
+    }
+}
+
+fn outcome(update: &UpdateJob) -> Outcome {
+    if update.state == "success" {
+        return Outcome::Success;
+    }
+    let reason = match update.failure_reason.as_str() {
+        "" => FailureReason::ScriptFailure,
+        name => FailureReason::parse(name).unwrap_or(FailureReason::UnknownFailure),
+    };
+    Outcome::Failed(Failure {
+        reason,
+        exit_code: (update.exit_code != 0).then_some(update.exit_code),
+    })
+}
+
+fn result_of(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Success => "success",
+        Outcome::Canceled | Outcome::Skipped => "canceled",
+        Outcome::Failed(failure) => match failure.fault() {
+            tasuki_model::reason::Fault::User => "failure",
+            tasuki_model::reason::Fault::System => "error",
+        },
+    }
+}
+
+/// Whether every byte that the runner announces is stored. A wrong checksum is told in our log only: the runner could
+/// not repair it, since what is stored stays.
+async fn log_state(app: &App, task: TaskId, update: &UpdateJob) -> Result<Log> {
+    if update.output.bytesize == 0 {
+        return Ok(Log::Complete);
+    }
+    let stored = app.store().read(move |tx| logs::get(tx, task)).await?;
+    let (size, crc) = stored.map_or((0, 0), |log| (log.size, log.crc));
+    if u64::try_from(size).unwrap_or(0) < update.output.bytesize {
+        return Ok(Log::Incomplete);
+    }
+    let wanted = if update.output.checksum.is_empty() {
+        &update.checksum
+    } else {
+        &update.output.checksum
+    };
+    if !wanted.is_empty() && u32::try_from(crc).is_ok_and(|crc| checksum(crc) != *wanted) {
+        tracing::warn!(
+            task.id = task.0,
+            "the log that is stored is not the one that the runner sent"
+        );
+    }
+    Ok(Log::Complete)
+}
+
+/// The status as text, as GitLab's server says it, with what the runner must know.
+pub(super) fn answer(code: StatusCode, status: Status, again_s: Option<u64>) -> Response {
+    let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    let mut response = (code, json, code.as_u16().to_string()).into_response();
+    let map = response.headers_mut();
+    map.insert(
+        HeaderName::from_static(headers::JOB_STATUS),
+        HeaderValue::from_static(status.as_str()),
+    );
+    map.insert(
+        HeaderName::from_static(headers::HEARTBEAT_INTERVAL_MS),
+        HeaderValue::from(HEARTBEAT_MS),
+    );
+    if let Some(seconds) = again_s {
+        map.insert(
+            HeaderName::from_static(headers::TRACE_UPDATE_INTERVAL),
+            HeaderValue::from(seconds),
+        );
+    }
+    response
+}

@@ -1,0 +1,112 @@
+//! The payload of a claimed task, from the store to the wire.
+
+use tasuki_model::plan::Variable;
+use tasuki_model::reason::FailureReason;
+use tasuki_pipeline::lang::gitlab::predefined::RunnerFacts;
+use tasuki_pipeline::lang::gitlab::variables::Circular;
+use tasuki_proto::gitlab::JobResponse;
+
+use super::gather::{Missing, gather};
+use super::{Facts, build};
+use crate::app::App;
+use crate::http::runner_api::dotenv;
+use crate::scheduler::ClaimedTask;
+
+/// The runner that claimed it.
+pub struct Claimant {
+    pub id: i64,
+    pub description: String,
+    pub tags: Vec<String>,
+    pub maximum_timeout_s: Option<u64>,
+    /// It announces the `tasuki` object.
+    pub ours: bool,
+}
+
+/// Why a payload cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the database failed")]
+    Store(#[source] tasuki_store::Error),
+    #[error("what is stored of the task is not usable")]
+    Stored(#[source] Missing),
+    #[error("the variables of the job refer to one another in a circle")]
+    Circular(#[from] Circular),
+    #[error("a dotenv report that the job depends on cannot be read")]
+    Dotenv,
+}
+
+impl From<Missing> for Error {
+    fn from(missing: Missing) -> Self {
+        match missing {
+            Missing::Store(failed) => Self::Store(failed),
+            other => Self::Stored(other),
+        }
+    }
+}
+
+impl Error {
+    /// What the task ends with.
+    #[must_use]
+    pub fn reason(&self) -> FailureReason {
+        match self {
+            Self::Store(_) => FailureReason::SchedulerFailure,
+            Self::Stored(_) => FailureReason::DataIntegrityFailure,
+            Self::Circular(_) => FailureReason::RunnerConfigurationError,
+            Self::Dotenv => FailureReason::MissingDependencyFailure,
+        }
+    }
+}
+
+/// Makes the payload of a claimed task.
+///
+/// # Errors
+/// The task cannot be handed out; [`Error::reason`] says how it is to end.
+pub async fn make(app: &App, claimed: &ClaimedTask, claimant: &Claimant) -> Result<JobResponse, Error> {
+    let (own, server) = (claimed.clone(), app.server_info());
+    let gathered = app
+        .store()
+        .read_as(move |tx| gather(tx, &own, server, Vec::new()))
+        .await?;
+    let dotenv = dotenv_of(app, &gathered.dotenv).await?;
+    let facts = Facts {
+        task: claimed.id,
+        token: &claimed.token,
+        job_id: claimed.job,
+        pipeline: claimed.pipeline,
+        context: &gathered.context,
+        pipeline_name: gathered.pipeline_name.as_deref(),
+        language: gathered.language,
+        job: &gathered.job,
+        played: &gathered.played,
+        dotenv: &dotenv,
+        dependencies: &gathered.dependencies,
+        project_timeout_s: gathered.settings.timeout_s,
+        runner: RunnerFacts {
+            id: claimant.id,
+            description: &claimant.description,
+            tags: &claimant.tags,
+        },
+        runner_timeout_s: claimant.maximum_timeout_s,
+        ours: claimant.ours,
+        lease_ms: u64::try_from(claimed.lease.as_millis()).unwrap_or(u64::MAX),
+        snapshot: gathered.settings.snapshot.as_deref(),
+        queued: claimed.queued,
+        now: claimed.claimed,
+    };
+    Ok(build(&facts)?)
+}
+
+async fn dotenv_of(app: &App, reports: &[String]) -> Result<Vec<Variable>, Error> {
+    let mut all = Vec::new();
+    for blob_key in reports {
+        match dotenv::read(app, blob_key).await {
+            Ok(variables) => all.extend(variables),
+            Err(wrong) => {
+                // It was readable when it came: the bytes are gone or damaged since.
+                tracing::warn!(?wrong, "a dotenv report cannot be read");
+                return Err(Error::Dotenv);
+            }
+        }
+    }
+    Ok(all)
+}
