@@ -109,8 +109,8 @@ codes! {
         "Limits count jobs after `parallel` is expanded. Split the pipeline, or raise the limit in the server's configuration.";
     GITLAB_RULES = Error "gitlab-rules", "A rule cannot be evaluated for this pipeline.",
         "`changes:compare_to` must name a branch, tag or commit that exists, and `exists:project` a project that the user can read.";
-    GITLAB_ENVIRONMENT = Error "gitlab-environment", "An environment's or resource group's name is not usable.",
-        "After its variables are expanded it must consist of letters, digits, spaces and `-_/${}.`, be at most 255 characters long, and not start or end with a slash.";
+    GITLAB_ENVIRONMENT = Warning "gitlab-environment", "An environment's or resource group's name is not usable.",
+        "After its variables are expanded it must consist of letters, digits, spaces and `-_/${}.`, be at most 255 characters long, and not start or end with a slash. The job runs without the environment or group. Often a variable is empty in this kind of pipeline.";
     GITLAB_DUPLICATE_PIPELINES = Warning "gitlab-duplicate-pipelines", "A job may run twice for one push.",
         "Its last rule has no condition, so that it joins branch and merge request pipelines alike. Add `workflow:rules` that decide which of the two is made.";
 }

@@ -12,8 +12,10 @@ pub fn parse(text: &str) -> Option<u64> {
     let text = clock(&text).unwrap_or(text);
     let total = total(&words(&text)?)?;
     let rounded = total.round();
-    // Larger than any duration that makes sense, and exact as a float.
-    (rounded >= 1.0 && rounded < 9_007_199_254_740_992.0).then_some(rounded as u64)
+    // Beyond the upper end floats are no longer exact, and no duration makes sense.
+    (1.0..9_007_199_254_740_992.0)
+        .contains(&rounded)
+        .then_some(rounded as u64)
 }
 
 #[derive(Clone, Copy)]

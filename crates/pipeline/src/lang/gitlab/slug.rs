@@ -38,7 +38,7 @@ pub fn environment_slug(name: &str) -> String {
         }
     }
     if slug.len() <= 24 && slug == name {
-        return slug;
+        return slug.strip_suffix('-').map_or_else(|| slug.clone(), str::to_owned);
     }
     slug.truncate(17);
     if !slug.ends_with('-') {

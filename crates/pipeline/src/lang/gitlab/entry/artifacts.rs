@@ -9,13 +9,44 @@ use crate::lang::gitlab::duration;
 use crate::yaml::{Map, Node, Value};
 
 const KEYS: &[&str] = &[
-    "name", "paths", "exclude", "untracked", "when", "expire_in", "expose_as", "reports", "public", "access",
+    "name",
+    "paths",
+    "exclude",
+    "untracked",
+    "when",
+    "expire_in",
+    "expose_as",
+    "reports",
+    "public",
+    "access",
 ];
 const REPORTS: &[&str] = &[
-    "accessibility", "annotations", "api_fuzzing", "browser_performance", "cluster_image_scanning", "codequality",
-    "container_scanning", "coverage_fuzzing", "coverage_report", "cyclonedx", "dast", "dependency_scanning", "dotenv",
-    "junit", "license_scanning", "load_performance", "lsif", "metrics", "performance", "repository_xray", "requirements",
-    "requirements_v2", "sarif", "sast", "secret_detection", "terraform",
+    "accessibility",
+    "annotations",
+    "api_fuzzing",
+    "browser_performance",
+    "cluster_image_scanning",
+    "codequality",
+    "container_scanning",
+    "coverage_fuzzing",
+    "coverage_report",
+    "cyclonedx",
+    "dast",
+    "dependency_scanning",
+    "dotenv",
+    "junit",
+    "license_scanning",
+    "load_performance",
+    "lsif",
+    "metrics",
+    "performance",
+    "repository_xray",
+    "requirements",
+    "requirements_v2",
+    "sarif",
+    "sast",
+    "secret_detection",
+    "terraform",
 ];
 const ACCESS: &[(&str, &str)] = &[
     ("all", "all"),
@@ -35,10 +66,14 @@ pub(super) fn artifacts(check: &mut Check<'_>, node: &Node) -> Option<Artifacts>
         paths: check.key(map, "paths", Check::plain_strings).unwrap_or_default(),
         exclude: check.key(map, "exclude", Check::plain_strings).unwrap_or_default(),
         untracked: check.key(map, "untracked", Check::boolean).unwrap_or(false),
-        when: check.key(map, "when", |check, node| check.one_of(node, UPLOAD_WHEN)).unwrap_or_default(),
+        when: check
+            .key(map, "when", |check, node| check.one_of(node, UPLOAD_WHEN))
+            .unwrap_or_default(),
         expire_in_s: check.key(map, "expire_in", expire_in),
         expose_as: check.key(map, "expose_as", |check, node| expose_as(check, node, map)),
-        access: access.or(public.filter(|public| !public).map(|_| "developer")).map(str::to_owned),
+        access: access
+            .or(public.filter(|public| !public).map(|_| "developer"))
+            .map(str::to_owned),
         reports: check.key(map, "reports", reports).unwrap_or_default(),
     };
     Some(artifacts)
@@ -78,7 +113,10 @@ fn expose_as(check: &mut Check<'_>, node: &Node, map: &Map) -> Option<String> {
     let paths = map.get("paths").map(value);
     match paths {
         Some(Value::Seq(paths)) if !paths.is_empty() => {
-            if let Some(glob) = paths.iter().find(|path| path.text().is_some_and(|text| text.contains('*'))) {
+            if let Some(glob) = paths
+                .iter()
+                .find(|path| path.text().is_some_and(|text| text.contains('*')))
+            {
                 check.bad_value(glob.span, "paths can't contain '*' when used with 'expose_as'");
             }
         }
@@ -94,7 +132,9 @@ fn reports(check: &mut Check<'_>, node: &Node) -> Option<Vec<Report>> {
     let map = check.map(node, REPORTS)?;
     let mut out = Vec::with_capacity(map.len());
     for (key, inner) in map.iter() {
-        let Some(kind) = key.text().filter(|kind| REPORTS.contains(&&***kind)) else { continue };
+        let Some(kind) = key.text().filter(|kind| REPORTS.contains(&&***kind)) else {
+            continue;
+        };
         if value(inner) == Value::Null {
             continue;
         }
@@ -118,6 +158,8 @@ fn report(check: &mut Check<'_>, kind: &str, node: &Node) -> Option<Report> {
     Some(Report {
         kind: kind.to_owned(),
         paths: vec![check.within("path", |check| check.filled_text(path))?],
-        format: check.within("coverage_format", |check| check.one_of(format, formats)).map(str::to_owned),
+        format: check
+            .within("coverage_format", |check| check.one_of(format, formats))
+            .map(str::to_owned),
     })
 }

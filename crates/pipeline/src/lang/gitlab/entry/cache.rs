@@ -2,12 +2,18 @@
 
 use tasuki_model::plan::{Cache, CacheKey, CachePolicy, UploadWhen};
 
-use super::check::{Check, value};
+use super::check::{Check, every, value};
 use crate::diag::code;
 use crate::yaml::{Map, Node, Value};
 
 const KEYS: &[&str] = &[
-    "key", "paths", "untracked", "unprotect", "when", "policy", "fallback_keys",
+    "key",
+    "paths",
+    "untracked",
+    "unprotect",
+    "when",
+    "policy",
+    "fallback_keys",
 ];
 const MAX_CACHES: usize = 4;
 const MAX_FALLBACK_KEYS: usize = 5;
@@ -30,7 +36,7 @@ pub(super) fn caches(check: &mut Check<'_>, node: &Node) -> Option<Vec<Cache>> {
             if let Some(fifth) = items.get(MAX_CACHES) {
                 check.bad_value(fifth.span, &format!("no more than {MAX_CACHES} caches can be created"));
             }
-            items.into_iter().map(|item| cache(check, item)).collect()
+            every(items.into_iter().map(|item| cache(check, item)))
         }
         _ => {
             check.wrong_type(node, "a map or an array of maps");
@@ -49,7 +55,9 @@ fn cache(check: &mut Check<'_>, node: &Node) -> Option<Cache> {
         untracked: check.key(map, "untracked", Check::boolean).unwrap_or(false),
         unprotect: check.key(map, "unprotect", Check::boolean).unwrap_or(false),
         policy: check.key(map, "policy", policy).unwrap_or(CachePolicy::PullPush),
-        when: check.key(map, "when", |check, node| check.one_of(node, UPLOAD_WHEN)).unwrap_or_default(),
+        when: check
+            .key(map, "when", |check, node| check.one_of(node, UPLOAD_WHEN))
+            .unwrap_or_default(),
     })
 }
 
@@ -113,7 +121,10 @@ fn files_key(check: &mut Check<'_>, node: &Node, map: &Map) -> Option<CacheKey> 
 fn fallback_keys(check: &mut Check<'_>, node: &Node) -> Option<Vec<String>> {
     let keys = check.strings(node)?;
     if let Some(sixth) = keys.get(MAX_FALLBACK_KEYS) {
-        check.bad_value(sixth.span, &format!("has too many items (maximum is {MAX_FALLBACK_KEYS})"));
+        check.bad_value(
+            sixth.span,
+            &format!("has too many items (maximum is {MAX_FALLBACK_KEYS})"),
+        );
     }
     Some(keys.into_iter().map(|key| key.text).collect())
 }

@@ -22,6 +22,13 @@ pub(crate) struct Located {
     pub(crate) span: Span,
 }
 
+/// All results, or none where one is missing; everything is read before that is decided, so that every fault is found
+/// in one go.
+pub(crate) fn every<T>(results: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    let results: Vec<Option<T>> = results.collect();
+    results.into_iter().collect()
+}
+
 /// Lists may be nested this deep where they are flattened.
 const MAX_NESTING: usize = 10;
 
@@ -156,7 +163,10 @@ impl<'s> Check<'s> {
         match value(node) {
             Value::Text(text) | Value::Symbol(text) => Some(text.to_owned()),
             _ => {
-                let hint = value(node).to_text().filter(|t| !t.is_empty()).map(|t| format!("write `\"{t}\"`"));
+                let hint = value(node)
+                    .to_text()
+                    .filter(|t| !t.is_empty())
+                    .map(|t| format!("write `\"{t}\"`"));
                 let mut problem = self.problem(
                     &code::GITLAB_TYPE,
                     node.span,
@@ -257,7 +267,7 @@ impl<'s> Check<'s> {
             self.wrong_type(node, "an array of strings");
             return None;
         };
-        items.iter().map(|item| self.located(item)).collect()
+        every(items.iter().map(|item| self.located(item)))
     }
 
     /// A list of strings, or one string.
@@ -277,7 +287,12 @@ impl<'s> Check<'s> {
     }
 
     pub(crate) fn string_or_plain_strings(&mut self, node: &Node) -> Option<Vec<String>> {
-        Some(self.string_or_strings(node)?.into_iter().map(|item| item.text).collect())
+        Some(
+            self.string_or_strings(node)?
+                .into_iter()
+                .map(|item| item.text)
+                .collect(),
+        )
     }
 
     /// The items of a list whose inner lists are flattened.
@@ -313,8 +328,11 @@ impl<'s> Check<'s> {
         if given.len() < 2 {
             return;
         }
+        let last = given
+            .iter()
+            .max_by_key(|(key, _)| (key.span.file, key.span.line, key.span.column));
         let names: Vec<&str> = given.iter().filter_map(|(key, _)| key.text().map(|t| &**t)).collect();
-        if let Some((key, _)) = given.last() {
+        if let Some((key, _)) = last {
             let text = format!("config these keys cannot be used together: {}", names.join(", "));
             self.report(self.problem(&code::GITLAB_EXCLUSIVE_KEYS, key.span, &text));
         }

@@ -2,8 +2,8 @@
 
 use tasuki_model::plan::{Artifacts, Cache, IdToken, Image, Retry, Service};
 
+use super::build::tags;
 use super::check::{Check, value};
-use super::job::tags;
 use super::script::{self, Lines};
 use super::{artifacts, cache, image, retry, tokens};
 use crate::diag::code;
@@ -27,8 +27,19 @@ pub(crate) struct Defaults {
 }
 
 pub(super) const KEYS: &[&str] = &[
-    "before_script", "after_script", "hooks", "cache", "image", "services", "interruptible", "timeout", "retry", "tags",
-    "artifacts", "id_tokens", "identity",
+    "before_script",
+    "after_script",
+    "hooks",
+    "cache",
+    "image",
+    "services",
+    "interruptible",
+    "timeout",
+    "retry",
+    "tags",
+    "artifacts",
+    "id_tokens",
+    "identity",
 ];
 /// Those that may stand at the root, too.
 const ROOT_KEYS: &[&str] = &["image", "services", "cache", "before_script", "after_script"];
@@ -51,7 +62,9 @@ pub(super) fn defaults(check: &mut Check<'_>, config: &Config) -> Defaults {
     }
     check.within("default", |check| {
         for (key, node) in map.into_iter().flat_map(|map| map.iter()) {
-            let Some(key) = key.text().filter(|_| value(node) != Value::Null) else { continue };
+            let Some(key) = key.text().filter(|_| value(node) != Value::Null) else {
+                continue;
+            };
             check.within(key.to_string(), |check| one(check, key, node, &mut all));
         }
     });
@@ -101,6 +114,19 @@ impl Inherit {
     }
 }
 
+/// The defaults as one job sees them.
+pub(super) struct Inheritance<'a> {
+    pub(super) defaults: &'a Defaults,
+    pub(super) takes: Inherit,
+}
+
+impl Inheritance<'_> {
+    /// A default, where there is one and the job takes it.
+    pub(super) fn of<T: Clone>(&self, key: &str, get: impl Fn(&Defaults) -> &Option<T>) -> Option<T> {
+        self.takes.takes(key).then(|| get(self.defaults).clone()).flatten()
+    }
+}
+
 /// `inherit`: of the defaults, of the variables.
 pub(super) fn inherit(check: &mut Check<'_>, map: &Map) -> (Inherit, Inherit) {
     let both = check.key(map, "inherit", |check, node| {
@@ -119,7 +145,9 @@ fn set(check: &mut Check<'_>, node: &Node, known: Option<&[&str]>) -> Option<Inh
         Value::Seq(_) => {
             let names = check.strings(node)?;
             for name in &names {
-                let Some(known) = known.filter(|known| !known.contains(&name.text.as_str())) else { continue };
+                let Some(known) = known.filter(|known| !known.contains(&name.text.as_str())) else {
+                    continue;
+                };
                 let text = format!("config contains unknown values: {}", name.text);
                 let problem = check.problem(&code::GITLAB_VALUE, name.span, &text);
                 check.report(problem.suggest(&name.text, known.iter().copied()));

@@ -18,7 +18,13 @@ pub(crate) struct EnvironmentEntry {
 }
 
 const KEYS: &[&str] = &[
-    "name", "url", "action", "on_stop", "auto_stop_in", "deployment_tier", "kubernetes",
+    "name",
+    "url",
+    "action",
+    "on_stop",
+    "auto_stop_in",
+    "deployment_tier",
+    "kubernetes",
 ];
 const ACTIONS: &[(&str, EnvironmentAction)] = &[
     ("start", EnvironmentAction::Start),
@@ -40,8 +46,7 @@ pub(crate) fn is_good_name(name: &str) -> bool {
         && !name.ends_with('/')
 }
 
-pub(crate) const GOOD_NAME: &str =
-    "can contain only letters, digits, '-', '_', '/', '$', '{', '}', '.', and spaces, but it cannot start or end with '/'";
+pub(crate) const GOOD_NAME: &str = "can contain only letters, digits, '-', '_', '/', '$', '{', '}', '.', and spaces, but it cannot start or end with '/'";
 
 pub(super) fn environment(check: &mut Check<'_>, node: &Node) -> Option<EnvironmentEntry> {
     match value(node) {
@@ -82,7 +87,9 @@ fn full(check: &mut Check<'_>, node: &Node) -> Option<EnvironmentEntry> {
             }
             Some(url)
         }),
-        action: check.key(map, "action", |check, node| check.one_of(node, ACTIONS)).unwrap_or_default(),
+        action: check
+            .key(map, "action", |check, node| check.one_of(node, ACTIONS))
+            .unwrap_or_default(),
         on_stop: check.key(map, "on_stop", Check::located),
         auto_stop_in: check.key(map, "auto_stop_in", auto_stop_in),
         tier: check.key(map, "deployment_tier", tier),
@@ -115,7 +122,13 @@ fn tier(check: &mut Check<'_>, node: &Node) -> Option<Located> {
 
 /// Checked, and said to have no effect: there is no agent that could give access to a cluster.
 fn kubernetes(check: &mut Check<'_>, node: &Node) -> Option<()> {
-    let keys = &["agent", "namespace", "flux_resource_path", "dashboard", "managed_resources"];
+    let keys = &[
+        "agent",
+        "namespace",
+        "flux_resource_path",
+        "dashboard",
+        "managed_resources",
+    ];
     check.map(node, keys)?;
     let text = "config has no effect: tasuki has no Kubernetes agent; give the job its access by variables";
     check.report(check.problem(&code::GITLAB_NO_EFFECT, node.span, text));

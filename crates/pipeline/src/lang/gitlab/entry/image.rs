@@ -2,13 +2,20 @@
 
 use tasuki_model::plan::{Image, PullPolicy, Service};
 
-use super::check::{Check, value};
+use super::check::{Check, every, value};
 use super::{script, variables};
 use crate::yaml::{Map, Node, Value};
 
 const IMAGE_KEYS: &[&str] = &["name", "entrypoint", "pull_policy", "docker", "kubernetes"];
 const SERVICE_KEYS: &[&str] = &[
-    "name", "entrypoint", "pull_policy", "docker", "kubernetes", "command", "alias", "variables",
+    "name",
+    "entrypoint",
+    "pull_policy",
+    "docker",
+    "kubernetes",
+    "command",
+    "alias",
+    "variables",
 ];
 
 pub(super) fn image(check: &mut Check<'_>, node: &Node) -> Option<Image> {
@@ -74,14 +81,17 @@ fn pull_policy(check: &mut Check<'_>, node: &Node) -> Option<Vec<PullPolicy>> {
             check.bad_value(node.span, "can't be blank");
             None
         }
-        Value::Seq(items) => items.iter().map(|item| check.one_of(item, KNOWN)).collect(),
+        Value::Seq(items) => every(items.iter().map(|item| check.one_of(item, KNOWN))),
         _ => Some(vec![check.one_of(node, KNOWN)?]),
     }
 }
 
 pub(super) fn services(check: &mut Check<'_>, node: &Node) -> Option<Vec<Service>> {
     let items = check.flat(node)?;
-    items.into_iter().map(|item| check.within("service", |check| service(check, item))).collect()
+    let services = items
+        .into_iter()
+        .map(|item| check.within("service", |check| service(check, item)));
+    every(services)
 }
 
 fn service(check: &mut Check<'_>, node: &Node) -> Option<Service> {

@@ -1,20 +1,17 @@
 //! One job: what it is, when it runs, what it does.
 
-use std::collections::BTreeMap;
+use tasuki_model::plan::{AllowFailure, Downstream, Variable, When};
 
-use tasuki_model::plan::{AllowFailure, Artifacts, Cache, Downstream, IdToken, Image, Release, Retry, Service, Variable, When};
-
+use super::build::{self, Build, build};
 use super::check::{Check, Located, value};
 pub(crate) use super::defaults::Inherit;
-use super::defaults::{Defaults, inherit};
+use super::defaults::{Defaults, Inheritance, inherit};
 use super::environment::{EnvironmentEntry, environment};
 use super::needs::{NeedEntry, NeedForm, needs};
 use super::only::{Policy, policy};
 use super::parallel::{Parallel, parallel};
-use super::release::{PagesEntry, pages, release};
 use super::rules::{MAX_DELAY, Rule, job_rules};
-use super::script::Lines;
-use super::{artifacts, cache, image, retry, script, tokens, trigger, variables};
+use super::{retry, trigger, variables};
 use crate::diag::code;
 use crate::lang::gitlab::load::RawJob;
 use crate::yaml::{Map, Node, Span, Text, Value};
@@ -60,36 +57,22 @@ pub(crate) enum Work {
     Bridge(Option<Downstream>),
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct Build {
-    pub(crate) before_script: Option<Lines>,
-    pub(crate) script: Option<Lines>,
-    pub(crate) after_script: Option<Lines>,
-    pub(crate) hooks: Option<Lines>,
-    pub(crate) run: Vec<(String, serde_json::Value)>,
-    pub(crate) image: Option<Image>,
-    pub(crate) services: Vec<Service>,
-    pub(crate) tags: Vec<String>,
-    pub(crate) caches: Vec<Cache>,
-    pub(crate) artifacts: Option<Artifacts>,
-    pub(crate) coverage: Option<String>,
-    pub(crate) retry: Retry,
-    pub(crate) timeout: Option<u64>,
-    pub(crate) release: Option<Release>,
-    pub(crate) id_tokens: Vec<IdToken>,
-    pub(crate) secrets: BTreeMap<String, serde_json::Value>,
-    /// The folder that is published.
-    pub(crate) pages: Option<String>,
-}
-
 const COMMON_KEYS: &[&str] = &[
-    "extends", "stage", "only", "except", "rules", "variables", "inherit", "allow_failure", "when", "needs",
-    "resource_group", "environment", "interruptible", "parallel", "manual_confirmation",
-];
-const BUILD_KEYS: &[&str] = &[
-    "tags", "script", "image", "services", "start_in", "artifacts", "cache", "dependencies", "before_script",
-    "after_script", "hooks", "coverage", "retry", "timeout", "inputs", "release", "id_tokens", "publish", "pages", "run",
-    "secrets", "identity", "dast_configuration",
+    "extends",
+    "stage",
+    "only",
+    "except",
+    "rules",
+    "variables",
+    "inherit",
+    "allow_failure",
+    "when",
+    "needs",
+    "resource_group",
+    "environment",
+    "interruptible",
+    "parallel",
+    "manual_confirmation",
 ];
 const WHEN: &[(&str, When)] = &[
     ("on_success", When::OnSuccess),
@@ -104,10 +87,6 @@ const BRIDGE_WHEN: &[(&str, When)] = &[
     ("always", When::Always),
     ("manual", When::Manual),
 ];
-const MAX_TAGS: usize = 50;
-/// One month.
-const MAX_TIMEOUT: (u64, &str) = (2_592_000, "1 month");
-
 /// Reads a job. `workflow_rules`: there are some, so that the default `only` does not apply.
 pub(super) fn job(
     check: &mut Check<'_>,
@@ -145,7 +124,7 @@ pub(super) fn job(
     };
     let needs = check.key(map, "needs", needs);
     let work = if builds {
-        let keys: Vec<&str> = [COMMON_KEYS, BUILD_KEYS, &["trigger"]].concat();
+        let keys: Vec<&str> = [COMMON_KEYS, build::KEYS, &["trigger"]].concat();
         check.known_keys(map, &keys);
         Work::Build(Box::new(build(check, map, name, &defaults)))
     } else {
@@ -153,24 +132,25 @@ pub(super) fn job(
         check.known_keys(map, &keys);
         bridge(check, raw, map, needs.as_deref())?
     };
-    let entry = common(check, map, raw, name, work, needs, inherit_variables, &defaults, workflow_rules);
+    let entry = common(
+        check,
+        map,
+        raw,
+        name,
+        work,
+        needs,
+        inherit_variables,
+        &defaults,
+        workflow_rules,
+    );
     consistent(check, map, &entry);
     Some(entry)
 }
 
-/// The defaults as one job sees them.
-struct Inheritance<'a> {
-    defaults: &'a Defaults,
-    takes: Inherit,
-}
-
-impl Inheritance<'_> {
-    fn of<T: Clone>(&self, key: &str, get: impl Fn(&Defaults) -> &Option<T>) -> Option<T> {
-        self.takes.takes(key).then(|| get(self.defaults).clone()).flatten()
-    }
-}
-
-#[expect(clippy::too_many_arguments, reason = "the parts of one struct, read in an order that matters")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of one struct, read in an order that matters"
+)]
 fn common(
     check: &mut Check<'_>,
     map: &Map,
@@ -247,7 +227,9 @@ fn selection(check: &mut Check<'_>, map: &Map, workflow_rules: bool) -> Selectio
     if value(node) == Value::Null {
         return Selection::Rules(Vec::new());
     }
-    let rules = check.within("rules", |check| job_rules(check, node)).unwrap_or_default();
+    let rules = check
+        .within("rules", |check| job_rules(check, node))
+        .unwrap_or_default();
     if let Some(last) = rules.last()
         && last.is_unconditional()
         && !workflow_rules
@@ -263,7 +245,9 @@ fn selection(check: &mut Check<'_>, map: &Map, workflow_rules: bool) -> Selectio
 /// Whether the last rule is nothing but `when: <not never>`.
 fn is_only_when(rules: &Node) -> bool {
     let Value::Seq(items) = value(rules) else { return false };
-    let Some(Value::Map(last)) = items.last().map(value) else { return false };
+    let Some(Value::Map(last)) = items.last().map(value) else {
+        return false;
+    };
     let when = last.get("when").and_then(Node::text);
     last.len() == 1 && when.is_some_and(|when| &**when != "never")
 }
@@ -282,7 +266,9 @@ fn consistent(check: &Check<'_>, map: &Map, entry: &JobEntry) {
         }
         Some(_) | None => {}
     }
-    let (Some(needs), Some(dependencies)) = (&entry.needs, &entry.dependencies) else { return };
+    let (Some(needs), Some(dependencies)) = (&entry.needs, &entry.dependencies) else {
+        return;
+    };
     let needed: Vec<&str> = needs
         .iter()
         .filter_map(|need| match &need.form {
@@ -297,80 +283,6 @@ fn consistent(check: &Check<'_>, map: &Map, entry: &JobEntry) {
             check.report(check.problem(&code::GITLAB_NEED, dependency.span, &text));
         }
     }
-}
-
-fn build(check: &mut Check<'_>, map: &Map, name: &Text, defaults: &Inheritance<'_>) -> Build {
-    for key in ["inputs", "identity", "dast_configuration"] {
-        if let Some((key_node, _)) = map.entry(key).filter(|(_, node)| value(node) != Value::Null) {
-            check.unsupported(key_node.span, &format!("`{key}` of a job"));
-        }
-    }
-    let id_tokens = check
-        .key(map, "id_tokens", tokens::id_tokens)
-        .or_else(|| defaults.of("id_tokens", |d| &d.id_tokens))
-        .unwrap_or_default();
-    let pages = published(check, map, name);
-    let mut artifacts = check
-        .key(map, "artifacts", artifacts::artifacts)
-        .or_else(|| defaults.of("artifacts", |d| &d.artifacts));
-    if let Some(folder) = &pages {
-        let artifacts = artifacts.get_or_insert_default();
-        if !artifacts.paths.contains(folder) {
-            artifacts.paths.push(folder.clone());
-        }
-    }
-    let scripted = map.get("run").is_none();
-    let lines = |check: &mut Check<'_>, key: &'static str, get: fn(&Defaults) -> &Option<Lines>| {
-        let own = check.key(map, key, script::script);
-        own.or_else(|| defaults.of(key, get).filter(|_| scripted))
-    };
-    Build {
-        before_script: lines(check, "before_script", |d| &d.before_script),
-        script: map
-            .get("script")
-            .and_then(|node| check.within("script", |check| script::filled_script(check, node))),
-        after_script: lines(check, "after_script", |d| &d.after_script),
-        hooks: check.key(map, "hooks", script::hooks).or_else(|| defaults.of("hooks", |d| &d.hooks)),
-        run: check.key(map, "run", script::run).unwrap_or_default(),
-        image: check.key(map, "image", image::image).or_else(|| defaults.of("image", |d| &d.image)),
-        services: check
-            .key(map, "services", image::services)
-            .or_else(|| defaults.of("services", |d| &d.services))
-            .unwrap_or_default(),
-        tags: check.key(map, "tags", tags).or_else(|| defaults.of("tags", |d| &d.tags)).unwrap_or_default(),
-        caches: check
-            .key(map, "cache", cache::caches)
-            .or_else(|| defaults.of("cache", |d| &d.cache))
-            .unwrap_or_default(),
-        artifacts,
-        coverage: check.key(map, "coverage", coverage),
-        retry: check
-            .key(map, "retry", retry::retry)
-            .or_else(|| defaults.of("retry", |d| &d.retry))
-            .unwrap_or_default(),
-        timeout: check.key(map, "timeout", |check, node| check.duration(node, Some(MAX_TIMEOUT))),
-        release: check.key(map, "release", release),
-        secrets: check
-            .key(map, "secrets", |check, node| tokens::secrets(check, node, &id_tokens))
-            .unwrap_or_default(),
-        id_tokens,
-        pages,
-    }
-}
-
-/// The folder of a pages job: one with `pages`, or named so.
-fn published(check: &mut Check<'_>, map: &Map, name: &Text) -> Option<String> {
-    let publish = check.key(map, "publish", Check::filled_text);
-    let entry = check.key(map, "pages", pages);
-    let is_pages = entry.as_ref().map_or(&**name == "pages", |entry| entry.enabled);
-    let PagesEntry { publish: inner, .. } = entry.unwrap_or_default();
-    if inner.is_some()
-        && let Some((key, _)) = map.entry("publish")
-    {
-        let text = "config cannot have `publish` beside `pages:publish`";
-        check.report(check.problem(&code::GITLAB_EXCLUSIVE_KEYS, key.span, text));
-    }
-    is_pages.then(|| inner.or(publish).unwrap_or_else(|| "public".to_owned()))
 }
 
 fn bridge(check: &mut Check<'_>, raw: &RawJob<'_>, map: &Map, needs: Option<&[NeedEntry]>) -> Option<Work> {
@@ -389,57 +301,4 @@ fn bridge(check: &mut Check<'_>, raw: &RawJob<'_>, map: &Map, needs: Option<&[Ne
         return None;
     }
     Some(Work::Bridge(None))
-}
-
-/// `/…/`, without its slashes. Flags have no effect: GitLab drops the last character, whatever it is.
-fn coverage(check: &mut Check<'_>, node: &Node) -> Option<String> {
-    let text = check.text(node)?;
-    let inner = text.strip_prefix('/').filter(|inner| inner.contains('/'));
-    let Some(inner) = inner else {
-        let problem = check.problem(&code::GITLAB_VALUE, node.span, "config must be a regular expression");
-        check.report(problem.hint("put it between slashes: `/Coverage: \\d+/`"));
-        return None;
-    };
-    let mut chars = inner.chars();
-    if chars.next_back() != Some('/') {
-        let text = "config has flags, which GitLab drops together with the last slash's place";
-        check.report(check.problem(&code::GITLAB_NO_EFFECT, node.span, text));
-    }
-    Some(chars.as_str().to_owned())
-}
-
-/// A comma inside an entry separates tags, unless it is quoted.
-pub(super) fn tags(check: &mut Check<'_>, node: &Node) -> Option<Vec<String>> {
-    let entries = check.strings(node)?;
-    let mut tags: Vec<String> = Vec::new();
-    for entry in &entries {
-        for tag in split_tag(&entry.text) {
-            if !tags.contains(&tag) {
-                tags.push(tag);
-            }
-        }
-    }
-    if tags.len() >= MAX_TAGS {
-        check.bad_value(node.span, &format!("must be less than the limit of {MAX_TAGS} tags"));
-        return None;
-    }
-    Some(tags)
-}
-
-fn split_tag(text: &str) -> Vec<String> {
-    let mut tags = vec![String::new()];
-    let mut quote = None;
-    for c in text.chars() {
-        match (c, quote) {
-            ('"' | '\'', None) if tags.last().is_some_and(|tag| tag.trim().is_empty()) => quote = Some(c),
-            (_, Some(open)) if c == open => quote = None,
-            (',', None) => tags.push(String::new()),
-            _ => {
-                if let Some(tag) = tags.last_mut() {
-                    tag.push(c);
-                }
-            }
-        }
-    }
-    tags.into_iter().map(|tag| tag.trim().to_owned()).filter(|tag| !tag.is_empty()).collect()
 }

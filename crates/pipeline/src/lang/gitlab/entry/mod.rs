@@ -4,6 +4,7 @@
 //! everything. What is typed here is still as written: rules are not evaluated, nothing is expanded.
 
 mod artifacts;
+mod build;
 mod cache;
 mod check;
 mod defaults;
@@ -23,9 +24,10 @@ mod tokens;
 mod trigger;
 mod variables;
 
+pub(crate) use build::Build;
 pub(crate) use check::Located;
 pub(crate) use environment::{EnvironmentEntry, GOOD_NAME, TIERS, is_good_name};
-pub(crate) use job::{Build, Inherit, JobEntry, Selection, Work};
+pub(crate) use job::{Inherit, JobEntry, Selection, Work};
 pub(crate) use needs::{NeedEntry, NeedForm};
 pub(crate) use only::{Policy, RefName, RefRule};
 pub(crate) use parallel::{Cell, Matrix, Parallel, cell_name, cells};

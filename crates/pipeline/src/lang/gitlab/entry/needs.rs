@@ -1,6 +1,6 @@
 //! `needs` in all its forms, and `dependencies`.
 
-use super::check::{Check, value};
+use super::check::{Check, every, value};
 use super::parallel::{Matrix, matrix_map};
 use crate::diag::code;
 use crate::yaml::{Map, Node, Span, Value};
@@ -54,9 +54,10 @@ pub(super) fn needs(check: &mut Check<'_>, node: &Node) -> Option<Vec<NeedEntry>
             return None;
         }
     };
-    let all: Vec<Option<NeedEntry>> =
-        items.into_iter().map(|item| check.within("need", |check| need(check, item))).collect();
-    let needs: Vec<NeedEntry> = all.into_iter().collect::<Option<_>>()?;
+    let needs = items
+        .into_iter()
+        .map(|item| check.within("need", |check| need(check, item)));
+    let needs = every(needs)?;
     let crossing = needs
         .iter()
         .filter(|need| matches!(need.form, NeedForm::Pipeline { .. } | NeedForm::Project { .. }));
@@ -95,7 +96,10 @@ fn form(check: &mut Check<'_>, node: &Node, map: &Map) -> Option<NeedForm> {
     let not_here = |keys: &[&str]| {
         for key in keys {
             if let Some((key_node, _)) = map.entry(key) {
-                check.bad_value(key_node.span, &format!("contains a key that does not go with this form: {key}"));
+                check.bad_value(
+                    key_node.span,
+                    &format!("contains a key that does not go with this form: {key}"),
+                );
             }
         }
     };
@@ -144,7 +148,11 @@ fn form(check: &mut Check<'_>, node: &Node, map: &Map) -> Option<NeedForm> {
 
 fn parallel(check: &mut Check<'_>, node: &Node) -> Option<Matrix> {
     if let Value::Int(_) = value(node) {
-        let problem = check.problem(&code::GITLAB_VALUE, node.span, "config cannot use \"parallel: <number>\"");
+        let problem = check.problem(
+            &code::GITLAB_VALUE,
+            node.span,
+            "config cannot use \"parallel: <number>\"",
+        );
         check.report(problem.hint("the name of the job alone needs all its siblings"));
         return None;
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::check::{Check, Located, value};
+use super::check::{Check, Located, every, value};
 use super::rules::condition;
 use crate::diag::code;
 use crate::lang::gitlab::expr::{Expr, Pattern};
@@ -62,7 +62,7 @@ pub(super) fn policy(check: &mut Check<'_>, node: &Node) -> Option<Policy> {
                         check.wrong_type(node, "an array of strings");
                         return None;
                     };
-                    items.iter().map(|item| condition(check, item)).collect()
+                    every(items.iter().map(|item| condition(check, item)))
                 }),
                 changes: check.key(map, "changes", Check::strings),
                 kubernetes: check
@@ -78,7 +78,8 @@ pub(super) fn policy(check: &mut Check<'_>, node: &Node) -> Option<Policy> {
 }
 
 fn refs(check: &mut Check<'_>, node: &Node) -> Option<Vec<RefRule>> {
-    check.string_or_strings(node)?.into_iter().map(|item| ref_rule(check, item)).collect()
+    let items = check.string_or_strings(node)?;
+    every(items.into_iter().map(|item| ref_rule(check, item)))
 }
 
 fn ref_rule(check: &mut Check<'_>, item: Located) -> Option<RefRule> {

@@ -1,6 +1,6 @@
 //! `parallel` as written, and the matrices in `needs:parallel`.
 
-use super::check::{Check, value};
+use super::check::{Check, every, value};
 use crate::diag::code;
 use crate::yaml::{Node, Span, Value};
 
@@ -48,7 +48,12 @@ pub(crate) fn cell_name(base: &str, cell: &[(String, String)]) -> String {
 fn size(matrix: &Matrix) -> usize {
     matrix
         .iter()
-        .map(|vectors| vectors.iter().map(|(_, values)| values.len()).fold(1_usize, usize::saturating_mul))
+        .map(|vectors| {
+            vectors
+                .iter()
+                .map(|(_, values)| values.len())
+                .fold(1_usize, usize::saturating_mul)
+        })
         .fold(0, usize::saturating_add)
 }
 
@@ -82,8 +87,7 @@ fn matrix(check: &mut Check<'_>, node: &Node) -> Option<Matrix> {
         check.wrong_type(node, "an array of hashes");
         return None;
     };
-    let all: Vec<Option<_>> = items.iter().map(|item| vectors(check, item)).collect();
-    let matrix: Matrix = all.into_iter().collect::<Option<_>>()?;
+    let matrix: Matrix = every(items.iter().map(|item| vectors(check, item)))?;
     if matrix.is_empty() {
         check.bad_value(node.span, "can't be blank");
         return None;
@@ -113,7 +117,7 @@ fn vectors(check: &mut Check<'_>, node: &Node) -> Option<Vec<(String, Vec<String
                 check.bad_value(inner.span, &format!("{name} can't be blank"));
                 None
             }
-            Value::Seq(items) => items.iter().map(|item| cell_value(check, name, item)).collect(),
+            Value::Seq(items) => every(items.iter().map(|item| cell_value(check, name, item))),
             _ => cell_value(check, name, inner).map(|value| vec![value]),
         };
         match values {

@@ -3,12 +3,19 @@
 use tasuki_model::plan::{Release, ReleaseLink};
 
 use super::artifacts::expire_in;
-use super::check::{Check, value};
+use super::check::{Check, every, value};
 use crate::diag::code;
 use crate::yaml::{Node, Value};
 
 const KEYS: &[&str] = &[
-    "tag_name", "tag_message", "name", "ref", "released_at", "milestones", "assets", "description",
+    "tag_name",
+    "tag_message",
+    "name",
+    "ref",
+    "released_at",
+    "milestones",
+    "assets",
+    "description",
 ];
 
 pub(super) fn release(check: &mut Check<'_>, node: &Node) -> Option<Release> {
@@ -22,7 +29,9 @@ pub(super) fn release(check: &mut Check<'_>, node: &Node) -> Option<Release> {
         name: check.key(map, "name", Check::text),
         git_ref: check.key(map, "ref", Check::text),
         released_at: check.key(map, "released_at", released_at),
-        milestones: check.key(map, "milestones", Check::string_or_plain_strings).unwrap_or_default(),
+        milestones: check
+            .key(map, "milestones", Check::string_or_plain_strings)
+            .unwrap_or_default(),
         links: check.key(map, "assets", assets).unwrap_or_default(),
     };
     Some(release)
@@ -46,7 +55,8 @@ fn assets(check: &mut Check<'_>, node: &Node) -> Option<Vec<ReleaseLink>> {
             check.wrong_type(links, "an array of hashes");
             return None;
         };
-        items.iter().map(|item| check.within("link", |check| link(check, item))).collect()
+        let links = items.iter().map(|item| check.within("link", |check| link(check, item)));
+        every(links)
     })
 }
 
@@ -64,7 +74,9 @@ fn link(check: &mut Check<'_>, node: &Node) -> Option<ReleaseLink> {
         name: check.within("name", |check| check.filled_text(name))?,
         url: check.within("url", |check| check.filled_text(url))?,
         filepath: check.key(map, "filepath", Check::text),
-        link_type: check.key(map, "link_type", |check, node| check.one_of(node, TYPES)).map(str::to_owned),
+        link_type: check
+            .key(map, "link_type", |check, node| check.one_of(node, TYPES))
+            .map(str::to_owned),
     })
 }
 

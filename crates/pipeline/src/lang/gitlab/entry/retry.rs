@@ -3,7 +3,7 @@
 use tasuki_model::plan::{AllowFailure, Retry};
 use tasuki_model::reason::{FailureReason, RetryOn};
 
-use super::check::{Check, value};
+use super::check::{Check, every, value};
 use crate::diag::code;
 use crate::yaml::{Node, Value};
 
@@ -11,11 +11,28 @@ const MAX_RETRY: i64 = 2;
 
 /// Reasons that `retry:when` may name.
 const RETRY_WHEN: &[&str] = &[
-    "always", "unknown_failure", "script_failure", "api_failure", "stuck_or_timeout_failure", "runner_system_failure",
-    "runner_unsupported", "stale_schedule", "job_execution_timeout", "archived_failure", "unmet_prerequisites",
-    "scheduler_failure", "data_integrity_failure", "runner_interrupted", "runner_configuration_error",
-    "runner_external_dependency_failure", "forward_deployment_failure", "environment_creation_failure",
-    "deployment_rejected", "failed_outdated_deployment_job", "trace_size_exceeded", "image_pull_failure",
+    "always",
+    "unknown_failure",
+    "script_failure",
+    "api_failure",
+    "stuck_or_timeout_failure",
+    "runner_system_failure",
+    "runner_unsupported",
+    "stale_schedule",
+    "job_execution_timeout",
+    "archived_failure",
+    "unmet_prerequisites",
+    "scheduler_failure",
+    "data_integrity_failure",
+    "runner_interrupted",
+    "runner_configuration_error",
+    "runner_external_dependency_failure",
+    "forward_deployment_failure",
+    "environment_creation_failure",
+    "deployment_rejected",
+    "failed_outdated_deployment_job",
+    "trace_size_exceeded",
+    "image_pull_failure",
 ];
 
 pub(super) fn retry(check: &mut Check<'_>, node: &Node) -> Option<Retry> {
@@ -50,7 +67,10 @@ fn retries(check: &mut Check<'_>, node: &Node) -> Option<u32> {
     match u32::try_from(n) {
         Ok(max) if n <= MAX_RETRY => Some(max),
         Ok(_) => {
-            check.bad_value(node.span, &format!("must be less than or equal to {MAX_RETRY}, not {n}"));
+            check.bad_value(
+                node.span,
+                &format!("must be less than or equal to {MAX_RETRY}, not {n}"),
+            );
             None
         }
         Err(_) => {
@@ -89,7 +109,7 @@ fn exit_codes(check: &mut Check<'_>, node: &Node) -> Option<Vec<i32>> {
     };
     match value(node) {
         Value::Int(_) => Some(vec![one(check, node)?]),
-        Value::Seq(items) => items.iter().map(|item| one(check, item)).collect(),
+        Value::Seq(items) => every(items.iter().map(|item| one(check, item))),
         _ => {
             check.wrong_type(node, "an array of integers or an integer");
             None

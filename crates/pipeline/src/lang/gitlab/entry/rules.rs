@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tasuki_model::plan::{OnJobFailure, OnNewCommit, Variable, When};
 
-use super::check::{Check, Located, value};
+use super::check::{Check, Located, every, value};
 use super::needs::{NeedEntry, needs};
 use super::variables;
 use crate::diag::code;
@@ -63,10 +63,26 @@ pub(crate) struct AutoCancelEntry {
 }
 
 const JOB_KEYS: &[&str] = &[
-    "if", "changes", "exists", "when", "start_in", "allow_failure", "variables", "needs", "interruptible",
+    "if",
+    "changes",
+    "exists",
+    "when",
+    "start_in",
+    "allow_failure",
+    "variables",
+    "needs",
+    "interruptible",
 ];
 const WORKFLOW_KEYS: &[&str] = &[
-    "if", "changes", "exists", "when", "variables", "auto_cancel", "start_in", "allow_failure", "needs",
+    "if",
+    "changes",
+    "exists",
+    "when",
+    "variables",
+    "auto_cancel",
+    "start_in",
+    "allow_failure",
+    "needs",
 ];
 const JOB_WHEN: &[(&str, RuleWhen)] = &[
     ("on_success", RuleWhen::When(When::OnSuccess)),
@@ -76,10 +92,7 @@ const JOB_WHEN: &[(&str, RuleWhen)] = &[
     ("delayed", RuleWhen::When(When::Delayed)),
     ("never", RuleWhen::Never),
 ];
-const WORKFLOW_WHEN: &[(&str, RuleWhen)] = &[
-    ("always", RuleWhen::When(When::Always)),
-    ("never", RuleWhen::Never),
-];
+const WORKFLOW_WHEN: &[(&str, RuleWhen)] = &[("always", RuleWhen::When(When::Always)), ("never", RuleWhen::Never)];
 const MAX_PATHS: usize = 50;
 /// One week.
 pub(crate) const MAX_DELAY: (u64, &str) = (604_800, "7 days");
@@ -115,21 +128,17 @@ pub(super) fn workflow_rules(check: &mut Check<'_>, node: &Node) -> Option<Vec<R
     })
 }
 
-fn list(
-    check: &mut Check<'_>,
-    node: &Node,
-    read: impl Fn(&mut Check<'_>, &Node) -> Option<Rule>,
-) -> Option<Vec<Rule>> {
+fn list(check: &mut Check<'_>, node: &Node, read: impl Fn(&mut Check<'_>, &Node) -> Option<Rule>) -> Option<Vec<Rule>> {
     let items = check.flat(node)?;
     if items.is_empty() {
         let problem = check.problem(&code::GITLAB_VALUE, node.span, "config can't be blank");
         check.report(problem.hint("remove the key, or write `rules: null` where an inherited one is to go"));
         return None;
     }
-    // Every rule is read, so that every fault is found in one go.
-    let all: Vec<Option<Rule>> =
-        items.into_iter().map(|item| check.within("rule", |check| read(check, item))).collect();
-    all.into_iter().collect()
+    let rules = items
+        .into_iter()
+        .map(|item| check.within("rule", |check| read(check, item)));
+    every(rules)
 }
 
 fn clauses(check: &mut Check<'_>, node: &Node, map: &Map) -> Rule {
@@ -177,8 +186,11 @@ pub(super) fn condition(check: &mut Check<'_>, node: &Node) -> Option<Arc<Expr>>
             Some(parsed)
         }
         Err(err) => {
-            let mut problem =
-                check.problem(&code::GITLAB_EXPRESSION, node.span, &format!("invalid expression syntax: {err}"));
+            let mut problem = check.problem(
+                &code::GITLAB_EXPRESSION,
+                node.span,
+                &format!("invalid expression syntax: {err}"),
+            );
             problem.hint = err.hint();
             check.report(problem);
             None
@@ -199,7 +211,10 @@ fn paths(check: &mut Check<'_>, node: &Node) -> Option<Vec<Located>> {
         } else {
             continue;
         };
-        let text = format!("config `{}` {why} and matches no file: paths start at the top of the repository", path.text);
+        let text = format!(
+            "config `{}` {why} and matches no file: paths start at the top of the repository",
+            path.text
+        );
         check.report(check.problem(&code::GITLAB_NO_EFFECT, path.span, &text));
     }
     Some(paths)

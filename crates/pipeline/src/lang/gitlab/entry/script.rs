@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::check::{Check, value};
+use super::check::{Check, every, value};
 use crate::diag::code;
 use crate::yaml::{Node, Value};
 
@@ -27,9 +27,7 @@ pub(super) fn script(check: &mut Check<'_>, node: &Node) -> Option<Lines> {
             return None;
         }
     };
-    // Every bad line is reported, not only the first.
-    let lines: Vec<Option<String>> = items.into_iter().map(|item| line(check, item)).collect();
-    lines.into_iter().collect()
+    every(items.into_iter().map(|item| line(check, item))).map(Lines::from)
 }
 
 fn line(check: &mut Check<'_>, node: &Node) -> Option<String> {
@@ -41,7 +39,9 @@ fn line(check: &mut Check<'_>, node: &Node) -> Option<String> {
     check.report(match value(node) {
         Value::Map(map) => {
             let key = map.first().and_then(|(key, _)| key.text()).map_or("", |t| t);
-            problem.hint(format!("`{key}: …` is read as a map: put the whole line in quotes, or after `- |`"))
+            problem.hint(format!(
+                "`{key}: …` is read as a map: put the whole line in quotes, or after `- |`"
+            ))
         }
         other => match other.to_text() {
             Some(text) if !text.is_empty() => problem.hint(format!("put it in quotes: `\"{text}\"`")),
@@ -78,7 +78,7 @@ pub(super) fn run(check: &mut Check<'_>, node: &Node) -> Option<Vec<(String, ser
         check.wrong_type(node, "an array of steps");
         return None;
     };
-    items.iter().map(|item| step(check, item)).collect()
+    every(items.iter().map(|item| step(check, item)))
 }
 
 fn step(check: &mut Check<'_>, node: &Node) -> Option<(String, serde_json::Value)> {

@@ -31,10 +31,20 @@ pub(super) fn id_tokens(check: &mut Check<'_>, node: &Node) -> Option<Vec<IdToke
 }
 
 const PROVIDERS: &[&str] = &[
-    "vault", "gcp_secret_manager", "azure_key_vault", "aws_secrets_manager", "gitlab_secrets_manager",
+    "vault",
+    "gcp_secret_manager",
+    "azure_key_vault",
+    "aws_secrets_manager",
+    "gitlab_secrets_manager",
 ];
 const SECRET_KEYS: &[&str] = &[
-    "vault", "gcp_secret_manager", "azure_key_vault", "aws_secrets_manager", "gitlab_secrets_manager", "file", "token",
+    "vault",
+    "gcp_secret_manager",
+    "azure_key_vault",
+    "aws_secrets_manager",
+    "gitlab_secrets_manager",
+    "file",
+    "token",
 ];
 
 /// Checked and passed on; the server completes them with its providers when the task is claimed.
@@ -65,10 +75,16 @@ fn secret(check: &mut Check<'_>, node: &Node, id_tokens: &[IdToken]) -> Option<s
         return None;
     };
     let file = check.key(map, "file", Check::boolean).unwrap_or(true);
-    let token = check.key(map, "token", Check::filled_text).or_else(|| only_token(check, node.span, id_tokens));
+    let token = check
+        .key(map, "token", Check::filled_text)
+        .or_else(|| only_token(check, node.span, id_tokens));
     let provider = provider.text()?.to_string();
     let mut out = serde_json::Map::new();
-    let body = if provider == "vault" { vault(check, inner)? } else { cloud(check, &provider, inner)? };
+    let body = if provider == "vault" {
+        vault(check, inner)?
+    } else {
+        cloud(check, &provider, inner)?
+    };
     out.insert(provider, body);
     out.insert("file".to_owned(), file.into());
     if let Some(token) = token {
@@ -113,8 +129,7 @@ fn vault(check: &mut Check<'_>, node: &Node) -> Option<serde_json::Value> {
             check.key(map, "engine", |check, node| {
                 let map = check.map(node, &["name", "path"])?;
                 check.required(map, node.span, "name")?;
-                check.required(map, node.span, "path")
-                    .map(|_| ())
+                check.required(map, node.span, "path").map(|_| ())
             });
             Some(json::of(node))
         }
@@ -126,7 +141,15 @@ fn cloud(check: &mut Check<'_>, provider: &str, node: &Node) -> Option<serde_jso
         "gcp_secret_manager" => (&["name", "version"], "name"),
         "azure_key_vault" => (&["name", "version"], "name"),
         "aws_secrets_manager" => (
-            &["secret_id", "version_id", "version_stage", "region", "role_arn", "role_session_name", "field"],
+            &[
+                "secret_id",
+                "version_id",
+                "version_stage",
+                "region",
+                "role_arn",
+                "role_session_name",
+                "field",
+            ],
             "secret_id",
         ),
         _ => (&["name", "source"], "name"),

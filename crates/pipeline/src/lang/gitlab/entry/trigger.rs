@@ -10,7 +10,18 @@ use crate::yaml::{Map, Node, Value};
 const PROJECT_KEYS: &[&str] = &["project", "branch", "strategy", "forward", "inputs"];
 const INCLUDE_KEYS: &[&str] = &["include", "strategy", "forward", "inputs"];
 const ENTRY_KEYS: &[&str] = &[
-    "local", "file", "remote", "project", "ref", "integrity", "cache", "template", "artifact", "job", "inputs", "rules",
+    "local",
+    "file",
+    "remote",
+    "project",
+    "ref",
+    "integrity",
+    "cache",
+    "template",
+    "artifact",
+    "job",
+    "inputs",
+    "rules",
     "component",
 ];
 const ENTRY_KINDS: &[&str] = &["local", "remote", "project", "template", "artifact", "component"];
@@ -120,7 +131,9 @@ fn forward(check: &mut Check<'_>, node: &Node) -> Option<ForwardVariables> {
     let default = ForwardVariables::default();
     Some(ForwardVariables {
         yaml: check.key(map, "yaml_variables", Check::boolean).unwrap_or(default.yaml),
-        pipeline: check.key(map, "pipeline_variables", Check::boolean).unwrap_or(default.pipeline),
+        pipeline: check
+            .key(map, "pipeline_variables", Check::boolean)
+            .unwrap_or(default.pipeline),
     })
 }
 
@@ -129,5 +142,9 @@ fn inputs(check: &mut Check<'_>, node: &Node) -> Option<std::collections::BTreeM
         check.wrong_type(node, "a hash");
         return None;
     };
-    Some(map.iter().filter_map(|(key, inner)| Some((key.text()?.to_string(), json::of(inner)))).collect())
+    Some(
+        map.iter()
+            .filter_map(|(key, inner)| Some((key.text()?.to_string(), json::of(inner))))
+            .collect(),
+    )
 }

@@ -33,7 +33,11 @@ pub(super) fn root(check: &mut Check<'_>, node: &Node) -> Option<Vec<RootVariabl
                 check.bad_value(node.span, "value must be present in options");
             }
         } else if let Some(first) = options.first() {
-            let problem = check.problem(&code::GITLAB_MISSING_KEY, node.span, "config value must be present in options");
+            let problem = check.problem(
+                &code::GITLAB_MISSING_KEY,
+                node.span,
+                "config value must be present in options",
+            );
             check.report(problem.hint(format!("add `value: {first}`")));
         }
         variable.raw = check.key(map, "expand", Check::boolean) == Some(false);
@@ -102,7 +106,10 @@ fn scalar(check: &mut Check<'_>, node: &Node, expected: &str) -> Option<String> 
             None
         }
         Value::Date(_) | Value::Map(_) | Value::Seq(_) | Value::Reference(_) => {
-            let text = format!("config variable definition must be {expected}, not {}", value(node).describe());
+            let text = format!(
+                "config variable definition must be {expected}, not {}",
+                value(node).describe()
+            );
             check.report(check.problem(&code::GITLAB_TYPE, node.span, &text));
             None
         }

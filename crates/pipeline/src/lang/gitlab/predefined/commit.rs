@@ -10,6 +10,8 @@ use crate::lang::gitlab::slug::slug;
 
 /// Bytes of a commit message that a variable holds.
 const MESSAGE_MAX: usize = 100_000;
+/// Characters from which on a title is too long to stand for itself.
+const LONG_TITLE: usize = 100;
 
 pub(super) fn pipeline(context: &Context, name: Option<&str>, out: &mut Set) {
     let (trigger, pipeline) = (&context.trigger, &context.pipeline);
@@ -70,6 +72,12 @@ pub(super) fn commit(context: &Context, out: &mut Set) {
     let (title, description) = message.split_once('\n').unwrap_or((message, ""));
     out.add_prose("CI_COMMIT_MESSAGE", message);
     out.add_prose("CI_COMMIT_TITLE", title.trim_end());
+    // A long title is repeated in the description, as GitLab does.
+    let description = if title.chars().count() >= LONG_TITLE {
+        message
+    } else {
+        description
+    };
     out.add_prose(
         "CI_COMMIT_DESCRIPTION",
         description.strip_suffix('\n').unwrap_or(description),

@@ -11,10 +11,18 @@ use crate::yaml::Span;
 pub(super) fn resolved(cache: &Cache, index: usize, facts: &Facts<'_>, span: Span) -> Cache {
     let mut cache = cache.clone();
     if let CacheKey::Files { files, prefix, commits } = &cache.key {
-        let ids = if *commits { commit_ids(files, facts, span) } else { blob_ids(files, facts, span) };
+        let ids = if *commits {
+            commit_ids(files, facts, span)
+        } else {
+            blob_ids(files, facts, span)
+        };
         let digest = digest(ids);
         let prefix = prefix.clone().unwrap_or_else(|| default_prefix(index, files));
-        let key = if prefix.is_empty() { digest } else { format!("{prefix}-{digest}") };
+        let key = if prefix.is_empty() {
+            digest
+        } else {
+            format!("{prefix}-{digest}")
+        };
         cache.key = CacheKey::Text(key);
     }
     cache
@@ -43,7 +51,9 @@ fn default_prefix(index: usize, files: &[String]) -> String {
 }
 
 fn blob_ids(files: &[String], facts: &Facts<'_>, span: Span) -> Vec<String> {
-    let Some(tree) = facts.files(span) else { return Vec::new() };
+    let Some(tree) = facts.files(span) else {
+        return Vec::new();
+    };
     let mut ids = Vec::new();
     for path in paths(files, &tree) {
         ids.extend(tree.blob(&path).map(str::to_owned));
@@ -75,7 +85,12 @@ fn paths(files: &[String], tree: &crate::Tree) -> Vec<String> {
             continue;
         }
         if let Some(pattern) = wildcard::pattern(file) {
-            out.extend(tree.files().map(|(path, _)| path).filter(|path| pattern.is_match(path)).map(str::to_owned));
+            out.extend(
+                tree.files()
+                    .map(|(path, _)| path)
+                    .filter(|path| pattern.is_match(path))
+                    .map(str::to_owned),
+            );
         }
     }
     out

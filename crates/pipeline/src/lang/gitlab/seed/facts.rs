@@ -16,11 +16,16 @@ use crate::{Answer, Origin, Refusal, Request, Session, Tree};
 /// Tests of a path against a pattern after which GitLab gives up and says yes.
 const MAX_TESTS: usize = 50_000;
 
+/// `compare_to` and patterns.
+type ChangesKey = (Option<String>, Vec<String>);
+/// Project with its ref, and patterns.
+type ExistsKey = (Option<(String, String)>, Vec<String>);
+
 /// Answers, each worked out once: jobs share most of their rules.
 pub(super) struct Facts<'s> {
     session: &'s Session<'s>,
-    changed: RefCell<HashMap<(Option<String>, Vec<String>), bool>>,
-    existing: RefCell<HashMap<(Option<(String, String)>, Vec<String>), bool>>,
+    changed: RefCell<HashMap<ChangesKey, bool>>,
+    existing: RefCell<HashMap<ExistsKey, bool>>,
 }
 
 impl<'s> Facts<'s> {
@@ -38,7 +43,11 @@ impl<'s> Facts<'s> {
             text: scope.expand_existing(&to.text),
             span: to.span,
         });
-        let patterns = changes.paths.iter().map(|path| scope.expand_existing(&path.text)).collect();
+        let patterns = changes
+            .paths
+            .iter()
+            .map(|path| scope.expand_existing(&path.text))
+            .collect();
         let span = changes.paths.first().map(|path| path.span).unwrap_or_default();
         self.changed(compare_to, patterns, span)
     }
@@ -97,26 +106,38 @@ impl<'s> Facts<'s> {
 
     fn refused_changes(&self, compare_to: Option<&str>, refusal: &Refusal, span: Span) {
         let text = match compare_to {
-            Some(to) => format!("rules:changes:compare_to is not a valid ref: `{to}` {}", refusal.explain()),
+            Some(to) => format!(
+                "rules:changes:compare_to is not a valid ref: `{to}` {}",
+                refusal.explain()
+            ),
             None => format!("rules:changes: the list of changed files {}", refusal.explain()),
         };
         self.session.report(Problem::new(&code::GITLAB_RULES, span, text));
     }
 
     fn wrong_answer(&self, span: Span) {
-        self.session.error(&code::GITLAB_RULES, span, "the rule was answered with something else than it asked for");
+        self.session.error(
+            &code::GITLAB_RULES,
+            span,
+            "the rule was answered with something else than it asked for",
+        );
     }
 
     /// `rules:exists`.
     pub(super) fn exists(&self, exists: &Exists, scope: &Scope<'_>) -> bool {
         let expand = |text: &String| scope.expand_existing(text);
-        let project = exists.project.as_ref().map(|(path, git_ref)| (expand(path), expand(git_ref)));
+        let project = exists
+            .project
+            .as_ref()
+            .map(|(path, git_ref)| (expand(path), expand(git_ref)));
         let patterns = exists.paths.iter().map(|path| expand(&path.text)).collect();
         let key = (project, patterns);
         if let Some(known) = self.existing.borrow().get(&key) {
             return *known;
         }
-        let found = self.tree(key.0.as_ref(), exists.span).is_none_or(|tree| tree_has(&tree, &key.1));
+        let found = self
+            .tree(key.0.as_ref(), exists.span)
+            .is_none_or(|tree| tree_has(&tree, &key.1));
         self.existing.borrow_mut().insert(key, found);
         found
     }

@@ -34,7 +34,12 @@ impl<'d> Graph<'d> {
     /// Expands parallel jobs and checks the graph.
     pub(super) fn of(session: &Session<'_>, definition: &'d Definition) -> Self {
         let members = Members::of(definition);
-        let order: HashMap<&str, usize> = definition.stages.iter().enumerate().map(|(at, name)| (&**name, at)).collect();
+        let order: HashMap<&str, usize> = definition
+            .stages
+            .iter()
+            .enumerate()
+            .map(|(at, name)| (&**name, at))
+            .collect();
         let stages = members
             .list
             .iter()
@@ -46,7 +51,13 @@ impl<'d> Graph<'d> {
             needs: Vec::new(),
         };
         graph.needs = (0..graph.members.list.len())
-            .map(|at| graph.members.list[at].entry.needs.as_ref().map(|needs| graph.edges(session, at, needs)))
+            .map(|at| {
+                graph.members.list[at]
+                    .entry
+                    .needs
+                    .as_ref()
+                    .map(|needs| graph.edges(session, at, needs))
+            })
             .collect();
         graph.check_rest(session);
         graph
@@ -70,7 +81,10 @@ impl<'d> Graph<'d> {
             let names = match need_names(member, name, matrix.as_ref()) {
                 Ok(names) => names,
                 Err(missing) => {
-                    let text = format!("{} job: '{missing}' does not exist in matrix configuration", member.name);
+                    let text = format!(
+                        "{} job: '{missing}' does not exist in matrix configuration",
+                        member.name
+                    );
                     session.error(&code::GITLAB_NEED, need.span, text);
                     continue;
                 }
@@ -78,13 +92,23 @@ impl<'d> Graph<'d> {
             for name in names {
                 let targets = self.members.named(&name);
                 if targets.is_empty() && !optional {
-                    self.undefined(session, member, "need", &Located { text: name, span: need.span });
+                    self.undefined(
+                        session,
+                        member,
+                        "need",
+                        &Located {
+                            text: name,
+                            span: need.span,
+                        },
+                    );
                     continue;
                 }
                 for to in targets {
                     if !seen.insert(to) {
-                        let text =
-                            format!("'{}' has the following needs duplicated: {}", member.name, self.members.list[to].name);
+                        let text = format!(
+                            "'{}' has the following needs duplicated: {}",
+                            member.name, self.members.list[to].name
+                        );
                         session.error(&code::GITLAB_NEED, need.span, text);
                         continue;
                     }
@@ -164,7 +188,9 @@ impl<'d> Graph<'d> {
     }
 
     fn check_on_stop(&self, session: &Session<'_>, member: &Member<'_>) {
-        let Some(environment) = &member.entry.environment else { return };
+        let Some(environment) = &member.entry.environment else {
+            return;
+        };
         let Some(on_stop) = &environment.on_stop else { return };
         let fail = |why: &str| {
             let text = format!("{} job: on_stop job {} {why}", member.entry.name, on_stop.text);
@@ -176,7 +202,12 @@ impl<'d> Graph<'d> {
             };
             session.report(problem);
         };
-        let Some(target) = self.members.named(&on_stop.text).first().map(|to| &self.members.list[*to]) else {
+        let Some(target) = self
+            .members
+            .named(&on_stop.text)
+            .first()
+            .map(|to| &self.members.list[*to])
+        else {
             return fail("is not defined");
         };
         match &target.entry.environment {
@@ -190,7 +221,11 @@ impl<'d> Graph<'d> {
     /// Kahn's order; what is left over holds a circle, which is walked to be shown.
     fn check_circles(&self, session: &Session<'_>) {
         let count = self.needs.len();
-        let mut waiting: Vec<usize> = self.needs.iter().map(|needs| needs.as_ref().map_or(0, Vec::len)).collect();
+        let mut waiting: Vec<usize> = self
+            .needs
+            .iter()
+            .map(|needs| needs.as_ref().map_or(0, Vec::len))
+            .collect();
         let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); count];
         for (from, edges) in self.needs.iter().enumerate() {
             for edge in edges.iter().flatten() {
@@ -214,7 +249,9 @@ impl<'d> Graph<'d> {
     }
 
     fn report_circle(&self, session: &Session<'_>, waiting: &[usize]) {
-        let Some(mut at) = waiting.iter().position(|left| *left > 0) else { return };
+        let Some(mut at) = waiting.iter().position(|left| *left > 0) else {
+            return;
+        };
         let mut path: Vec<usize> = Vec::new();
         let mut span = self.members.list[at].entry.span;
         while !path.contains(&at) {

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use tasuki_model::plan::{
-    Downstream, DownstreamTarget, Environment, Gate, IdToken, Job, ManualGate, Need, NeedSource, ResourceGroup, Variable,
-    When,
+    Downstream, DownstreamTarget, Environment, Gate, IdToken, Job, ManualGate, Need, NeedSource, ResourceGroup,
+    Variable, When,
 };
 
 use super::cache_key;
+use super::environment::{environment, resource_group};
 use super::facts::Facts;
 use super::graph::{Edge, Graph};
 use super::layers::{Layers, put};
@@ -17,11 +18,10 @@ use super::select::{Selected, select};
 use super::steps::steps;
 use crate::Session;
 use crate::diag::{Problem, code};
-use crate::lang::gitlab::entry::{Build, EnvironmentEntry, GOOD_NAME, NeedEntry, NeedForm, TIERS, Work, is_good_name};
+use crate::lang::gitlab::entry;
+use crate::lang::gitlab::entry::{Build, NeedEntry, NeedForm, Work};
 use crate::lang::gitlab::predefined::{self, EnvironmentFacts, JobFacts};
-use crate::lang::gitlab::slug::guess_tier;
 use crate::lang::gitlab::variables::{Layer, Scope, references};
-use crate::lang::gitlab::{duration, entry};
 
 /// What all jobs share while they are made.
 pub(super) struct Seeder<'s, 'd> {
@@ -58,9 +58,17 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
         let selected = select(entry, context, &scope, self.facts)?;
         self.check_delay(member, &selected);
         // What follows is expanded with the variables of the rule in place.
-        let changed = !selected.variables.is_empty() || entry.when != Some(selected.when);
-        let own = Layer::new(own_variables(member, selected.variables));
-        let world = if changed { self.world(member, &root, &own, Some(selected.when)) } else { world };
+        let (own, world) = if selected.variables.is_empty() && selected.when == entry.when.unwrap_or_default() {
+            (own, world)
+        } else {
+            let with_rule = Layer::new(own_variables(member, selected.variables));
+            let world = self.world(member, &root, &with_rule, Some(selected.when));
+            (with_rule, world)
+        };
+        world
+            .problems
+            .into_iter()
+            .for_each(|problem| self.session.report(problem));
         let scope = self.layers.scope(&world.job, &root, &own, &world.settings);
         self.check_circle(member, &scope, &own);
         let mut variables = root.list().to_vec();
@@ -77,8 +85,10 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
         };
         Some(Drawn {
             edges,
-            resource_group: self.resource_group(member, &scope),
-            tags: build.map_or_else(Vec::new, |build| build.tags.iter().map(|tag| scope.expand_existing(tag)).collect()),
+            resource_group: resource_group(entry, &scope, self.session),
+            tags: build.map_or_else(Vec::new, |build| {
+                build.tags.iter().map(|tag| scope.expand_existing(tag)).collect()
+            }),
             id_tokens: build.map_or_else(Vec::new, |build| id_tokens(build, &scope)),
             caches: build.map_or_else(Vec::new, |build| self.caches(member, build)),
             downstream: match &entry.work {
@@ -107,14 +117,17 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
                 job,
                 settings,
                 environment: None,
+                problems: Vec::new(),
             };
         };
         let scope = self.layers.scope(&job, root, own, &settings);
-        let Some(environment) = self.environment(entry, &scope) else {
+        let mut problems = Vec::new();
+        let Some(environment) = environment(entry, &scope, &mut problems) else {
             return World {
                 job,
                 settings,
                 environment: None,
+                problems,
             };
         };
         let settings = self.layers.settings(Some(&environment.name));
@@ -126,69 +139,16 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
             job: Layer::new(predefined::job(&facts)),
             settings,
             environment: Some(environment),
+            problems,
         }
-    }
-
-    fn environment(&self, entry: &EnvironmentEntry, scope: &Scope<'_>) -> Option<Environment> {
-        let name = scope.expand(&entry.name.text);
-        if !is_good_name(&name) {
-            let text = format!("environment name `{name}` (made of `{}`) {GOOD_NAME}", entry.name.text);
-            let problem = Problem::new(&code::GITLAB_ENVIRONMENT, entry.name.span, text);
-            self.session.report(if name.is_empty() {
-                problem.hint("its variables are empty in this pipeline")
-            } else {
-                problem
-            });
-            return None;
-        }
-        let tier = match &entry.tier {
-            None => guess_tier(&name).to_owned(),
-            Some(tier) => {
-                let expanded = scope.expand(&tier.text);
-                if !TIERS.contains(&expanded.as_str()) {
-                    let text = format!("environment deployment_tier must be one of {}, not `{expanded}`", TIERS.join(", "));
-                    self.session.error(&code::GITLAB_ENVIRONMENT, tier.span, text);
-                }
-                expanded
-            }
-        };
-        let auto_stop_in_s = entry.auto_stop_in.as_ref().and_then(|text| {
-            let expanded = scope.expand(&text.text);
-            let seconds = duration::parse(&expanded);
-            if seconds.is_none() && !expanded.eq_ignore_ascii_case("never") {
-                let message = format!("environment auto_stop_in should be a duration, not `{expanded}`");
-                self.session.error(&code::GITLAB_ENVIRONMENT, text.span, message);
-            }
-            seconds
-        });
-        Some(Environment {
-            url: entry.url.clone(),
-            action: entry.action,
-            on_stop: entry.on_stop.as_ref().map(|job| job.text.clone()),
-            auto_stop_in_s,
-            tier: Some(tier),
-            name,
-        })
-    }
-
-    fn resource_group(&self, member: &Member<'_>, scope: &Scope<'_>) -> Option<String> {
-        let entry = member.entry.resource_group.as_ref()?;
-        let key = scope.expand(&entry.text);
-        if key.trim().is_empty() {
-            return None;
-        }
-        if !is_good_name(&key) {
-            let text = format!("resource_group `{key}` (made of `{}`) {GOOD_NAME}", entry.text);
-            self.session.error(&code::GITLAB_ENVIRONMENT, entry.span, text);
-        }
-        Some(key)
     }
 
     fn check_delay(&self, member: &Member<'_>, selected: &Selected<'_>) {
         if selected.when == When::Delayed && selected.start_in.is_none() {
             let text = format!("jobs:{} start in should be a duration", member.entry.name);
             let problem = Problem::new(&code::GITLAB_MISSING_KEY, member.entry.span, text);
-            self.session.report(problem.hint("with `rules`, write `when: delayed` and `start_in` into the same rule"));
+            self.session
+                .report(problem.hint("with `rules`, write `when: delayed` and `start_in` into the same rule"));
         }
     }
 
@@ -201,13 +161,16 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
                 member.name,
                 circle.join(" refers to ")
             );
-            self.session.error(&code::GITLAB_CIRCULAR_VARIABLES, member.entry.span, text);
+            self.session
+                .error(&code::GITLAB_CIRCULAR_VARIABLES, member.entry.span, text);
         }
     }
 
     fn caches(&self, member: &Member<'_>, build: &Build) -> Vec<tasuki_model::plan::Cache> {
         let caches = build.caches.iter().enumerate();
-        caches.map(|(index, cache)| cache_key::resolved(cache, index, self.facts, member.entry.span)).collect()
+        caches
+            .map(|(index, cache)| cache_key::resolved(cache, index, self.facts, member.entry.span))
+            .collect()
     }
 
     /// Writes the job. `present` tells which members are part of the pipeline.
@@ -236,7 +199,10 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
             base_name: entry.name.to_string(),
             stage: entry.stage.text.clone(),
             needs,
-            dependencies: entry.dependencies.as_deref().map(|names| self.dependencies(names, present)),
+            dependencies: entry
+                .dependencies
+                .as_deref()
+                .map(|names| self.dependencies(names, present)),
             when: selected.when,
             allow_failure: selected.allow_failure,
             gate: gate(selected.when, selected.start_in, entry.manual_confirmation.as_deref()),
@@ -279,7 +245,10 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
 
     fn dependencies(&self, names: &[entry::Located], present: &dyn Fn(usize) -> bool) -> Vec<String> {
         let members = &self.graph.members;
-        let all = names.iter().flat_map(|name| members.named(&name.text)).filter(|at| present(*at));
+        let all = names
+            .iter()
+            .flat_map(|name| members.named(&name.text))
+            .filter(|at| present(*at));
         all.map(|at| members.list[at].name.to_string()).collect()
     }
 }
@@ -289,6 +258,8 @@ struct World {
     job: Layer,
     settings: Rc<Layer>,
     environment: Option<Environment>,
+    /// Told only where the job is part of the pipeline.
+    problems: Vec<Problem>,
 }
 
 /// Of the job, its matrix and the rule that held.
@@ -329,7 +300,10 @@ fn expanded(downstream: &Downstream, scope: &Scope<'_>) -> Downstream {
     let mut downstream = downstream.clone();
     if let DownstreamTarget::Project { path, branch } = &mut downstream.target {
         *path = scope.expand(path);
-        *branch = branch.as_ref().map(|branch| scope.expand(branch)).filter(|branch| !branch.is_empty());
+        *branch = branch
+            .as_ref()
+            .map(|branch| scope.expand(branch))
+            .filter(|branch| !branch.is_empty());
     }
     downstream
 }

@@ -34,7 +34,10 @@ impl<'c> Layers<'c> {
             user: Layer::new(predefined::user(context)),
             given: Layer::new(context.trigger.variables.clone()),
             settings: RefCell::default(),
-            scoped: context.variables.iter().any(|v| !matches!(v.environment_scope.as_str(), "*" | "")),
+            scoped: context
+                .variables
+                .iter()
+                .any(|v| !matches!(v.environment_scope.as_str(), "*" | "")),
             empty: Rc::default(),
         }
     }
@@ -57,7 +60,13 @@ impl<'c> Layers<'c> {
             Inherit::All => self.root.clone(),
             Inherit::Nothing => self.empty.clone(),
             Inherit::Only(_) => {
-                let taken = self.root.list().iter().filter(|v| inherit.takes(&v.key)).cloned().collect();
+                let taken = self
+                    .root
+                    .list()
+                    .iter()
+                    .filter(|v| inherit.takes(&v.key))
+                    .cloned()
+                    .collect();
                 Rc::new(Layer::new(taken))
             }
         }

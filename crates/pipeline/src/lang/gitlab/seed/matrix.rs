@@ -10,7 +10,9 @@ pub(super) fn interpolate(text: &str, cell: &Cell) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("$[[") {
-        let Some((block, after)) = after.split_once("]]") else { break };
+        let Some((block, after)) = after.split_once("]]") else {
+            break;
+        };
         let Some(name) = block.trim().strip_prefix("matrix.") else {
             out.push_str(before);
             out.push_str("$[[");

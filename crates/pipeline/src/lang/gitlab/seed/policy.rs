@@ -18,13 +18,19 @@ pub(super) fn accepts(
 ) -> bool {
     let only_holds = only.is_none_or(|policy| {
         policy.refs.as_ref().is_none_or(|refs| any_ref(refs, context))
-            && policy.variables.as_ref().is_none_or(|all| all.iter().any(|expr| expr::holds(expr, scope)))
+            && policy
+                .variables
+                .as_ref()
+                .is_none_or(|all| all.iter().any(|expr| expr::holds(expr, scope)))
             && policy.changes.as_ref().is_none_or(|paths| facts.plain_changes(paths))
             && !policy.kubernetes
     });
     let except_holds = |policy: &Policy| {
         policy.refs.as_ref().is_some_and(|refs| any_ref(refs, context))
-            || policy.variables.as_ref().is_some_and(|all| all.iter().any(|expr| expr::holds(expr, scope)))
+            || policy
+                .variables
+                .as_ref()
+                .is_some_and(|all| all.iter().any(|expr| expr::holds(expr, scope)))
             || policy.changes.as_ref().is_some_and(|paths| facts.plain_changes(paths))
     };
     only_holds && !except.is_some_and(except_holds)
@@ -46,7 +52,9 @@ fn ref_holds(name: &RefName, context: &Context) -> bool {
         GitRef::Branch(_) | GitRef::MergeRequest { .. } => None,
     };
     match name {
-        RefName::Word(word) => is_source(word, trigger.source) || git_ref.is_some_and(|(kind, name)| word == kind || word == name),
+        RefName::Word(word) => {
+            is_source(word, trigger.source) || git_ref.is_some_and(|(kind, name)| word == kind || word == name)
+        }
         RefName::Pattern(pattern) => git_ref.is_some_and(|(_, name)| pattern.is_match(name)),
     }
 }

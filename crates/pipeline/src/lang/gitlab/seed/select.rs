@@ -23,8 +23,13 @@ pub(super) struct Selected<'d> {
 
 /// Whether all clauses of a rule hold.
 pub(super) fn holds(rule: &Rule, scope: &Scope<'_>, facts: &Facts<'_>) -> bool {
-    rule.condition.as_ref().is_none_or(|condition| expr::holds(condition, scope))
-        && rule.changes.as_ref().is_none_or(|changes| facts.changes(changes, scope))
+    rule.condition
+        .as_ref()
+        .is_none_or(|condition| expr::holds(condition, scope))
+        && rule
+            .changes
+            .as_ref()
+            .is_none_or(|changes| facts.changes(changes, scope))
         && rule.exists.as_ref().is_none_or(|exists| facts.exists(exists, scope))
 }
 
@@ -52,14 +57,23 @@ pub(super) fn select<'d>(
         None => own_when,
     };
     // Of the job, not of the rule: `rules: [{when: manual}]` blocks, `when: manual` of a job does not.
-    let own_failure =
-        || entry.allow_failure.clone().unwrap_or(AllowFailure::Flag(own_when == When::Manual));
+    let own_failure = || {
+        entry
+            .allow_failure
+            .clone()
+            .unwrap_or(AllowFailure::Flag(own_when == When::Manual))
+    };
     Some(Selected {
         when,
         start_in: rule.and_then(|rule| rule.start_in).or(entry.start_in),
-        allow_failure: rule.and_then(|rule| rule.allow_failure).map_or_else(own_failure, AllowFailure::Flag),
+        allow_failure: rule
+            .and_then(|rule| rule.allow_failure)
+            .map_or_else(own_failure, AllowFailure::Flag),
         variables: rule.map_or(&[], |rule| &rule.variables),
         needs: rule.and_then(|rule| rule.needs.as_deref()),
-        interruptible: rule.and_then(|rule| rule.interruptible).or(entry.interruptible).unwrap_or(false),
+        interruptible: rule
+            .and_then(|rule| rule.interruptible)
+            .or(entry.interruptible)
+            .unwrap_or(false),
     })
 }

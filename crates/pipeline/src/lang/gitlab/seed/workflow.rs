@@ -20,7 +20,11 @@ pub(super) fn decide(definition: &Definition, layers: &Layers<'_>, facts: &Facts
     let rule = match &workflow.rules {
         None => None,
         Some(rules) => {
-            let (root, settings, nothing) = (layers.root(&Default::default()), layers.settings(None), Layer::default());
+            let (root, settings, nothing) = (
+                layers.root(&Default::default()),
+                layers.settings(None),
+                Layer::default(),
+            );
             let scope = layers.scope(&nothing, &root, &nothing, &settings);
             let rule = rules.iter().find(|rule| holds(rule, &scope, facts))?;
             if rule.when == Some(RuleWhen::Never) {
@@ -43,7 +47,11 @@ pub(super) fn decide(definition: &Definition, layers: &Layers<'_>, facts: &Facts
 /// The pipeline's name: expanded, trimmed, and none where nothing is left.
 pub(super) fn name(definition: &Definition, layers: &Layers<'_>) -> Option<String> {
     let name = definition.workflow.name.as_ref()?;
-    let (root, settings, nothing) = (layers.root(&Default::default()), layers.settings(None), Layer::default());
+    let (root, settings, nothing) = (
+        layers.root(&Default::default()),
+        layers.settings(None),
+        Layer::default(),
+    );
     let scope = layers.scope(&nothing, &root, &nothing, &settings);
     let name: String = scope.expand(&name.text).trim().chars().take(255).collect();
     (!name.is_empty()).then_some(name)
