@@ -211,8 +211,8 @@ fn check_all(folder: &str, kind: Kind) {
         .join("tests/cases/gitlab")
         .join(folder);
     let mut paths: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+        .expect("the cases are there")
+        .map(|entry| entry.expect("a case").path())
         .collect();
     paths.sort();
     assert!(paths.len() >= 20, "the cases are gone");

@@ -118,14 +118,14 @@ fn corpus() -> Vec<String> {
         let mut entries: Vec<_> = std::fs::read_dir(folder)
             .into_iter()
             .flatten()
-            .map(|entry| entry.unwrap().path())
+            .map(|entry| entry.expect("a case").path())
             .collect();
         entries.sort();
         for path in entries {
             if path.is_dir() {
                 folders.push(path);
             } else {
-                let text = String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+                let text = String::from_utf8_lossy(&std::fs::read(path).expect("a case")).into_owned();
                 let sections = text.split("\n-- ").map(|part| match part.split_once(" --\n") {
                     Some((_, body)) => format!("{body}\n"),
                     None => part.to_owned(),

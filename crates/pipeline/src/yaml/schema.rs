@@ -156,16 +156,16 @@ fn yaml11(text: &str) -> Value<'_> {
     if text == "~" {
         return Value::Null;
     }
-    if first.is_alphabetic() || text.len() <= 5 {
-        let word = text.to_ascii_lowercase();
-        match word.as_str() {
-            "null" => return Value::Null,
-            "yes" | "true" | "on" => return Value::Bool(true),
-            "no" | "false" | "off" => return Value::Bool(false),
-            _ => {}
+    if text.len() <= 5 {
+        let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+        if is(&["null"]) {
+            return Value::Null;
         }
-        if first.is_alphabetic() {
-            return Value::Text(text);
+        if is(&["yes", "true", "on"]) {
+            return Value::Bool(true);
+        }
+        if is(&["no", "false", "off"]) {
+            return Value::Bool(false);
         }
     }
     match first {
@@ -183,11 +183,17 @@ fn number11(text: &str) -> Value<'_> {
     if is_date(text) || is_time(text) {
         return Value::Date(text);
     }
-    match text.to_ascii_lowercase().as_str() {
-        ".inf" | "+.inf" => return Value::Float(f64::INFINITY),
-        "-.inf" => return Value::Float(f64::NEG_INFINITY),
-        ".nan" => return Value::Float(f64::NAN),
-        _ => {}
+    if text.len() <= 5 {
+        let is = |word: &str| text.eq_ignore_ascii_case(word);
+        if is(".inf") || is("+.inf") {
+            return Value::Float(f64::INFINITY);
+        }
+        if is("-.inf") {
+            return Value::Float(f64::NEG_INFINITY);
+        }
+        if is(".nan") {
+            return Value::Float(f64::NAN);
+        }
     }
     if let Some(value) = sexagesimal(text) {
         return value;

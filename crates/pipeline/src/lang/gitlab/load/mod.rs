@@ -6,13 +6,16 @@
 mod config;
 mod entry;
 mod extends;
+mod fetch;
 mod files;
 mod functions;
 mod header;
 mod include_rules;
 mod inputs;
 mod interpolate;
+mod locate;
 mod merge;
+mod read;
 mod reference;
 mod stages;
 pub(crate) mod wildcard;
