@@ -1,5 +1,7 @@
 //! Diagnostics for other programs.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -101,4 +103,26 @@ pub fn code_quality(diagnostics: &[Diagnostic]) -> Value {
         })
     });
     Value::Array(entries.collect())
+}
+
+/// The reference page of all codes, in Markdown.
+#[must_use]
+pub fn reference() -> String {
+    let mut page = String::from(
+        "# Diagnostics\n\nEverything that `tasuki lint`, `tasuki compile` and a failed pipeline creation can report. \
+         An error stands in the way of a pipeline; a warning does not.\n\n| Code | Severity | Meaning |\n|---|---|---|\n",
+    );
+    for code in codes() {
+        let _ = writeln!(
+            page,
+            "| [`{0}`](#{0}) | {1} | {2} |",
+            code.name,
+            code.severity.as_str(),
+            code.summary
+        );
+    }
+    for code in codes() {
+        let _ = write!(page, "\n## {}\n\n{}\n\n{}\n", code.name, code.summary, code.explanation);
+    }
+    page
 }

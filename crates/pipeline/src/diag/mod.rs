@@ -14,7 +14,7 @@ use serde::Serialize;
 
 pub use code::{Code, codes};
 pub use human::{Colour, Excerpts, human};
-pub use machine::{code_quality, sarif};
+pub use machine::{code_quality, reference, sarif};
 pub use suggest::did_you_mean;
 
 use crate::yaml::Span;
