@@ -175,15 +175,17 @@ fn stored(size: usize) -> Appended {
 /// What a build writes: lines that are alike and not the same.
 fn text(bytes: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes + 200);
-    let mut n = 7_u64;
+    let (mut n, mut ms) = (7_u64, 0);
     while out.len() < bytes {
         n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let (name, ms) = ((n >> 33) % 400, (n >> 20) % 1000);
+        let name = (n >> 33) % 400;
+        ms += (n >> 20) % 40;
         out.extend(
             format!(
-                "2026-11-22T08:{:02}:{:02}.{ms:03}Z 00O \x1b[32m   Compiling\x1b[0m crate-{name} v1.{}.{} (registry)\n",
-                (n >> 40) % 60,
-                (n >> 50) % 60,
+                "2026-11-22T08:{:02}:{:02}.{:03}Z 00O \x1b[32m   Compiling\x1b[0m crate-{name} v1.{}.{} (registry)\n",
+                ms / 60_000 % 60,
+                ms / 1000 % 60,
+                ms % 1000,
                 name % 7,
                 name % 23
             )
