@@ -30,6 +30,9 @@ pub struct Project {
     /// Where the forge sends its webhooks (`/hooks/<forge>`); only for `git`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook_url: Option<String>,
+    /// The secret of its webhooks, where the server made one: only in the answer to the project's creation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook_secret: Option<String>,
     pub web_url: String,
     pub created_at: Time,
 }

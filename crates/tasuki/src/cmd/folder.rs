@@ -1,0 +1,162 @@
+//! Finding configurations in folders, and answering the compiler from there.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use tasuki_model::plan::Language;
+use tasuki_pipeline::diag::Excerpts;
+use tasuki_server::git::{Git, Worktree, top_level};
+use tasuki_server::triggers::answer::{Answerer, InFolder, Reach, Remote, Source};
+
+use crate::exit::{Mark as _, wrong_usage};
+
+/// Names of the languages on command lines.
+pub(super) fn language(name: &str) -> Result<Language, String> {
+    [Language::Gitlab, Language::Circleci, Language::Github]
+        .into_iter()
+        .find(|language| language.as_str() == name)
+        .ok_or_else(|| "gitlab, circleci and github are the languages".to_owned())
+}
+
+/// The language of a file by its name.
+pub(super) fn language_of(path: &Path) -> Option<Language> {
+    let name = path.file_name()?.to_str()?;
+    let parent = |depth| path.ancestors().nth(depth).and_then(Path::file_name).and_then(|name| name.to_str());
+    let yaml = name.ends_with(".yml") || name.ends_with(".yaml");
+    match (parent(1), parent(2)) {
+        (Some("workflows"), Some(".github")) if yaml => Some(Language::Github),
+        (Some(".circleci"), _) if yaml => Some(Language::Circleci),
+        _ if name.ends_with(".gitlab-ci.yml") || name.ends_with(".gitlab-ci.yaml") => Some(Language::Gitlab),
+        _ => None,
+    }
+}
+
+/// The configurations that a folder has at their usual places.
+pub(super) fn usual(root: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<_> =
+        [".gitlab-ci.yml", ".circleci/config.yml"].iter().map(|name| root.join(name)).filter(|p| p.is_file()).collect();
+    let workflows = std::fs::read_dir(root.join(".github/workflows")).into_iter().flatten().flatten();
+    let mut workflows: Vec<_> = workflows.map(|entry| entry.path()).filter(|p| language_of(p).is_some()).collect();
+    workflows.sort();
+    found.append(&mut workflows);
+    found
+}
+
+/// A configuration file that was read, and the folder that its includes are relative to.
+pub(super) struct Config {
+    /// As shown to people: relative to `root` where it lies below it.
+    pub(super) name: String,
+    pub(super) text: String,
+    pub(super) language: Language,
+    pub(super) root: PathBuf,
+}
+
+impl Config {
+    /// Reads a file. Its language is `given`, or told by its name.
+    ///
+    /// # Errors
+    /// The file cannot be read, or its language is not known.
+    pub(super) fn read(path: &Path, given: Option<Language>) -> anyhow::Result<Self> {
+        let full = std::path::absolute(path)?;
+        let language = given.or_else(|| language_of(&full)).ok_or_else(|| {
+            wrong_usage(format!("the name {} does not tell the language: say it with --lang", path.display()))
+        })?;
+        let text = std::fs::read(&full).with_context(|| format!("cannot read {}", path.display())).usage()?;
+        let text = String::from_utf8(text).with_context(|| format!("{} is not UTF-8 text", path.display())).usage()?;
+        let folder = full.parent().unwrap_or(Path::new("/")).to_owned();
+        let root = top_level(&folder).unwrap_or(folder);
+        let full = full.canonicalize().unwrap_or(full);
+        let name = full.strip_prefix(&root).map_or_else(|_| path.to_owned(), Path::to_owned);
+        Ok(Self { name: name.to_string_lossy().into_owned(), text, language, root })
+    }
+
+    /// The configuration that is meant where none is named: the only one at the usual places of the folder.
+    ///
+    /// # Errors
+    /// There is none, or there are several.
+    pub(super) fn find(folder: &Path, given: Option<Language>) -> anyhow::Result<Self> {
+        let root = top_level(folder).unwrap_or_else(|_| folder.to_owned());
+        let mut found = usual(&root);
+        found.retain(|path| given.is_none_or(|language| language_of(path) == Some(language)));
+        match found.as_slice() {
+            [only] => Self::read(only, given),
+            [] => Err(anyhow::anyhow!("there is no CI configuration in {}", root.display()))
+                .usage()
+                .hint("create .gitlab-ci.yml, or name a file"),
+            // GitLab's file is the first of the usual places.
+            [first, ..] if language_of(first) == Some(Language::Gitlab) => Self::read(first, given),
+            [..] => Err(wrong_usage("there are several configurations: name one, or choose with --lang")),
+        }
+    }
+
+    /// Answers from the folder. `worktree` where it is a repository and more than files may be asked for.
+    pub(super) fn answerer(&self, git: Option<(Git, Worktree)>, changed: Option<Vec<String>>) -> Answerer {
+        let (git, worktree) = git.unzip();
+        Answerer {
+            source: Source::Folder(InFolder { root: self.root.clone(), git, worktree, changed }),
+            projects: None,
+            remote: Remote::new(Reach::Anywhere),
+            templates: None,
+        }
+    }
+}
+
+/// Git for reading the user's own repository; its settings lie in `home`, which the caller keeps.
+pub(super) async fn worktree(home: &Path, root: &Path) -> anyhow::Result<Option<(Git, Worktree)>> {
+    if !root.join(".git").exists() {
+        return Ok(None);
+    }
+    let git = Git::prepare(home)?;
+    let worktree = Worktree::read(&git, root).await?;
+    Ok(Some((git, worktree)))
+}
+
+/// Lines of files for the quotes below diagnostics.
+#[derive(Default)]
+pub(super) struct Lines(HashMap<String, Vec<String>>);
+
+impl Lines {
+    pub(super) fn add(&mut self, name: &str, text: &str) {
+        self.0.insert(name.to_owned(), text.lines().map(str::to_owned).collect());
+    }
+
+    /// Files that diagnostics name and that lie in the folder.
+    pub(super) fn add_from<'a>(&mut self, root: &Path, names: impl Iterator<Item = &'a str>) {
+        for name in names {
+            if !self.0.contains_key(name)
+                && !name.contains("://")
+                && let Ok(text) = std::fs::read_to_string(root.join(name.trim_start_matches('/')))
+            {
+                self.add(name, &text);
+            }
+        }
+    }
+}
+
+impl Excerpts for Lines {
+    fn line(&self, file: &str, line: u32) -> Option<&str> {
+        let lines = self.0.get(file)?;
+        lines.get((line as usize).checked_sub(1)?).map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_the_language() {
+        for (path, expected) in [
+            ("/p/.gitlab-ci.yml", Some(Language::Gitlab)),
+            ("/p/ci/deploy.gitlab-ci.yml", Some(Language::Gitlab)),
+            ("/p/.circleci/config.yml", Some(Language::Circleci)),
+            ("/p/.github/workflows/ci.yaml", Some(Language::Github)),
+            ("/p/.github/dependabot.yml", None),
+            ("/p/config.yml", None),
+            ("/p/.github/workflows/readme.md", None),
+        ] {
+            assert_eq!(language_of(Path::new(path)), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The commands. Each is a file; its doc comment is its help.
+
+mod compile;
+mod completion;
+mod doctor;
+mod folder;
+mod follow;
+mod job;
+mod lint;
+mod pipeline;
+mod project;
+mod resource_class;
+mod token;
+mod trigger;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::{Exit, Outcome, report};
+use crate::print::Style;
+use crate::role::{LogFormat, start_log};
+
+/// A self-hosted CI/CD platform in one program.
+///
+/// Start here:
+///   tasuki exec                run the pipeline of the folder you are in, without any server
+///   tasuki up                  server and runner in one process
+///   tasuki project add .       let the server build this repository on every commit
+///   tasuki doctor              find out what is missing
+///
+/// Exit codes: 0 success · 1 the pipeline, job or configuration failed · 2 wrong usage or settings of tasuki ·
+/// 3 system fault (ours, the network's, the machine's) · 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "tasuki", version, max_term_width = 120, verbatim_doc_comment, propagate_version = false)]
+pub(crate) struct Cli {
+    /// Form of the program's own log on standard error; TASUKI_LOG sets what is logged (`info`, `debug`, …)
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "TASUKI_LOG_FORMAT", hide_env = true, display_order = 900)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Lint(lint::Lint),
+    Compile(compile::Compile),
+    #[command(subcommand)]
+    Project(project::Project),
+    #[command(subcommand)]
+    Pipeline(pipeline::Pipeline),
+    #[command(subcommand)]
+    Job(job::Job),
+    #[command(subcommand)]
+    ResourceClass(resource_class::ResourceClass),
+    #[command(subcommand)]
+    Token(token::Token),
+    Doctor(doctor::Doctor),
+    Completion(completion::Completion),
+}
+
+/// Reads the command line, runs the command, prints what went wrong.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no faults; clap prints them to standard output.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Success };
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    let exit = run(cli).unwrap_or_else(|error| report(&error, Style::stderr()));
+    exit.into()
+}
+
+fn run(cli: Cli) -> Outcome {
+    start_log(cli.log_format, "warn");
+    match cli.command {
+        Command::Lint(command) => command.run(),
+        Command::Compile(command) => command.run(),
+        Command::Project(command) => command.run(),
+        Command::Pipeline(command) => command.run(),
+        Command::Job(command) => command.run(),
+        Command::ResourceClass(command) => command.run(),
+        Command::Token(command) => command.run(),
+        Command::Doctor(command) => command.run(),
+        Command::Completion(command) => command.run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    /// Every command says what it does and shows an example.
+    #[test]
+    fn every_command_has_help_with_an_example() {
+        fn check(command: &clap::Command, path: &str) {
+            for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+                let path = format!("{path} {}", sub.get_name());
+                if sub.has_subcommands() {
+                    check(sub, &path);
+                    continue;
+                }
+                let help = sub.get_long_about().or(sub.get_about()).map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains(path.as_str()), "{path} has no example in its help");
+            }
+        }
+        check(&Cli::command(), "tasuki");
+    }
+}
