@@ -57,6 +57,13 @@ pub enum Error {
     /// The database was made by a newer or different version.
     #[error("the database's schema does not fit this version of tasuki: {0}")]
     Schema(String),
+    /// An archive cannot be written or read.
+    #[error("the archive: {problem}")]
+    Archive {
+        problem: String,
+        #[source]
+        source: Option<Arc<std::io::Error>>,
+    },
     /// The store was closed while the operation waited.
     #[error("the store is closed")]
     Closed,

@@ -10,10 +10,14 @@
 //! times are milliseconds, truth values are 0 and 1, no `$` inside a literal, no functions that only one
 //! of the two databases has.
 
+pub mod archive;
+#[doc(hidden)]
+pub mod bench;
 mod engine;
 mod error;
 mod migrate;
 mod notify;
+pub mod retention;
 mod row;
 mod store;
 mod table;

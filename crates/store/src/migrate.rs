@@ -10,6 +10,13 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "spine", include_str!("migrations
 /// The newest version that this program knows.
 pub(crate) const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 
+/// The version of the schema that the database has.
+pub(crate) fn version(tx: &mut Tx<'_>) -> Result<i64> {
+    let version: Option<Option<i64>> =
+        tx.query_opt("SELECT MAX(version) FROM schema_migrations", &[], |row| row.take())?;
+    Ok(version.flatten().unwrap_or(0))
+}
+
 /// Brings the schema up to `until`; a program that is older than the schema refuses to work on it.
 pub(crate) fn run(tx: &mut Tx<'_>, until: i64) -> Result<()> {
     if tx.is_postgres() {

@@ -209,12 +209,12 @@ impl<'r> Row<'r> {
         }
     }
 
-    /// How many columns there are.
+    /// The names of the columns.
     #[must_use]
-    pub fn width(&self) -> usize {
+    pub fn names(&self) -> Vec<&str> {
         match self.source {
-            Source::Sqlite(row) => row.as_ref().column_count(),
-            Source::Postgres(row) => row.len(),
+            Source::Sqlite(row) => row.as_ref().column_names().collect(),
+            Source::Postgres(row) => row.columns().iter().map(postgres::Column::name).collect(),
         }
     }
 }

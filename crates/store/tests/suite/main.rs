@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod backup;
+mod bench;
 mod concurrency;
 mod crash;
 mod database;
@@ -12,6 +13,7 @@ mod engine;
 mod history;
 mod migration;
 mod postgres_server;
+mod retention;
 mod sample;
 mod tables;
 
