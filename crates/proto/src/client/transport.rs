@@ -155,6 +155,8 @@ impl Transport {
     }
 
     fn build(&self) -> Result<Client, TransportError> {
+        // The HTTP client asks for a provider of TLS even where it will not use it.
+        crate::tls::install();
         let mut builder = Client::builder()
             .user_agent(&self.config.user_agent)
             .timeout(self.config.timeout)
