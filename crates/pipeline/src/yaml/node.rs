@@ -350,13 +350,22 @@ impl MapBuilder {
     fn position(&self, key: &str) -> Option<usize> {
         match &self.index {
             Some(index) => index.get(key).copied(),
-            None => self.entries.iter().position(|(k, _)| k.text().is_some_and(|text| &**text == key)),
+            None => self
+                .entries
+                .iter()
+                .position(|(k, _)| k.text().is_some_and(|text| &**text == key)),
         }
     }
 
-    /// The value so far of a key.
-    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
-        self.position(key).map(|at| &self.entries[at].1)
+    /// Sets a key to what `value` makes of its value so far.
+    pub(crate) fn update(&mut self, key: &Node, value: impl FnOnce(Option<&Node>) -> Node) {
+        match key.text().and_then(|text| self.position(text)) {
+            Some(at) => {
+                let new = value(Some(&self.entries[at].1));
+                self.entries[at] = (key.clone(), new);
+            }
+            None => self.push(key.clone(), value(None)),
+        }
     }
 
     /// Sets a key. Returns the key's earlier node where it was set before.
@@ -365,6 +374,11 @@ impl MapBuilder {
             self.entries[at].1 = value;
             return Some(std::mem::replace(&mut self.entries[at].0, key));
         }
+        self.push(key, value);
+        None
+    }
+
+    fn push(&mut self, key: Node, value: Node) {
         let at = self.entries.len();
         if let (Some(index), Some(text)) = (&mut self.index, key.text()) {
             index.insert(text.clone(), at);
@@ -373,7 +387,6 @@ impl MapBuilder {
         if at == INDEX_FROM {
             self.index = Some(index(&self.entries));
         }
-        None
     }
 
     pub(crate) fn finish(self) -> Map {

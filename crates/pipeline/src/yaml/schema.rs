@@ -156,17 +156,8 @@ fn yaml11(text: &str) -> Value<'_> {
     if text == "~" {
         return Value::Null;
     }
-    if text.len() <= 5 {
-        let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
-        if is(&["null"]) {
-            return Value::Null;
-        }
-        if is(&["yes", "true", "on"]) {
-            return Value::Bool(true);
-        }
-        if is(&["no", "false", "off"]) {
-            return Value::Bool(false);
-        }
+    if let Some(word) = word11(text) {
+        return word;
     }
     match first {
         '0'..='9' | '+' | '-' | '.' => number11(text),
@@ -176,6 +167,21 @@ fn yaml11(text: &str) -> Value<'_> {
             Value::Symbol(inner.unwrap_or(name))
         }
         _ => Value::Text(text),
+    }
+}
+
+/// The words that are not strings, in any case.
+fn word11(text: &str) -> Option<Value<'static>> {
+    let is = |word: &str| text.eq_ignore_ascii_case(word);
+    match (text.len(), text.as_bytes().first()?.to_ascii_lowercase()) {
+        (2, b'n') if is("no") => Some(Value::Bool(false)),
+        (2, b'o') if is("on") => Some(Value::Bool(true)),
+        (3, b'o') if is("off") => Some(Value::Bool(false)),
+        (3, b'y') if is("yes") => Some(Value::Bool(true)),
+        (4, b'n') if is("null") => Some(Value::Null),
+        (4, b't') if is("true") => Some(Value::Bool(true)),
+        (5, b'f') if is("false") => Some(Value::Bool(false)),
+        _ => None,
     }
 }
 

@@ -54,7 +54,6 @@ impl Resolver<'_, '_, '_> {
         self.open.push(name.clone());
         let resolved = self.extend(name, map, extends);
         self.open.pop();
-        self.done.insert(name.clone(), resolved.clone());
         resolved
     }
 
@@ -117,8 +116,10 @@ impl Resolver<'_, '_, '_> {
                 level: 0,
             });
         }
-        // A base that was reported is not reported again for each job that uses it.
-        self.job(text, body)
+        // Kept only for bases: most jobs are nobody's. One that was reported is not reported again for each user.
+        let resolved = self.job(text, body);
+        self.done.insert(text.clone(), resolved.clone());
+        resolved
     }
 
     /// The names in `extends`: one string, or a list of them.

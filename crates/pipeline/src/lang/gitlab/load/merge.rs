@@ -17,15 +17,9 @@ pub(super) fn deep(base: &Map, over: &Map) -> Map {
 
 pub(super) fn lay_over(merged: &mut MapBuilder, over: &Map) {
     for (key, value) in over.iter() {
-        let both = key
-            .text()
-            .and_then(|text| merged.get(text))
-            .and_then(Node::as_map)
-            .zip(value.as_map());
-        let value = match both {
+        merged.update(key, |below| match below.and_then(Node::as_map).zip(value.as_map()) {
             Some((below, above)) => Node::map_of(deep(below, above), value.span),
             None => value.clone(),
-        };
-        merged.insert(key.clone(), value);
+        });
     }
 }
