@@ -80,8 +80,18 @@ impl<T, E: Into<anyhow::Error>> Mark<T> for Result<T, E> {
 
 fn mark(error: anyhow::Error, exit: Option<Exit>, hint: Option<String>) -> anyhow::Error {
     match error.downcast::<Marked>() {
-        Ok(known) => Marked { error: known.error, exit: known.exit.or(exit), hint: known.hint.or(hint) }.into(),
-        Err(error) => Marked { error: error.into(), exit, hint }.into(),
+        Ok(known) => Marked {
+            error: known.error,
+            exit: known.exit.or(exit),
+            hint: known.hint.or(hint),
+        }
+        .into(),
+        Err(error) => Marked {
+            error: error.into(),
+            exit,
+            hint,
+        }
+        .into(),
     }
 }
 
@@ -137,8 +147,14 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             Some("set TASUKI_TOKEN, or run the command as the user who owns the data folder".to_owned())
         }
         ApiError::Problem(problem) => {
-            let fields = problem.errors.iter().map(|wrong| format!("{}: {}", wrong.field, wrong.message));
-            let found = problem.diagnostics.iter().map(|d| format!("{}:{}:{}: {}", d.file, d.line, d.column, d.message));
+            let fields = problem
+                .errors
+                .iter()
+                .map(|wrong| format!("{}: {}", wrong.field, wrong.message));
+            let found = problem
+                .diagnostics
+                .iter()
+                .map(|d| format!("{}:{}:{}: {}", d.file, d.line, d.column, d.message));
             let all: Vec<_> = fields.chain(found).collect();
             (!all.is_empty()).then(|| all.join("\n        "))
         }
@@ -161,15 +177,31 @@ mod tests {
     #[test]
     fn marks_survive_contexts_and_each_other() {
         let check = |error: anyhow::Error, exit: Exit, expected: Option<&str>| {
-            assert_eq!((exit_of(&error), hint(&error).as_deref()), (exit, expected), "{error:#}");
+            assert_eq!(
+                (exit_of(&error), hint(&error).as_deref()),
+                (exit, expected),
+                "{error:#}"
+            );
         };
         let io = || Err::<(), _>(std::io::Error::other("disk"));
         check(io().context("cannot save").unwrap_err(), Exit::System, None);
         check(io().usage().context("outer").unwrap_err(), Exit::Usage, None);
-        check(io().hint("clean up").usage().context("outer").unwrap_err(), Exit::Usage, Some("clean up"));
+        check(
+            io().hint("clean up").usage().context("outer").unwrap_err(),
+            Exit::Usage,
+            Some("clean up"),
+        );
         let refused = |status| ApiError::Problem(Box::new(Problem::new(status, "x", "y")));
-        check(Err::<(), _>(refused(404)).context("cannot show").unwrap_err(), Exit::Usage, None);
+        check(
+            Err::<(), _>(refused(404)).context("cannot show").unwrap_err(),
+            Exit::Usage,
+            None,
+        );
         check(refused(503).into(), Exit::System, None);
-        check(Err::<(), _>(refused(404)).hint("look").unwrap_err(), Exit::Usage, Some("look"));
+        check(
+            Err::<(), _>(refused(404)).hint("look").unwrap_err(),
+            Exit::Usage,
+            Some("look"),
+        );
     }
 }

@@ -24,7 +24,7 @@ pub use read::TreeEntry;
 pub use remote::{Credential, Remote};
 pub use serve::{info_refs, upload_pack};
 pub(crate) use worktree::hash_blob;
-pub use worktree::{Worktree, branch, common_dir, top_level};
+pub use worktree::{Worktree, branch, common_dir, init, top_level};
 
 #[cfg(test)]
 mod tests;

@@ -182,6 +182,36 @@ fn paths(raw: &[u8]) -> impl Iterator<Item = PathBuf> {
     names.map(|name| PathBuf::from(std::ffi::OsStr::from_bytes(name)))
 }
 
+/// Makes a repository of a folder and commits all its files.
+///
+/// # Errors
+/// Git fails.
+pub async fn init(git: &Git, dir: &Path, message: &str) -> Result<(), Error> {
+    let who = [
+        "-c",
+        "user.name=tasuki",
+        "-c",
+        "user.email=tasuki@localhost",
+        "-c",
+        "init.defaultBranch=main",
+    ];
+    let call = |what, args: &[&str]| {
+        Call::new(
+            what,
+            dir,
+            who.iter().chain(args).map(|arg| (*arg).to_owned()).collect::<Vec<_>>(),
+        )
+    };
+    git.bytes(call("init", &["init", "--quiet", "--template="])).await?;
+    git.bytes(call("add", &["add", "--all"])).await?;
+    git.bytes(call(
+        "commit",
+        &["commit", "--quiet", "--no-verify", "--message", message],
+    ))
+    .await
+    .map(drop)
+}
+
 /// The nearest folder at or above `dir` that holds `.git`, or `dir` itself where it is a bare repository.
 ///
 /// # Errors

@@ -57,11 +57,22 @@ impl Compile {
         let home = tempfile::tempdir()?;
         let tree = worktree(home.path(), &config.root).await?;
         let project = project_of(config, tree.as_ref().map(|(_, tree)| tree));
-        let trigger = self.trigger.trigger(tree.as_ref().map(|(_, tree)| tree), &project.default_branch);
-        let context = Context { trigger, project, ..Context::default() };
+        let trigger = self
+            .trigger
+            .trigger(tree.as_ref().map(|(_, tree)| tree), &project.default_branch);
+        let context = Context {
+            trigger,
+            project,
+            ..Context::default()
+        };
         let changed = (!self.changed.is_empty()).then(|| self.changed.clone());
         let answerer = config.answerer(tree, changed);
-        let input = Input { lang: config.language, file: &config.name, text: &config.text, context: &context };
+        let input = Input {
+            lang: config.language,
+            file: &config.name,
+            text: &config.text,
+            context: &context,
+        };
         let output = answerer.compile(&input).await;
         output.map_err(|last| anyhow::anyhow!("the configuration never stops asking for files, last {last:?}"))
     }
@@ -69,7 +80,11 @@ impl Compile {
 
 /// A folder as a project: `local/<name of the folder>`.
 pub(super) fn project_of(config: &Config, tree: Option<&Worktree>) -> ProjectInfo {
-    let folder = config.root.file_name().and_then(|name| name.to_str()).unwrap_or("project");
+    let folder = config
+        .root
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or("project");
     let default_branch = tree.map_or_else(|| "main".to_owned(), Worktree::default_branch);
     ProjectInfo {
         id: 1,

@@ -55,11 +55,21 @@ struct Finding {
 
 impl Finding {
     fn ok(check: &'static str, message: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Ok, message: message.into(), remedy: None }
+        Self {
+            check,
+            verdict: Verdict::Ok,
+            message: message.into(),
+            remedy: None,
+        }
     }
 
     fn bad(check: &'static str, verdict: Verdict, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { check, verdict, message: message.into(), remedy: Some(remedy.into()) }
+        Self {
+            check,
+            verdict,
+            message: message.into(),
+            remedy: Some(remedy.into()),
+        }
     }
 }
 
@@ -73,7 +83,12 @@ impl Doctor {
         let mut all = vec![git().await];
         match &data {
             Ok(folder) => all.extend([writable(folder), disk(folder)]),
-            Err(error) => all.push(Finding::bad("data folder", Verdict::Failed, error.to_string(), "name one with --data")),
+            Err(error) => all.push(Finding::bad(
+                "data folder",
+                Verdict::Failed,
+                error.to_string(),
+                "name one with --data",
+            )),
         }
         all.extend([watches(), cgroups(), namespaces(), shell(), clock()]);
         let served = data.ok().and_then(|folder| Served::read(&folder));
@@ -91,7 +106,10 @@ impl Doctor {
     /// Whether the server answers, whether its token works, whether a runner is there.
     async fn server(&self) -> Vec<Finding> {
         let Ok(client) = self.connection.client() else {
-            return vec![Finding::ok("server", "none runs with this data folder; `tasuki up` starts one")];
+            return vec![Finding::ok(
+                "server",
+                "none runs with this data folder; `tasuki up` starts one",
+            )];
         };
         let version = tokio::time::timeout(Duration::from_secs(5), client.version()).await;
         let version = match version {
@@ -102,10 +120,18 @@ impl Doctor {
             }
             Err(_) => {
                 let remedy = "look at its log; is a proxy in between?";
-                return vec![Finding::bad("server", Verdict::Failed, "it does not answer within 5 s", remedy)];
+                return vec![Finding::bad(
+                    "server",
+                    Verdict::Failed,
+                    "it does not answer within 5 s",
+                    remedy,
+                )];
             }
         };
-        let mut all = vec![Finding::ok("server", format!("version {version} answers at {}", client.base()))];
+        let mut all = vec![Finding::ok(
+            "server",
+            format!("version {version} answers at {}", client.base()),
+        )];
         all.push(match client.runners().await {
             Ok(runners) if runners.iter().any(|runner| runner.online && !runner.paused) => {
                 let online = runners.iter().filter(|runner| runner.online).count();
@@ -132,17 +158,25 @@ async fn git() -> Finding {
         let home = tempfile::tempdir().ok()?;
         Git::prepare(home.path()).ok()?.version().await.ok()
     };
-    let Some(version) = found.await else { return Finding::bad("git", Verdict::Failed, "git does not start", remedy) };
+    let Some(version) = found.await else {
+        return Finding::bad("git", Verdict::Failed, "git does not start", remedy);
+    };
     let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     match (numbers.next(), numbers.next()) {
-        (Some(2), Some(minor)) if minor < 30 => Finding::bad("git", Verdict::Failed, format!("{version} is too old"), remedy),
+        (Some(2), Some(minor)) if minor < 30 => {
+            Finding::bad("git", Verdict::Failed, format!("{version} is too old"), remedy)
+        }
         (Some(major), _) if major < 2 => Finding::bad("git", Verdict::Failed, format!("{version} is too old"), remedy),
         _ => Finding::ok("git", version),
     }
 }
 
 fn writable(folder: &Path) -> Finding {
-    let existing: PathBuf = folder.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/")).to_owned();
+    let existing: PathBuf = folder
+        .ancestors()
+        .find(|path| path.is_dir())
+        .unwrap_or(Path::new("/"))
+        .to_owned();
     match tempfile::NamedTempFile::new_in(&existing) {
         Ok(_) if existing == folder => Finding::ok("data folder", folder.display().to_string()),
         Ok(_) => Finding::ok("data folder", format!("{} will be created", folder.display())),
@@ -163,8 +197,18 @@ fn disk(folder: &Path) -> Finding {
     let free = space.f_bavail.saturating_mul(space.f_frsize);
     let message = format!("{:.1} GiB free", free as f64 / f64::from(1 << 30));
     match free >> 20 {
-        0..256 => Finding::bad("disk", Verdict::Failed, message, "free some space: logs and artifacts could not be stored"),
-        256..2048 => Finding::bad("disk", Verdict::Warning, message, "free some space, or shorten the retention"),
+        0..256 => Finding::bad(
+            "disk",
+            Verdict::Failed,
+            message,
+            "free some space: logs and artifacts could not be stored",
+        ),
+        256..2048 => Finding::bad(
+            "disk",
+            Verdict::Warning,
+            message,
+            "free some space, or shorten the retention",
+        ),
         _ => Finding::ok("disk", message),
     }
 }
@@ -193,7 +237,8 @@ fn watches() -> Finding {
 }
 
 fn cgroups() -> Finding {
-    let remedy = "run under systemd with Delegate=yes; without it processes of a job are found by supervision and marks";
+    let remedy =
+        "run under systemd with Delegate=yes; without it processes of a job are found by supervision and marks";
     match tasuki_runner::process::Cgroup::create("doctor") {
         Some(cgroup) => match cgroup.destroy() {
             Ok(_) => Finding::ok("cgroups", format!("a job gets one below {}", cgroup.dir().display())),
@@ -209,13 +254,20 @@ fn namespaces() -> Finding {
         || read("/proc/sys/user/max_user_namespaces").is_some_and(|value| value == "0");
     if forbidden && !rustix::process::geteuid().is_root() {
         let remedy = "sysctl user.max_user_namespaces=15000 (and kernel.unprivileged_userns_clone=1 where it exists)";
-        return Finding::bad("namespaces", Verdict::Warning, "user namespaces are switched off", remedy);
+        return Finding::bad(
+            "namespaces",
+            Verdict::Warning,
+            "user namespaces are switched off",
+            remedy,
+        );
     }
     Finding::ok("namespaces", "user namespaces are available")
 }
 
 fn shell() -> Finding {
-    let found = ["/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash"].iter().find(|path| Path::new(path).exists());
+    let found = ["/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash"]
+        .iter()
+        .find(|path| Path::new(path).exists());
     match found {
         Some(path) => Finding::ok("shell", *path),
         None if Path::new("/bin/sh").exists() => Finding::ok("shell", "/bin/sh (no bash)"),
@@ -226,10 +278,21 @@ fn shell() -> Finding {
 fn clock() -> Finding {
     // 2024-01-01: no release of tasuki is older.
     if Clock::system().now_ms() < 1_704_067_200_000 {
-        return Finding::bad("clock", Verdict::Failed, "it stands before 2024", "set it; certificates and leases need it");
+        return Finding::bad(
+            "clock",
+            Verdict::Failed,
+            "it stands before 2024",
+            "set it; certificates and leases need it",
+        );
     }
     let cpu = std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
-    Finding::ok("clock", format!("set{}", cpu.map(|name| format!(", source {}", name.trim())).unwrap_or_default()))
+    Finding::ok(
+        "clock",
+        format!(
+            "set{}",
+            cpu.map(|name| format!(", source {}", name.trim())).unwrap_or_default()
+        ),
+    )
 }
 
 fn port(listen: SocketAddr, served: Option<&Served>) -> Finding {

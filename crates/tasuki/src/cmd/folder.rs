@@ -22,7 +22,12 @@ pub(super) fn language(name: &str) -> Result<Language, String> {
 /// The language of a file by its name.
 pub(super) fn language_of(path: &Path) -> Option<Language> {
     let name = path.file_name()?.to_str()?;
-    let parent = |depth| path.ancestors().nth(depth).and_then(Path::file_name).and_then(|name| name.to_str());
+    let parent = |depth| {
+        path.ancestors()
+            .nth(depth)
+            .and_then(Path::file_name)
+            .and_then(|name| name.to_str())
+    };
     let yaml = name.ends_with(".yml") || name.ends_with(".yaml");
     match (parent(1), parent(2)) {
         (Some("workflows"), Some(".github")) if yaml => Some(Language::Github),
@@ -34,10 +39,19 @@ pub(super) fn language_of(path: &Path) -> Option<Language> {
 
 /// The configurations that a folder has at their usual places.
 pub(super) fn usual(root: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<_> =
-        [".gitlab-ci.yml", ".circleci/config.yml"].iter().map(|name| root.join(name)).filter(|p| p.is_file()).collect();
-    let workflows = std::fs::read_dir(root.join(".github/workflows")).into_iter().flatten().flatten();
-    let mut workflows: Vec<_> = workflows.map(|entry| entry.path()).filter(|p| language_of(p).is_some()).collect();
+    let mut found: Vec<_> = [".gitlab-ci.yml", ".circleci/config.yml"]
+        .iter()
+        .map(|name| root.join(name))
+        .filter(|p| p.is_file())
+        .collect();
+    let workflows = std::fs::read_dir(root.join(".github/workflows"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut workflows: Vec<_> = workflows
+        .map(|entry| entry.path())
+        .filter(|p| language_of(p).is_some())
+        .collect();
     workflows.sort();
     found.append(&mut workflows);
     found
@@ -60,15 +74,29 @@ impl Config {
     pub(super) fn read(path: &Path, given: Option<Language>) -> anyhow::Result<Self> {
         let full = std::path::absolute(path)?;
         let language = given.or_else(|| language_of(&full)).ok_or_else(|| {
-            wrong_usage(format!("the name {} does not tell the language: say it with --lang", path.display()))
+            wrong_usage(format!(
+                "the name {} does not tell the language: say it with --lang",
+                path.display()
+            ))
         })?;
-        let text = std::fs::read(&full).with_context(|| format!("cannot read {}", path.display())).usage()?;
-        let text = String::from_utf8(text).with_context(|| format!("{} is not UTF-8 text", path.display())).usage()?;
+        let text = std::fs::read(&full)
+            .with_context(|| format!("cannot read {}", path.display()))
+            .usage()?;
+        let text = String::from_utf8(text)
+            .with_context(|| format!("{} is not UTF-8 text", path.display()))
+            .usage()?;
         let folder = full.parent().unwrap_or(Path::new("/")).to_owned();
         let root = top_level(&folder).unwrap_or(folder);
         let full = full.canonicalize().unwrap_or(full);
-        let name = full.strip_prefix(&root).map_or_else(|_| path.to_owned(), Path::to_owned);
-        Ok(Self { name: name.to_string_lossy().into_owned(), text, language, root })
+        let name = full
+            .strip_prefix(&root)
+            .map_or_else(|_| path.to_owned(), Path::to_owned);
+        Ok(Self {
+            name: name.to_string_lossy().into_owned(),
+            text,
+            language,
+            root,
+        })
     }
 
     /// The configuration that is meant where none is named: the only one at the usual places of the folder.
@@ -86,7 +114,9 @@ impl Config {
                 .hint("create .gitlab-ci.yml, or name a file"),
             // GitLab's file is the first of the usual places.
             [first, ..] if language_of(first) == Some(Language::Gitlab) => Self::read(first, given),
-            [..] => Err(wrong_usage("there are several configurations: name one, or choose with --lang")),
+            [..] => Err(wrong_usage(
+                "there are several configurations: name one, or choose with --lang",
+            )),
         }
     }
 
@@ -94,7 +124,12 @@ impl Config {
     pub(super) fn answerer(&self, git: Option<(Git, Worktree)>, changed: Option<Vec<String>>) -> Answerer {
         let (git, worktree) = git.unzip();
         Answerer {
-            source: Source::Folder(InFolder { root: self.root.clone(), git, worktree, changed }),
+            source: Source::Folder(InFolder {
+                root: self.root.clone(),
+                git,
+                worktree,
+                changed,
+            }),
             projects: None,
             remote: Remote::new(Reach::Anywhere),
             templates: None,
@@ -118,7 +153,8 @@ pub(super) struct Lines(HashMap<String, Vec<String>>);
 
 impl Lines {
     pub(super) fn add(&mut self, name: &str, text: &str) {
-        self.0.insert(name.to_owned(), text.lines().map(str::to_owned).collect());
+        self.0
+            .insert(name.to_owned(), text.lines().map(str::to_owned).collect());
     }
 
     /// Files that diagnostics name and that lie in the folder.

@@ -23,7 +23,9 @@ pub(super) fn exit_of(status: Status) -> Exit {
         Status::Failed | Status::Canceled | Status::Canceling => Exit::Failed,
         Status::Error => Exit::System,
         // Not ended: whoever waits was interrupted.
-        Status::Created | Status::WaitingForResource | Status::Scheduled | Status::Pending | Status::Running => Exit::System,
+        Status::Created | Status::WaitingForResource | Status::Scheduled | Status::Pending | Status::Running => {
+            Exit::System
+        }
     }
 }
 
@@ -31,9 +33,14 @@ pub(super) fn exit_of(status: Status) -> Exit {
 enum News {
     /// The pipeline, or anything in it, changed (or may have).
     Changed,
-    Piece { task: i64, piece: Piece },
+    Piece {
+        task: i64,
+        piece: Piece,
+    },
     /// The task's log is complete.
-    LogEnded { task: i64 },
+    LogEnded {
+        task: i64,
+    },
 }
 
 type Feed<'a> = BoxStream<'a, anyhow::Result<News>>;
@@ -100,25 +107,46 @@ struct Shown {
 
 impl Shown {
     fn new(live: Live) -> Self {
-        Self { live, status: HashMap::new(), tasks: HashMap::new(), open_logs: 0 }
+        Self {
+            live,
+            status: HashMap::new(),
+            tasks: HashMap::new(),
+            open_logs: 0,
+        }
     }
 
     /// Tells a job's new status; gives the tasks whose logs are to be followed from now on.
     fn news_of(&mut self, at: usize, job: &Job) -> anyhow::Result<Vec<i64>> {
         let started = |status: Status| !matches!(status, Status::Created | Status::Pending | Status::Skipped);
         let mut new = Vec::new();
-        for task in job.tasks.iter().filter(|task| started(task.status) && task.started_at.is_some()) {
+        for task in job
+            .tasks
+            .iter()
+            .filter(|task| started(task.status) && task.started_at.is_some())
+        {
             if !self.tasks.contains_key(&task.id) {
                 let several = job.tasks.iter().any(|other| other.parallel_index > 0);
-                let name = if several { format!("{} {}", job.name, task.parallel_index + 1) } else { job.name.clone() };
+                let name = if several {
+                    format!("{} {}", job.name, task.parallel_index + 1)
+                } else {
+                    job.name.clone()
+                };
                 self.tasks.insert(task.id, (at, name));
                 self.open_logs += 1;
                 new.push(task.id);
             }
         }
         if self.status.insert(job.id, job.status) != Some(job.status) {
-            let took = job.started_at.zip(job.finished_at).map(|(start, end)| end.0.since(start.0).as_millis());
-            self.live.status(job.id, &job.name, job.status, took.and_then(|ms| u64::try_from(ms).ok()))?;
+            let took = job
+                .started_at
+                .zip(job.finished_at)
+                .map(|(start, end)| end.0.since(start.0).as_millis());
+            self.live.status(
+                job.id,
+                &job.name,
+                job.status,
+                took.and_then(|ms| u64::try_from(ms).ok()),
+            )?;
         }
         Ok(new)
     }
@@ -139,19 +167,39 @@ fn summary(detail: &PipelineDetail, form: Form, live: &mut Live) -> anyhow::Resu
     let style = Style::stdout();
     for diagnostic in detail.diagnostics.iter().filter(|d| d.severity == "error") {
         let d = diagnostic;
-        live.line(&format!("{} {}:{}:{}: {}", style.red("error"), d.file, d.line, d.column, d.message))?;
+        live.line(&format!(
+            "{} {}:{}:{}: {}",
+            style.red("error"),
+            d.file,
+            d.line,
+            d.column,
+            d.message
+        ))?;
     }
     for job in jobs(detail).filter(|job| matches!(job.status, Status::Failed | Status::Error)) {
         let reason = job.failure_reason.as_deref().unwrap_or("unknown");
-        let code = job.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
+        let code = job
+            .exit_code
+            .map(|code| format!(", exit code {code}"))
+            .unwrap_or_default();
         let allowed = if job.allow_failure { " (allowed)" } else { "" };
-        live.line(&format!("{} {}: {reason}{code}{allowed}", style.status(job.status), job.name))?;
+        live.line(&format!(
+            "{} {}: {reason}{code}{allowed}",
+            style.status(job.status),
+            job.name
+        ))?;
     }
-    let waiting: Vec<&str> = jobs(detail).filter(|job| job.status == Status::Manual).map(|job| job.name.as_str()).collect();
+    let waiting: Vec<&str> = jobs(detail)
+        .filter(|job| job.status == Status::Manual)
+        .map(|job| job.name.as_str())
+        .collect();
     if !waiting.is_empty() {
         live.line(&style.dim(&format!("not started, because they are manual: {}", waiting.join(", "))))?;
     }
-    let took = p.duration_ms.map(|ms| print::duration(Duration::from_millis(ms))).unwrap_or_default();
+    let took = p
+        .duration_ms
+        .map(|ms| print::duration(Duration::from_millis(ms)))
+        .unwrap_or_default();
     live.line(&format!("pipeline {} {}", style.status(p.status), style.dim(&took)))
 }
 
@@ -196,25 +244,28 @@ pub(super) async fn job(client: &ApiClient, id: i64, task: Option<i64>, raw: boo
 /// The events of a stream, each as "something changed"; takes up broken connections again.
 fn changes(client: &ApiClient, path: String) -> Feed<'_> {
     let tries = 0;
-    Box::pin(futures_util::stream::unfold((None, tries, path), move |(stream, mut tries, path)| async move {
-        let mut stream: Events = match stream {
-            Some(stream) => stream,
-            None => match events(client, &path).await {
-                Ok(stream) => stream,
-                Err(_) if tries < TRIES => {
-                    tokio::time::sleep(Duration::from_millis(200 << tries)).await;
-                    tries += 1;
-                    return Some((Ok(News::Changed), (None, tries, path)));
-                }
-                Err(error) => return Some((Err(error.into()), (None, tries, path))),
-            },
-        };
-        match stream.next().await {
-            Some(Ok(name)) if name == "end" => None,
-            Some(Ok(_)) => Some((Ok(News::Changed), (Some(stream), 0, path))),
-            Some(Err(_)) | None => Some((Ok(News::Changed), (None, tries + 1, path))),
-        }
-    }))
+    Box::pin(futures_util::stream::unfold(
+        (None, tries, path),
+        move |(stream, mut tries, path)| async move {
+            let mut stream: Events = match stream {
+                Some(stream) => stream,
+                None => match events(client, &path).await {
+                    Ok(stream) => stream,
+                    Err(_) if tries < TRIES => {
+                        tokio::time::sleep(Duration::from_millis(200 << tries)).await;
+                        tries += 1;
+                        return Some((Ok(News::Changed), (None, tries, path)));
+                    }
+                    Err(error) => return Some((Err(error.into()), (None, tries, path))),
+                },
+            };
+            match stream.next().await {
+                Some(Ok(name)) if name == "end" => None,
+                Some(Ok(_)) => Some((Ok(News::Changed), (Some(stream), 0, path))),
+                Some(Err(_)) | None => Some((Ok(News::Changed), (None, tries + 1, path))),
+            }
+        },
+    ))
 }
 
 fn log(client: &ApiClient, task: i64) -> Feed<'_> {
@@ -224,13 +275,20 @@ fn log(client: &ApiClient, task: i64) -> Feed<'_> {
         let mut reader = reader?;
         Some(match bytes.next().await {
             Some(Ok(chunk)) => {
-                let pieces = reader.push(&chunk).into_iter().map(|piece| Ok(News::Piece { task, piece })).collect();
+                let pieces = reader
+                    .push(&chunk)
+                    .into_iter()
+                    .map(|piece| Ok(News::Piece { task, piece }))
+                    .collect();
                 (pieces, (bytes, Some(reader)))
             }
             Some(Err(error)) => (vec![Err(error)], (bytes, None)),
             None => {
-                let mut last: Vec<_> =
-                    reader.finish().into_iter().map(|piece| Ok(News::Piece { task, piece })).collect();
+                let mut last: Vec<_> = reader
+                    .finish()
+                    .into_iter()
+                    .map(|piece| Ok(News::Piece { task, piece }))
+                    .collect();
                 last.push(Ok(News::LogEnded { task }));
                 (last, (bytes, None))
             }

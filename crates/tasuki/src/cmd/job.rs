@@ -155,7 +155,11 @@ impl Job {
 impl List {
     async fn run(self) -> Outcome {
         let detail = self.connection.client()?.pipeline(self.pipeline).await?;
-        let jobs: Vec<_> = detail.workflows.into_iter().flat_map(|workflow| workflow.jobs).collect();
+        let jobs: Vec<_> = detail
+            .workflows
+            .into_iter()
+            .flat_map(|workflow| workflow.jobs)
+            .collect();
         if self.json {
             print::json(&jobs)?;
             return Ok(Exit::Success);
@@ -164,7 +168,13 @@ impl List {
         let mut table = Table::new(&["JOB", "STATUS", "STAGE", "NAME", "TRIES"]);
         for job in jobs {
             let tries = job.tasks.iter().map(|task| task.attempt).max().unwrap_or(0);
-            table.row([job.id.to_string(), style.status(job.status), job.stage, job.name, tries.to_string()]);
+            table.row([
+                job.id.to_string(),
+                style.status(job.status),
+                job.stage,
+                job.name,
+                tries.to_string(),
+            ]);
         }
         print::raw(&table.text())?;
         Ok(Exit::Success)
@@ -181,24 +191,39 @@ impl Log {
             (_, true) => follow::job(&client, self.id, task, self.raw).await,
             (Some(task), false) => {
                 let log = client.log(task, 0).await?;
-                let text = if self.raw { String::from_utf8_lossy(&log).into_owned() } else { print::readable(&log, Style::stdout()) };
+                let text = if self.raw {
+                    String::from_utf8_lossy(&log).into_owned()
+                } else {
+                    print::readable(&log, Style::stdout())
+                };
                 print::raw(&text)?;
                 Ok(Exit::Success)
             }
-            (None, false) => Err(wrong_usage(format!("job {} has not been started: there is no log", self.id))),
+            (None, false) => Err(wrong_usage(format!(
+                "job {} has not been started: there is no log",
+                self.id
+            ))),
         }
     }
 }
 
 impl Retry {
     async fn run(self) -> Outcome {
-        shown(&self.connection.client()?.retry_job(self.id).await?, self.json, "retrying")
+        shown(
+            &self.connection.client()?.retry_job(self.id).await?,
+            self.json,
+            "retrying",
+        )
     }
 }
 
 impl Cancel {
     async fn run(self) -> Outcome {
-        shown(&self.connection.client()?.cancel_job(self.id).await?, self.json, "canceling")
+        shown(
+            &self.connection.client()?.cancel_job(self.id).await?,
+            self.json,
+            "canceling",
+        )
     }
 }
 
@@ -206,9 +231,19 @@ impl PlayJob {
     async fn run(self) -> Outcome {
         let plain = self.variables.iter().map(|(key, value)| Variable::plain(key, value));
         let variables = plain
-            .map(|v| VariableInput { key: v.key, value: v.value, file: v.file, masked: v.masked, raw: v.raw })
+            .map(|v| VariableInput {
+                key: v.key,
+                value: v.value,
+                file: v.file,
+                masked: v.masked,
+                raw: v.raw,
+            })
             .collect();
-        shown(&self.connection.client()?.play_job(self.id, &Play { variables }).await?, self.json, "started")
+        shown(
+            &self.connection.client()?.play_job(self.id, &Play { variables }).await?,
+            self.json,
+            "started",
+        )
     }
 }
 
@@ -216,7 +251,12 @@ fn shown(job: &rest::Job, json: bool, verb: &str) -> Outcome {
     if json {
         print::json(job)?;
     } else {
-        print::line(&format!("{verb} job {} {} {}", job.id, job.name, Style::stdout().dim(&job.web_url)))?;
+        print::line(&format!(
+            "{verb} job {} {} {}",
+            job.id,
+            job.name,
+            Style::stdout().dim(&job.web_url)
+        ))?;
     }
     Ok(Exit::Success)
 }
@@ -228,7 +268,11 @@ impl Artifacts {
         // Of every parallel part the newest attempt that left something.
         let mut all: Vec<Artifact> = Vec::new();
         for task in job.tasks.iter().rev() {
-            let newer = |index| job.tasks.iter().any(|t| t.parallel_index == index && t.attempt > task.attempt && !t.artifacts.is_empty());
+            let newer = |index| {
+                job.tasks
+                    .iter()
+                    .any(|t| t.parallel_index == index && t.attempt > task.attempt && !t.artifacts.is_empty())
+            };
             if !newer(task.parallel_index) {
                 all.extend(task.artifacts.iter().cloned());
             }
@@ -246,7 +290,9 @@ impl Artifacts {
         }
         for artifact in &all {
             let file = folder.join(file_name(artifact));
-            download(&client, artifact, &file).await.with_context(|| format!("cannot save {}", file.display()))?;
+            download(&client, artifact, &file)
+                .await
+                .with_context(|| format!("cannot save {}", file.display()))?;
             print::line(&format!("{} ({} bytes)", file.display(), artifact.size))?;
         }
         Ok(Exit::Success)
@@ -256,7 +302,11 @@ impl Artifacts {
 /// The server's name for the file, without any folder in it.
 fn file_name(artifact: &Artifact) -> String {
     let last = artifact.filename.rsplit(['/', '\\']).next().unwrap_or_default();
-    if last.is_empty() || last == "." || last == ".." { format!("{}-{}", artifact.kind, artifact.id) } else { last.to_owned() }
+    if last.is_empty() || last == "." || last == ".." {
+        format!("{}-{}", artifact.kind, artifact.id)
+    } else {
+        last.to_owned()
+    }
 }
 
 async fn download(client: &ApiClient, artifact: &Artifact, file: &std::path::Path) -> anyhow::Result<()> {

@@ -51,8 +51,15 @@ enum Format {
 impl Lint {
     pub(crate) fn run(self) -> Outcome {
         let here = std::env::current_dir()?;
-        let files = if self.files.is_empty() { found(&here)? } else { self.files.clone() };
-        let configs = files.iter().map(|file| Config::read(file, self.lang)).collect::<anyhow::Result<Vec<_>>>()?;
+        let files = if self.files.is_empty() {
+            found(&here)?
+        } else {
+            self.files.clone()
+        };
+        let configs = files
+            .iter()
+            .map(|file| Config::read(file, self.lang))
+            .collect::<anyhow::Result<Vec<_>>>()?;
         let mut lines = Lines::default();
         let mut all = Vec::new();
         for config in &configs {
@@ -85,14 +92,21 @@ fn found(here: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 async fn check(config: &Config) -> anyhow::Result<Vec<Diagnostic>> {
     let answerer = config.answerer(None, None);
-    let output = answerer.drive(|answers| lint(config.language, &config.name, &config.text, answers)).await;
-    let output = output.map_err(|last| anyhow::anyhow!("the configuration never stops asking for files, last {last:?}"))?;
+    let output = answerer
+        .drive(|answers| lint(config.language, &config.name, &config.text, answers))
+        .await;
+    let output =
+        output.map_err(|last| anyhow::anyhow!("the configuration never stops asking for files, last {last:?}"))?;
     Ok(output.diagnostics)
 }
 
 fn people(all: &[Diagnostic], lines: &Lines, files: usize, errors: usize) -> anyhow::Result<()> {
     let style = Style::stdout();
-    let colour = if style == Style::Colour { Colour::Always } else { Colour::Never };
+    let colour = if style == Style::Colour {
+        Colour::Always
+    } else {
+        Colour::Never
+    };
     for diagnostic in all {
         print::line(&human(diagnostic, lines, colour))?;
     }

@@ -10,8 +10,10 @@ mod lint;
 mod pipeline;
 mod project;
 mod resource_class;
+mod server;
 mod token;
 mod trigger;
+mod up;
 
 use std::process::ExitCode;
 
@@ -32,7 +34,13 @@ use crate::role::{LogFormat, start_log};
 /// Exit codes: 0 success · 1 the pipeline, job or configuration failed · 2 wrong usage or settings of tasuki ·
 /// 3 system fault (ours, the network's, the machine's) · 130 interrupted.
 #[derive(Debug, Parser)]
-#[command(name = "tasuki", version, max_term_width = 120, verbatim_doc_comment, propagate_version = false)]
+#[command(
+    name = "tasuki",
+    version,
+    max_term_width = 120,
+    verbatim_doc_comment,
+    propagate_version = false
+)]
 pub(crate) struct Cli {
     /// Form of the program's own log on standard error; TASUKI_LOG sets what is logged (`info`, `debug`, …)
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "TASUKI_LOG_FORMAT", hide_env = true, display_order = 900)]
@@ -43,6 +51,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Up(up::Up),
     Lint(lint::Lint),
     Compile(compile::Compile),
     #[command(subcommand)]
@@ -55,6 +64,7 @@ enum Command {
     ResourceClass(resource_class::ResourceClass),
     #[command(subcommand)]
     Token(token::Token),
+    Server(server::Server),
     Doctor(doctor::Doctor),
     Completion(completion::Completion),
 }
@@ -75,8 +85,14 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Outcome {
-    start_log(cli.log_format, "warn");
+    let level = match &cli.command {
+        Command::Up(_) | Command::Server(_) => "info",
+        _ => "warn",
+    };
+    start_log(cli.log_format, level);
     match cli.command {
+        Command::Up(command) => command.run(),
+        Command::Server(command) => command.run(),
         Command::Lint(command) => command.run(),
         Command::Compile(command) => command.run(),
         Command::Project(command) => command.run(),
@@ -110,7 +126,11 @@ mod tests {
                     check(sub, &path);
                     continue;
                 }
-                let help = sub.get_long_about().or(sub.get_about()).map(ToString::to_string).unwrap_or_default();
+                let help = sub
+                    .get_long_about()
+                    .or(sub.get_about())
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
                 assert!(help.contains(path.as_str()), "{path} has no example in its help");
             }
         }

@@ -142,12 +142,17 @@ impl Run {
             masked: false,
             raw: false,
         };
-        let parsed = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::from(text.as_str()));
+        let parsed =
+            |text: &String| serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::from(text.as_str()));
         let new = NewPipeline {
             git_ref: self.git_ref.clone(),
             sha: None,
             variables: self.variables.iter().map(variable).collect(),
-            inputs: self.inputs.iter().map(|(key, value)| (key.clone(), parsed(value))).collect(),
+            inputs: self
+                .inputs
+                .iter()
+                .map(|(key, value)| (key.clone(), parsed(value)))
+                .collect(),
         };
         let pipeline = client.run_pipeline(&self.project, &new).await?;
         if self.wait {
@@ -159,7 +164,11 @@ impl Run {
 
 impl List {
     async fn run(self) -> Outcome {
-        let page = self.connection.client()?.pipelines(self.project.as_deref(), self.limit).await?;
+        let page = self
+            .connection
+            .client()?
+            .pipelines(self.project.as_deref(), self.limit)
+            .await?;
         if self.json {
             print::json(&page.items)?;
             return Ok(Exit::Success);
@@ -167,11 +176,23 @@ impl List {
         let (style, now) = (Style::stdout(), Clock::system().now_ms());
         let mut table = Table::new(&["ID", "STATUS", "PROJECT", "REF", "COMMIT", "STARTED", "TOOK", "TITLE"]);
         for p in page.items {
-            let took = p.duration_ms.map(|ms| duration(std::time::Duration::from_millis(ms))).unwrap_or_default();
+            let took = p
+                .duration_ms
+                .map(|ms| duration(std::time::Duration::from_millis(ms)))
+                .unwrap_or_default();
             let short = p.sha.chars().take(8).collect();
             let title = p.title.chars().take(50).collect();
             let status = style.status(p.status);
-            table.row([p.id.to_string(), status, p.project, p.git_ref, short, ago(p.created_at, now), took, title]);
+            table.row([
+                p.id.to_string(),
+                status,
+                p.project,
+                p.git_ref,
+                short,
+                ago(p.created_at, now),
+                took,
+                title,
+            ]);
         }
         print::raw(&table.text())?;
         Ok(Exit::Success)
@@ -209,7 +230,10 @@ fn shown(pipeline: &rest::Pipeline, json: bool, verb: &str) -> Outcome {
         print::json(pipeline)?;
     } else {
         let place = Style::stdout().dim(&pipeline.web_url);
-        print::line(&format!("{verb} pipeline {} of {} {place}", pipeline.id, pipeline.project))?;
+        print::line(&format!(
+            "{verb} pipeline {} of {} {place}",
+            pipeline.id, pipeline.project
+        ))?;
     }
     Ok(Exit::Success)
 }
@@ -228,7 +252,14 @@ fn text(detail: &PipelineDetail, style: Style) -> String {
     );
     for diagnostic in &detail.diagnostics {
         let d = diagnostic;
-        out.push_str(&format!("{} {}:{}:{}: {}\n", style.red(&d.severity), d.file, d.line, d.column, d.message));
+        out.push_str(&format!(
+            "{} {}:{}:{}: {}\n",
+            style.red(&d.severity),
+            d.file,
+            d.line,
+            d.column,
+            d.message
+        ));
     }
     let mut table = Table::new(&["JOB", "STATUS", "STAGE", "NAME", "TOOK", ""]);
     for job in detail.workflows.iter().flat_map(|workflow| &workflow.jobs) {
@@ -252,7 +283,11 @@ fn text(detail: &PipelineDetail, style: Style) -> String {
 /// Why a job failed, or why it waits.
 fn remark(job: &rest::Job) -> String {
     if let Some(why) = &job.why_pending {
-        let remedy = why.remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        let remedy = why
+            .remedy
+            .as_ref()
+            .map(|remedy| format!("; {remedy}"))
+            .unwrap_or_default();
         return format!("{}{remedy}", why.message);
     }
     match (job.status, &job.failure_reason, job.exit_code) {

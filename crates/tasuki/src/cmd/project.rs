@@ -108,7 +108,11 @@ impl Add {
             print::json(&project)?;
             return Ok(Exit::Success);
         }
-        print::line(&format!("added {} {}", project.path, Style::stdout().dim(&project.web_url)))?;
+        print::line(&format!(
+            "added {} {}",
+            project.path,
+            Style::stdout().dim(&project.web_url)
+        ))?;
         if let Some(hook) = &project.hook_url {
             print::line(&format!("webhook: {hook} (push and tag events, JSON)"))?;
         }
@@ -143,7 +147,12 @@ impl List {
         }
         let mut table = Table::new(&["ID", "PROJECT", "BRANCH", "LOCATION"]);
         for project in projects {
-            table.row([project.id.to_string(), project.path, project.default_branch, project.location]);
+            table.row([
+                project.id.to_string(),
+                project.path,
+                project.default_branch,
+                project.location,
+            ]);
         }
         print::raw(&table.text())?;
         Ok(Exit::Success)

@@ -80,7 +80,10 @@ impl ResourceClass {
 
 impl Create {
     async fn run(self) -> Outcome {
-        let new = NewResourceClass { name: self.name, description: self.description };
+        let new = NewResourceClass {
+            name: self.name,
+            description: self.description,
+        };
         let created = self.connection.client()?.create_resource_class(&new).await?;
         if self.json {
             print::json(&created)?;

@@ -109,7 +109,11 @@ impl Create {
     async fn run(self) -> Outcome {
         let day = 24 * 3600 * 1000;
         let until = |days: u32| Time(Timestamp(Clock::system().now_ms() + i64::from(days) * day));
-        let scope = if self.resource_class.is_some() { TokenScope::ResourceClass } else { self.scope };
+        let scope = if self.resource_class.is_some() {
+            TokenScope::ResourceClass
+        } else {
+            self.scope
+        };
         let new = NewToken {
             name: self.name,
             scope,
@@ -117,7 +121,11 @@ impl Create {
             expires_at: self.expires_in_days.map(until),
         };
         let created = self.connection.client()?.create_token(&new).await?;
-        if self.json { print::json(&created)? } else { print::line(&created.secret)? }
+        if self.json {
+            print::json(&created)?
+        } else {
+            print::line(&created.secret)?
+        }
         Ok(Exit::Success)
     }
 }
@@ -135,7 +143,14 @@ impl List {
             let used = token.last_used_at.map_or_else(|| "never".to_owned(), |at| ago(at, now));
             let expires = token.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
             let class = token.resource_class.unwrap_or_default();
-            table.row([token.id.to_string(), token.name, scope_name(token.scope).to_owned(), class, used, expires]);
+            table.row([
+                token.id.to_string(),
+                token.name,
+                scope_name(token.scope).to_owned(),
+                class,
+                used,
+                expires,
+            ]);
         }
         print::raw(&table.text())?;
         Ok(Exit::Success)

@@ -27,7 +27,11 @@ pub(crate) struct TriggerArgs {
 }
 
 fn event(name: &str) -> Result<Source, String> {
-    let name = if name == "merge_request" { "merge_request_event" } else { name };
+    let name = if name == "merge_request" {
+        "merge_request_event"
+    } else {
+        name
+    };
     Source::parse(name).ok_or_else(|| {
         let names: Vec<_> = Source::NAMES.iter().map(|(_, name)| *name).collect();
         format!("it is one of {}", names.join(", "))
@@ -48,23 +52,41 @@ impl TriggerArgs {
         let branch = worktree.and_then(|tree| tree.branch.clone());
         let name = self.git_ref.clone().or(branch).unwrap_or_else(|| "HEAD".to_owned());
         let zeros = "0".repeat(40);
-        let unborn = || Commit { sha: zeros.clone(), before_sha: zeros.clone(), ..Commit::default() };
+        let unborn = || Commit {
+            sha: zeros.clone(),
+            before_sha: zeros.clone(),
+            ..Commit::default()
+        };
         let commit = worktree.and_then(|tree| tree.commit.clone()).unwrap_or_else(unborn);
-        let merge_request = self.source_is_merge_request().then(|| merge_request(&name, &commit, default_branch));
+        let merge_request = self
+            .source_is_merge_request()
+            .then(|| merge_request(&name, &commit, default_branch));
         let git_ref = match (&self.tag, &merge_request) {
             (Some(tag), _) => GitRef::Tag(tag.clone()),
-            (None, Some(request)) => GitRef::MergeRequest { iid: request.iid, kind: "head".to_owned() },
+            (None, Some(request)) => GitRef::MergeRequest {
+                iid: request.iid,
+                kind: "head".to_owned(),
+            },
             (None, None) => GitRef::Branch(name),
         };
         let login = commit.author_email.split('@').next().unwrap_or_default().to_owned();
         let user = (!login.is_empty()).then(|| (login, commit.author_name.clone(), commit.author_email.clone()));
-        let parsed = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::from(text.as_str()));
+        let parsed =
+            |text: &String| serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::from(text.as_str()));
         Trigger {
             source: self.event,
             git_ref,
             commit,
-            variables: self.variables.iter().map(|(key, value)| Variable::plain(key, value)).collect(),
-            inputs: self.inputs.iter().map(|(key, value)| (key.clone(), parsed(value))).collect(),
+            variables: self
+                .variables
+                .iter()
+                .map(|(key, value)| Variable::plain(key, value))
+                .collect(),
+            inputs: self
+                .inputs
+                .iter()
+                .map(|(key, value)| (key.clone(), parsed(value)))
+                .collect(),
             merge_request,
             user,
             payload: None,

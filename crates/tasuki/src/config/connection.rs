@@ -63,7 +63,10 @@ impl Connection {
         if let Some(file) = &self.token_file {
             return read_token(file).map(Some);
         }
-        #[expect(clippy::disallowed_methods, reason = "a secret has no place among the arguments that clap shows")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a secret has no place among the arguments that clap shows"
+        )]
         let token = std::env::var("TASUKI_TOKEN").ok();
         Ok(token.filter(|token| !token.is_empty()).map(Secret::new))
     }
@@ -73,7 +76,10 @@ impl Connection {
 pub(crate) fn client(url: &str, token: Option<Secret>, ca: Option<PathBuf>) -> anyhow::Result<ApiClient> {
     tasuki_proto::tls::install();
     let config = TransportConfig {
-        tls: TlsFiles { ca, ..TlsFiles::default() },
+        tls: TlsFiles {
+            ca,
+            ..TlsFiles::default()
+        },
         connection_max_age: Duration::ZERO,
         ..TransportConfig::default()
     };
@@ -82,6 +88,8 @@ pub(crate) fn client(url: &str, token: Option<Secret>, ca: Option<PathBuf>) -> a
 
 fn read_token(file: &std::path::Path) -> anyhow::Result<Secret> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read the token in {}", file.display()));
-    let text = text.usage().hint("only the user who runs the server may read it; others need TASUKI_TOKEN")?;
+    let text = text
+        .usage()
+        .hint("only the user who runs the server may read it; others need TASUKI_TOKEN")?;
     Ok(Secret::new(text.trim()))
 }

@@ -33,9 +33,16 @@ impl DataDir {
         if let Some(given) = &self.given {
             return Ok(std::path::absolute(given)?);
         }
-        let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let set = |name: &str| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
         let share = set("XDG_DATA_HOME").or_else(|| Some(std::env::home_dir()?.join(".local/share")));
-        let share = share.context("there is no home folder to keep data in").usage().hint("name a folder with --data")?;
+        let share = share
+            .context("there is no home folder to keep data in")
+            .usage()
+            .hint("name a folder with --data")?;
         Ok(share.join("tasuki"))
     }
 }
@@ -48,7 +55,8 @@ impl Served {
     /// Notes where the server listens. Written beside and renamed, so that it is never read in halves.
     pub(crate) fn write(&self, data: &Path) -> anyhow::Result<()> {
         let new = data.join("server.json.new");
-        let written = std::fs::write(&new, serde_json::to_string(self)?).and_then(|()| std::fs::rename(&new, Self::file(data)));
+        let written =
+            std::fs::write(&new, serde_json::to_string(self)?).and_then(|()| std::fs::rename(&new, Self::file(data)));
         written.with_context(|| format!("cannot write into {}", data.display()))
     }
 
@@ -65,9 +73,13 @@ impl Served {
 
 /// Keeps a second server away from the folder as long as it lives; a dead process keeps nothing.
 pub(crate) fn lock(data: &Path) -> anyhow::Result<File> {
-    std::fs::create_dir_all(data).with_context(|| format!("cannot create the data folder {}", data.display())).usage()?;
+    std::fs::create_dir_all(data)
+        .with_context(|| format!("cannot create the data folder {}", data.display()))
+        .usage()?;
     let path = data.join("lock");
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display())).usage()?;
+    let file = File::create(&path)
+        .with_context(|| format!("cannot write {}", path.display()))
+        .usage()?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {

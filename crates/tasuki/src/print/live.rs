@@ -40,7 +40,13 @@ impl Live {
     /// For the jobs of these names.
     pub(crate) fn new(form: Form, style: Style, names: &[String]) -> Self {
         let widest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-        Self { form, style, named: names.len() > 1, width: widest.min(40), open: None }
+        Self {
+            form,
+            style,
+            named: names.len() > 1,
+            width: widest.min(40),
+            open: None,
+        }
     }
 
     /// A piece of job number `at`.
@@ -83,7 +89,9 @@ impl Live {
                 self.event(&json!({"event": "job", "id": id, "job": name, "status": status, "duration_ms": took_ms}))
             }
             Form::People if status.is_final() && self.named => {
-                let took = took_ms.map(|ms| duration(std::time::Duration::from_millis(ms))).unwrap_or_default();
+                let took = took_ms
+                    .map(|ms| duration(std::time::Duration::from_millis(ms)))
+                    .unwrap_or_default();
                 let text = format!("{} {name} {}", self.style.status(status), self.style.dim(&took));
                 self.line(text.trim_end())
             }

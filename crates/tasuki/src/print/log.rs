@@ -21,7 +21,11 @@ pub(crate) struct LogReader {
 
 impl LogReader {
     pub(crate) fn new(style: Style) -> Self {
-        Self { style, pending: Vec::new(), after_mark: false }
+        Self {
+            style,
+            pending: Vec::new(),
+            after_mark: false,
+        }
     }
 
     /// Takes the next bytes, gives the pieces that they complete.
@@ -66,7 +70,11 @@ impl LogReader {
         if marked && shown.is_empty() {
             return;
         }
-        let text = if self.style == Style::Plain { without_codes(&shown) } else { shown };
+        let text = if self.style == Style::Plain {
+            without_codes(&shown)
+        } else {
+            shown
+        };
         pieces.push(Piece { text, continues });
     }
 }
@@ -137,8 +145,7 @@ mod tests {
         without a head\n\
         section_start:1:x\r\x1b[0Ktitle\n\
         50%\r100%\nno end";
-    const TEXT: &str =
-        "Running with tasuki\nExecuting\n$ echo hi\nlong line\n\nwithout a head\ntitle\n100%\nno end\n";
+    const TEXT: &str = "Running with tasuki\nExecuting\n$ echo hi\nlong line\n\nwithout a head\ntitle\n100%\nno end\n";
 
     #[test]
     fn a_log_reads_like_a_terminal_however_it_is_cut() {
@@ -149,7 +156,16 @@ mod tests {
             let mut pieces = reader.push(first);
             pieces.extend(reader.push(second));
             pieces.extend(reader.finish());
-            let text: String = pieces.iter().map(|p| if p.continues { p.text.clone() } else { format!("\n{}", p.text) }).collect();
+            let text: String = pieces
+                .iter()
+                .map(|p| {
+                    if p.continues {
+                        p.text.clone()
+                    } else {
+                        format!("\n{}", p.text)
+                    }
+                })
+                .collect();
             assert_eq!(text.trim_start_matches('\n').to_owned() + "\n", TEXT, "cut at {at}");
         }
     }

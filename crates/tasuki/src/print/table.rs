@@ -12,7 +12,9 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(heading: &[&str]) -> Self {
-        Self { rows: vec![heading.iter().map(|&cell| cell.to_owned()).collect()] }
+        Self {
+            rows: vec![heading.iter().map(|&cell| cell.to_owned()).collect()],
+        }
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
@@ -25,7 +27,13 @@ impl Table {
             return String::new();
         }
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let widest = |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max();
+        let widest = |column: usize| {
+            self.rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| width(cell))
+                .max()
+        };
         let widths: Vec<usize> = (0..columns).map(|column| widest(column).unwrap_or(0)).collect();
         let mut out = String::new();
         for row in &self.rows {
@@ -70,7 +78,11 @@ pub(crate) fn duration(time: Duration) -> String {
 /// `3m 12s ago`, by this machine's clock.
 pub(crate) fn ago(then: Time, now_ms: i64) -> String {
     let past = u64::try_from(now_ms.saturating_sub(then.0.0)).unwrap_or(0);
-    if past < 1000 { "now".to_owned() } else { format!("{} ago", duration(Duration::from_millis(past))) }
+    if past < 1000 {
+        "now".to_owned()
+    } else {
+        format!("{} ago", duration(Duration::from_millis(past)))
+    }
 }
 
 #[cfg(test)]
@@ -91,9 +103,14 @@ mod tests {
 
     #[test]
     fn durations_are_short() {
-        for (ms, expected) in
-            [(0, "0ms"), (999, "999ms"), (1_500, "1.5s"), (59_999, "59s"), (61_000, "1m 1s"), (3_660_000, "1h 1m")]
-        {
+        for (ms, expected) in [
+            (0, "0ms"),
+            (999, "999ms"),
+            (1_500, "1.5s"),
+            (59_999, "59s"),
+            (61_000, "1m 1s"),
+            (3_660_000, "1h 1m"),
+        ] {
             assert_eq!(duration(Duration::from_millis(ms)), expected);
         }
     }

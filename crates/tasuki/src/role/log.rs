@@ -15,7 +15,10 @@ pub(crate) enum LogFormat {
 /// Starts the log. `level` counts unless `TASUKI_LOG` says otherwise (`debug`, `tasuki_server=trace,warn`).
 pub(crate) fn start_log(format: LogFormat, level: &str) {
     let filter = EnvFilter::try_from_env("TASUKI_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
     // A second call (tests in one process) keeps the first log.
     let _ = match format {
         LogFormat::Text => builder.with_ansi(Style::stderr() == Style::Colour).try_init(),

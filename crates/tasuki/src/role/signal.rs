@@ -23,7 +23,11 @@ impl Interrupts {
     pub(crate) fn listen() -> anyhow::Result<Self> {
         let one = |kind| signal(kind).context("cannot listen to signals");
         Ok(Self {
-            signals: [one(SignalKind::interrupt())?, one(SignalKind::terminate())?, one(SignalKind::quit())?],
+            signals: [
+                one(SignalKind::interrupt())?,
+                one(SignalKind::terminate())?,
+                one(SignalKind::quit())?,
+            ],
             seen: 0,
         })
     }
@@ -37,6 +41,10 @@ impl Interrupts {
             _ = quit.recv() => {}
         }
         self.seen += 1;
-        if self.seen == 1 { Request::Drain } else { Request::Cancel }
+        if self.seen == 1 {
+            Request::Drain
+        } else {
+            Request::Cancel
+        }
     }
 }

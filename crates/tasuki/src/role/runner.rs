@@ -1,0 +1,164 @@
+//! A runner inside this process: it meets the server over HTTP like any other.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use tasuki_model::secret::Secret;
+use tasuki_proto::client::ApiClient;
+use tasuki_proto::rest::{NewRunner, Runner};
+use tasuki_rt::{Clock, Tasks};
+use tasuki_runner::config::{Config, RunnerConfig};
+use tasuki_runner::identity::fresh_system_id;
+use tasuki_runner::job::{Pauses, Shutdown};
+use tasuki_runner::metrics::Metrics;
+use tasuki_runner::poll::{Pool, PoolOptions, ShellDefaults, shell_only};
+use tokio::sync::oneshot;
+
+/// A runner's registration, as it is kept between two lives.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Registration {
+    id: i64,
+    token: Secret,
+}
+
+impl Registration {
+    /// The registration kept in `file`, or a new one where there is none or the server does not know it any more.
+    pub(crate) async fn kept(client: &ApiClient, file: &Path, name: &str) -> anyhow::Result<Self> {
+        let kept: Option<Self> = std::fs::read(file)
+            .ok()
+            .and_then(|json| serde_json::from_slice(&json).ok());
+        if let Some(kept) = kept
+            && client.get::<Runner>(&format!("runners/{}", kept.id)).await.is_ok()
+        {
+            return Ok(kept);
+        }
+        let made = Self::new(client, name).await?;
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let written = options
+            .open(file)
+            .and_then(|mut out| out.write_all(&serde_json::to_vec(&made)?));
+        written.with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(made)
+    }
+
+    /// A new registration.
+    pub(crate) async fn new(client: &ApiClient, name: &str) -> anyhow::Result<Self> {
+        let new = NewRunner {
+            name: name.to_owned(),
+            run_untagged: Some(true),
+            ..NewRunner::default()
+        };
+        let made = client
+            .create_runner(&new)
+            .await
+            .context("the local runner cannot be registered")?;
+        Ok(Self {
+            id: made.runner.id,
+            token: Secret::new(made.token),
+        })
+    }
+}
+
+/// What a runner inside this process is started with.
+pub(crate) struct LocalRunner {
+    pub(crate) name: String,
+    pub(crate) url: String,
+    pub(crate) registration: Registration,
+    /// Jobs at a time.
+    pub(crate) slots: u32,
+    pub(crate) executor: String,
+    /// Builds, caches and spool files.
+    pub(crate) folder: PathBuf,
+    /// The server may name a folder of this machine as the source (`exec`).
+    pub(crate) trusts_snapshots: bool,
+}
+
+/// A runner that works on a thread of its own.
+pub(crate) struct RunningRunner {
+    shutdown: Shutdown,
+    ended: oneshot::Receiver<anyhow::Result<bool>>,
+}
+
+impl LocalRunner {
+    /// Starts it.
+    pub(crate) fn start(self) -> anyhow::Result<RunningRunner> {
+        let shutdown = Shutdown::new();
+        let (send, ended) = oneshot::channel();
+        let inner = shutdown.clone();
+        let work = move || {
+            let outcome = super::block_on(self.work(inner));
+            // Nobody listens when the process ends already.
+            let _ = send.send(outcome);
+        };
+        std::thread::Builder::new()
+            .name("runner".to_owned())
+            .spawn(work)
+            .context("cannot start a thread")?;
+        Ok(RunningRunner { shutdown, ended })
+    }
+
+    async fn work(self, shutdown: Shutdown) -> anyhow::Result<bool> {
+        let tasks = Tasks::new();
+        let runner = RunnerConfig {
+            name: self.name,
+            url: self.url,
+            id: self.registration.id,
+            token: self.registration.token,
+            executor: self.executor,
+            request_concurrency: self.slots.clamp(1, 4),
+            ..RunnerConfig::default()
+        };
+        let shell = ShellDefaults {
+            working_dir: self.folder.clone(),
+            user: None,
+            path: None,
+            binary: None,
+        };
+        let options = PoolOptions {
+            config: Config::single(self.slots, runner),
+            reload: None,
+            system_id: fresh_system_id(),
+            certs_dir: None,
+            spool_dir: self.folder.join("spool"),
+            executors: shell_only(shell, tasks.clone()),
+            trusts_snapshots: self.trusts_snapshots,
+            clock: Clock::system(),
+            tasks: tasks.clone(),
+            pauses: Pauses::default(),
+            metrics: Arc::default(),
+            max_jobs: None,
+            idle_limit: None,
+        };
+        let pool = Pool::start(options, shutdown)
+            .await
+            .context("the runner cannot start")?;
+        let ended = pool.run().await;
+        tasks.close_and_wait(std::time::Duration::from_secs(5)).await;
+        Ok(ended)
+    }
+}
+
+impl RunningRunner {
+    /// Takes nothing new; what runs is finished.
+    pub(crate) fn drain(&self) {
+        self.shutdown.drain();
+    }
+
+    /// Ends what runs.
+    pub(crate) fn cancel(&self) {
+        self.shutdown.force();
+    }
+
+    /// Resolves when it has ended; says whether all its jobs have.
+    pub(crate) async fn ended(&mut self) -> anyhow::Result<bool> {
+        match (&mut self.ended).await {
+            Ok(outcome) => outcome,
+            Err(_) => anyhow::bail!("the runner's thread has died"),
+        }
+    }
+}
