@@ -96,6 +96,8 @@ pub struct Uploader {
     sent: u64,
     interval: Duration,
     contact: watch::Sender<Contact>,
+    /// The job has ended: only its result is left to be told.
+    finishing: bool,
     /// When the last call that was answered began. The server's lease runs from later than that.
     heard: Instant,
 }
@@ -115,6 +117,7 @@ impl Uploader {
             sent: 0,
             interval: FIRST_INTERVAL,
             contact,
+            finishing: false,
             heard: Clock::instant(),
         };
         (uploader, seen)
@@ -261,6 +264,7 @@ impl Uploader {
     /// # Errors
     /// When the log was not kept or cannot be read back; the state was sent nevertheless.
     pub async fn finish(&mut self, last: FinalState) -> Result<Outcome, Error> {
+        self.finishing = true;
         let failure = self.log.take_failure();
         self.interval = FIRST_INTERVAL;
         let (first, most) = self.options.final_backoff;
@@ -333,7 +337,7 @@ impl Uploader {
             },
             ..self.update(last.state)
         };
-        match self.client.update_job(self.options.job, &update).await {
+        match limited(self.budget(), self.client.update_job(self.options.job, &update)).await? {
             Ok(answer) => Some(answer),
             Err(error) => {
                 warn!(job.id = self.options.job, error = %chain(&error), "the final state was not sent");
@@ -392,7 +396,9 @@ impl Uploader {
         match self.options.pace {
             Pace::Live { heartbeat, lease, .. } if !lease.is_zero() => {
                 let left = lease.saturating_sub(self.heard.elapsed());
-                Some(heartbeat.max(lease / 3).min(left))
+                let patience = heartbeat.max(lease / 3);
+                // Behind the end nothing runs that would have to be stopped in time.
+                Some(if self.finishing { patience } else { patience.min(left) })
             }
             Pace::Live { .. } | Pace::Interval => None,
         }

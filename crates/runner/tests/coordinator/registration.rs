@@ -1,0 +1,1 @@
+//! Commands against the coordinator. (Filled by the commands' tests.)
