@@ -138,7 +138,7 @@ fn reports(check: &mut Check<'_>, node: &Node) -> Option<Vec<Report>> {
         if value(inner) == Value::Null {
             continue;
         }
-        out.extend(check.within(kind.to_string(), |check| report(check, kind, inner)));
+        out.extend(check.within(kind, |check| report(check, kind, inner)));
     }
     Some(out)
 }

@@ -1,7 +1,5 @@
 //! The cursor of entry validation: where in the configuration it stands, and checks that every keyword shares.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::Session;
@@ -10,6 +8,7 @@ use crate::lang::gitlab::duration;
 use crate::lang::gitlab::expr::Expr;
 use crate::lang::gitlab::load::{Config, SCHEMA};
 use crate::yaml::{Map, Node, Span, Text, Value};
+use foldhash::HashMap;
 
 pub(crate) fn value(node: &Node) -> Value<'_> {
     node.value(SCHEMA)
@@ -32,10 +31,40 @@ pub(crate) fn every<T>(results: impl Iterator<Item = Option<T>>) -> Option<Vec<T
 /// Lists may be nested this deep where they are flattened.
 const MAX_NESTING: usize = 10;
 
+/// A key on the way from the top. Cheap to make: paths are only shown where something is wrong.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    Keyword(&'static str),
+    Name(Text),
+}
+
+impl From<&'static str> for Step {
+    fn from(keyword: &'static str) -> Self {
+        Self::Keyword(keyword)
+    }
+}
+
+impl From<&Text> for Step {
+    fn from(name: &Text) -> Self {
+        Self::Name(name.clone())
+    }
+}
+
+impl std::ops::Deref for Step {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Keyword(keyword) => keyword,
+            Self::Name(name) => name,
+        }
+    }
+}
+
 pub(crate) struct Check<'s> {
     pub(crate) session: &'s Session<'s>,
     config: &'s Config,
-    path: Vec<Cow<'static, str>>,
+    path: Vec<Step>,
     /// The job that is read: findings in what it extends say so.
     job: Option<Text>,
     /// Expressions read so far, by their text: jobs share most of theirs.
@@ -49,7 +78,7 @@ impl<'s> Check<'s> {
             config,
             path: Vec::new(),
             job: None,
-            expressions: HashMap::new(),
+            expressions: HashMap::default(),
         }
     }
 
@@ -57,14 +86,14 @@ impl<'s> Check<'s> {
     pub(super) fn within_job<T>(&mut self, name: &Text, inner: impl FnOnce(&mut Self) -> T) -> T {
         self.job = Some(name.clone());
         self.path.push("jobs".into());
-        let result = self.within(name.to_string(), inner);
+        let result = self.within(name, inner);
         self.path.pop();
         self.job = None;
         result
     }
 
     /// Runs `inner` one key deeper.
-    pub(crate) fn within<T>(&mut self, key: impl Into<Cow<'static, str>>, inner: impl FnOnce(&mut Self) -> T) -> T {
+    pub(crate) fn within<T>(&mut self, key: impl Into<Step>, inner: impl FnOnce(&mut Self) -> T) -> T {
         self.path.push(key.into());
         let result = inner(self);
         self.path.pop();
@@ -76,7 +105,7 @@ impl<'s> Check<'s> {
         if self.path.is_empty() {
             return "root".to_owned();
         }
-        self.path.join(":")
+        self.path.iter().map(|step| &**step).collect::<Vec<_>>().join(":")
     }
 
     /// A finding about this place: "jobs:build:script config …".

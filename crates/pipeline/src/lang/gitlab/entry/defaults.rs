@@ -65,7 +65,7 @@ pub(super) fn defaults(check: &mut Check<'_>, config: &Config) -> Defaults {
             let Some(key) = key.text().filter(|_| value(node) != Value::Null) else {
                 continue;
             };
-            check.within(key.to_string(), |check| one(check, key, node, &mut all));
+            check.within(key, |check| one(check, key, node, &mut all));
         }
     });
     all

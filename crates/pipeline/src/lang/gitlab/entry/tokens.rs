@@ -7,7 +7,7 @@ use tasuki_model::plan::IdToken;
 use super::check::{Check, value};
 use super::json;
 use crate::diag::code;
-use crate::yaml::{Map, Node, Span, Value};
+use crate::yaml::{Map, Node, Span, Text, Value};
 
 pub(super) fn id_tokens(check: &mut Check<'_>, node: &Node) -> Option<Vec<IdToken>> {
     let Value::Map(map) = value(node) else {
@@ -17,7 +17,7 @@ pub(super) fn id_tokens(check: &mut Check<'_>, node: &Node) -> Option<Vec<IdToke
     let mut out = Vec::with_capacity(map.len());
     for (key, inner) in map.iter() {
         let Some(name) = key.text() else { continue };
-        let token = check.within(name.to_string(), |check| {
+        let token = check.within(name, |check| {
             let map = check.map(inner, &["aud"])?;
             let aud = check.required(map, inner.span, "aud")?;
             Some(IdToken {
@@ -60,7 +60,7 @@ pub(super) fn secrets(
     let mut out = BTreeMap::new();
     for (key, inner) in map.iter() {
         let Some(name) = key.text() else { continue };
-        let secret = check.within(name.to_string(), |check| secret(check, inner, id_tokens));
+        let secret = check.within(name, |check| secret(check, inner, id_tokens));
         out.extend(secret.map(|secret| (name.to_string(), secret)));
     }
     Some(out)
@@ -154,7 +154,7 @@ fn cloud(check: &mut Check<'_>, provider: &str, node: &Node) -> Option<serde_jso
         ),
         _ => (&["name", "source"], "name"),
     };
-    check.within(provider.to_owned(), |check| {
+    check.within(&Text::from(provider), |check| {
         if let (Value::Text(text), "aws_secrets_manager") = (value(node), provider) {
             let (id, field) = text.split_once('#').unwrap_or((text, ""));
             let mut out = serde_json::json!({ "secret_id": id });

@@ -85,7 +85,7 @@ fn each<T>(
     let mut out = Vec::with_capacity(map.len());
     for (key, inner) in map.iter() {
         let Some(name) = key.text() else { continue };
-        out.extend(check.within(name.to_string(), |check| read(check, name, inner)));
+        out.extend(check.within(name, |check| read(check, name, inner)));
     }
     Some(out)
 }

@@ -11,7 +11,7 @@ use super::{SCHEMA, header, include_rules, inputs, merge};
 use crate::Session;
 use crate::diag::{Code, Problem, code};
 use crate::lang::gitlab::predefined;
-use crate::lang::gitlab::variables::{Layer, Scope, settings};
+use crate::lang::gitlab::variables::{Layer, Scope, VariableSource, settings};
 use crate::request::{FileAnswer, Origin, Request};
 use crate::session::ParsedFile;
 use crate::yaml::{FileId, Map, Node, Span, Value};
@@ -241,7 +241,7 @@ impl<'s, 'a> Files<'s, 'a> {
 
     pub(super) fn scope(&self, place: &Place) -> Scope<'_> {
         let layers = if place.closed { &[] } else { self.layers.as_slice() };
-        Scope::new(layers.iter().collect())
+        Scope::new(layers.iter().map(|layer| layer as &dyn VariableSource).collect())
     }
 
     /// The files that an entry stands for, each merged with what it includes itself.

@@ -1,9 +1,9 @@
 //! What rules ask of the repository: changed paths and existing files.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use tasuki_model::trigger::{GitRef, Source};
 
 use crate::diag::{Problem, code};

@@ -1,13 +1,12 @@
 //! The graph of jobs: stages, needs, dependencies, circles. Rules play no part here.
 
-use std::collections::{HashMap, HashSet};
-
 use super::matrix::interpolate;
 use super::members::{Member, Members};
 use crate::Session;
 use crate::diag::{Problem, code};
 use crate::lang::gitlab::entry::{Definition, Located, Matrix, NeedEntry, NeedForm, Selection, cell_name, cells};
 use crate::yaml::{Span, Text};
+use foldhash::{HashMap, HashSet, HashSetExt as _};
 use tasuki_model::plan::EnvironmentAction;
 
 /// A need of a job in the same pipeline.

@@ -1,7 +1,6 @@
 //! One job of the pipeline: its rules are evaluated, its names expanded, and it is written into the Plan.
 
 use std::borrow::Cow;
-use std::rc::Rc;
 
 use tasuki_model::plan::{
     Downstream, DownstreamTarget, Environment, Gate, IdToken, Job, ManualGate, Need, NeedSource, ResourceGroup,
@@ -9,18 +8,18 @@ use tasuki_model::plan::{
 };
 
 use super::cache_key;
-use super::environment::{environment, resource_group};
+use super::environment::resource_group;
 use super::facts::Facts;
 use super::graph::{Edge, Graph};
 use super::layers::{Layers, put};
 use super::members::Member;
 use super::select::{Selected, select};
 use super::steps::steps;
+use super::world::World;
 use crate::Session;
 use crate::diag::{Problem, code};
 use crate::lang::gitlab::entry;
 use crate::lang::gitlab::entry::{Build, NeedEntry, NeedForm, Work};
-use crate::lang::gitlab::predefined::{self, EnvironmentFacts, JobFacts};
 use crate::lang::gitlab::variables::{Layer, Scope, references};
 
 /// What all jobs share while they are made.
@@ -53,7 +52,7 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
         let root = self.layers.root(&entry.inherit_variables);
         let own = Layer::new(own_variables(member, &[]));
         let context = self.session.input.context;
-        let world = self.world(member, &root, &own, entry.when);
+        let world = World::of(self.layers, member, &root, &own, entry.when);
         let scope = self.layers.scope(&world.job, &root, &own, &world.settings);
         let selected = select(entry, context, &scope, self.facts)?;
         self.check_delay(member, &selected);
@@ -62,16 +61,16 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
             (own, world)
         } else {
             let with_rule = Layer::new(own_variables(member, selected.variables));
-            let world = self.world(member, &root, &with_rule, Some(selected.when));
+            let world = World::of(self.layers, member, &root, &with_rule, Some(selected.when));
             (with_rule, world)
         };
-        world
-            .problems
-            .into_iter()
-            .for_each(|problem| self.session.report(problem));
+        for problem in &world.problems {
+            self.session.report(problem.clone());
+        }
         let scope = self.layers.scope(&world.job, &root, &own, &world.settings);
         self.check_circle(member, &scope, &own);
-        let mut variables = root.list().to_vec();
+        let mut variables = Vec::with_capacity(root.list().len() + own.list().len());
+        variables.extend_from_slice(root.list());
         for variable in own.list() {
             put(&mut variables, variable.clone());
         }
@@ -95,52 +94,10 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
                 Work::Bridge(Some(downstream)) => Some(expanded(downstream, &scope)),
                 Work::Bridge(None) | Work::Build(_) => None,
             },
-            environment: world.environment,
+            environment: world.job.environment,
             variables,
             selected,
         })
-    }
-
-    /// Predefined variables of the job, its environment, and the settings that go with that.
-    fn world(&self, member: &Member<'_>, root: &Layer, own: &Layer, when: Option<When>) -> World {
-        let facts = JobFacts {
-            name: &member.name,
-            stage: &member.entry.stage.text,
-            manual: matches!(when, Some(When::Manual | When::Delayed)),
-            parallel: member.parallel,
-            environment: None,
-        };
-        let job = Layer::new(predefined::job(&facts));
-        let settings = self.layers.settings(None);
-        let Some(entry) = &member.entry.environment else {
-            return World {
-                job,
-                settings,
-                environment: None,
-                problems: Vec::new(),
-            };
-        };
-        let scope = self.layers.scope(&job, root, own, &settings);
-        let mut problems = Vec::new();
-        let Some(environment) = environment(entry, &scope, &mut problems) else {
-            return World {
-                job,
-                settings,
-                environment: None,
-                problems,
-            };
-        };
-        let settings = self.layers.settings(Some(&environment.name));
-        let facts = JobFacts {
-            environment: Some(EnvironmentFacts::of(&environment)),
-            ..facts
-        };
-        World {
-            job: Layer::new(predefined::job(&facts)),
-            settings,
-            environment: Some(environment),
-            problems,
-        }
     }
 
     fn check_delay(&self, member: &Member<'_>, selected: &Selected<'_>) {
@@ -251,15 +208,6 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
             .filter(|at| present(*at));
         all.map(|at| members.list[at].name.to_string()).collect()
     }
-}
-
-/// What the context of a job looks like under one set of variables.
-struct World {
-    job: Layer,
-    settings: Rc<Layer>,
-    environment: Option<Environment>,
-    /// Told only where the job is part of the pipeline.
-    problems: Vec<Problem>,
 }
 
 /// Of the job, its matrix and the rule that held.

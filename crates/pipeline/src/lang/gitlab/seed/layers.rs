@@ -1,15 +1,15 @@
 //! The variables of a pipeline in layers that its jobs share.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
+use foldhash::HashMap;
 use tasuki_model::plan::Variable;
 
 use crate::Context;
 use crate::lang::gitlab::entry::Inherit;
 use crate::lang::gitlab::predefined;
-use crate::lang::gitlab::variables::{Layer, Scope, settings};
+use crate::lang::gitlab::variables::{Layer, Scope, VariableSource, settings};
 
 /// What does not change from job to job.
 pub(super) struct Layers<'c> {
@@ -84,7 +84,7 @@ impl<'c> Layers<'c> {
     /// Everything in order of precedence. `job` are the predefined variables of the job, `own` those of its YAML.
     pub(super) fn scope<'a>(
         &'a self,
-        job: &'a Layer,
+        job: &'a dyn VariableSource,
         root: &'a Layer,
         own: &'a Layer,
         settings: &'a Layer,

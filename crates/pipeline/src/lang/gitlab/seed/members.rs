@@ -1,9 +1,8 @@
 //! Jobs after `parallel` is expanded.
 
-use std::collections::HashMap;
-
 use crate::lang::gitlab::entry::{Cell, Definition, JobEntry, Parallel, cell_name, cells};
 use crate::yaml::Text;
+use foldhash::{HashMap, HashMapExt as _};
 
 /// A job of the pipeline: one of the siblings of a parallel job, or a job as written.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ mod select;
 mod skip;
 mod steps;
 mod workflow;
+mod world;
 
 pub(crate) use pipeline::{check, create};
 pub(crate) use skip::is_requested as skip_is_requested;

@@ -9,6 +9,6 @@ mod settings;
 mod sources;
 
 pub use expand::{Circular, expand, expand_existing, expand_values, references};
-pub use scope::{Layer, Scope};
+pub use scope::{Layer, Scope, VariableSource};
 pub use settings::{scope_matches, settings};
 pub use sources::Sources;

@@ -1,12 +1,18 @@
 //! Lookups over layers that many jobs share.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
+use foldhash::HashMap;
 use tasuki_model::plan::Variable;
 
 use super::expand::{expand, expand_existing, references};
 use crate::lang::gitlab::expr;
+
+/// Something that has variables. Called for a name that no source above has.
+pub trait VariableSource {
+    fn find(&self, name: &str) -> Option<&Variable>;
+}
 
 /// Variables of one source. The last of a name wins.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +30,7 @@ impl Layer {
         let index = if list.len() > SHORT {
             list.iter().enumerate().map(|(at, v)| (v.key.clone(), at)).collect()
         } else {
-            HashMap::new()
+            HashMap::default()
         };
         Self { list, index }
     }
@@ -43,15 +49,21 @@ impl Layer {
     }
 }
 
-/// Layers in order of precedence, the last wins.
-#[derive(Debug, Clone, Default)]
+impl VariableSource for Layer {
+    fn find(&self, name: &str) -> Option<&Variable> {
+        self.get(name)
+    }
+}
+
+/// Sources in order of precedence, the last wins.
+#[derive(Clone, Default)]
 pub struct Scope<'a> {
-    layers: Vec<&'a Layer>,
+    layers: Vec<&'a dyn VariableSource>,
 }
 
 impl<'a> Scope<'a> {
     #[must_use]
-    pub fn new(layers: Vec<&'a Layer>) -> Self {
+    pub fn new(layers: Vec<&'a dyn VariableSource>) -> Self {
         Self { layers }
     }
 
@@ -66,7 +78,7 @@ impl<'a> Scope<'a> {
             .iter()
             .enumerate()
             .rev()
-            .find_map(|(at, layer)| layer.get(name).map(|variable| (at, variable)))
+            .find_map(|(at, layer)| layer.find(name).map(|variable| (at, variable)))
     }
 
     /// The value of a variable with everything in it expanded; undefined references in it become nothing.

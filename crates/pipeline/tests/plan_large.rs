@@ -1,0 +1,85 @@
+//! Large files: cost grows with the number of jobs, not with its square.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use tasuki_model::plan::Language;
+use tasuki_pipeline::{Answer, Context, Input, Mode, Output, Refusal, Request, compile_with};
+
+/// Jobs in ten stages; each needs two of the stage before and has a handful of keywords.
+fn text(jobs: usize) -> String {
+    let mut text = String::from(
+        "stages: [s0, s1, s2, s3, s4, s5, s6, s7, s8, s9]\n\
+         default: {image: 'alpine:3', tags: [docker], retry: 1}\n\
+         workflow: {rules: [{if: $CI_COMMIT_BRANCH}]}\n",
+    );
+    text.push_str("variables:\n");
+    for n in 0..20 {
+        let _ = writeln!(text, "  GLOBAL_{n}: value-{n}");
+    }
+    text.push_str(
+        ".base:\n  before_script: [echo before]\n  rules:\n    - if: $CI_COMMIT_TAG\n      when: never\n    \
+         - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH && $GLOBAL_3 =~ /^value/\n",
+    );
+    let width = jobs / 10;
+    for n in 0..jobs {
+        let (stage, at) = (n / width, n % width);
+        let _ = writeln!(
+            text,
+            "job-{n}:\n  extends: .base\n  stage: s{stage}\n  variables: {{NUMBER: {n}, TEXT: $GLOBAL_1}}"
+        );
+        if stage > 0 {
+            let (a, b) = (n - width, n - at - width + (at + 1) % width);
+            let _ = writeln!(text, "  needs: [job-{a}, {{job: job-{b}, artifacts: false}}]");
+        }
+        let _ = writeln!(
+            text,
+            "  script:\n    - make part-{n}\n    - make check\n  artifacts: {{paths: [out/{n}], expire_in: 1 day}}\n  cache: {{key: k-{at}, paths: [c]}}"
+        );
+    }
+    text
+}
+
+fn compile(text: &str) -> (Output, Duration) {
+    let context = Context::default();
+    let input = Input {
+        lang: Language::Gitlab,
+        file: ".gitlab-ci.yml",
+        text,
+        context: &context,
+    };
+    let start = Instant::now();
+    let output = compile_with(&input, Mode::Create, |_: &Request| Answer::Refused(Refusal::NotFound));
+    (output, start.elapsed())
+}
+
+fn fastest(jobs: usize) -> Duration {
+    let text = text(jobs);
+    let runs = (0..3).map(|_| {
+        let (output, took) = compile(&text);
+        assert!(output.diagnostics.is_empty(), "{:?}", output.diagnostics.first());
+        let found = output.plan.map_or(0, |plan| plan.workflows[0].jobs.len());
+        assert_eq!(found, jobs);
+        took
+    });
+    runs.min().unwrap_or_default()
+}
+
+#[test]
+fn cost_grows_with_the_number_of_jobs() {
+    let (small, large) = (fastest(1_000), fastest(4_000));
+    assert!(large < small * 10, "{small:?} for 1,000 jobs, {large:?} for 4,000");
+}
+
+/// The largest pipeline that is promised: it compiles, and every job has its place.
+#[test]
+fn ten_thousand_jobs() {
+    let (output, took) = compile(&text(10_000));
+    assert!(output.diagnostics.is_empty(), "{:?}", output.diagnostics.first());
+    let Some(plan) = output.plan else { panic!("no plan") };
+    let workflow = &plan.workflows[0];
+    assert_eq!((workflow.jobs.len(), workflow.stages.len()), (10_000, 10));
+    let needs = |job: &tasuki_model::plan::Job| job.needs.as_ref().map_or(0, Vec::len);
+    assert_eq!(workflow.jobs.iter().map(needs).sum::<usize>(), 18_000);
+    println!("10,000 jobs: {took:?}");
+}
