@@ -8,6 +8,9 @@ const YEAR: f64 = 31_557_600.0;
 /// Seconds, or `None` where the text is no duration or comes to nothing.
 #[must_use]
 pub fn parse(text: &str) -> Option<u64> {
+    if let Some(seconds) = simple(text) {
+        return (seconds > 0).then_some(seconds);
+    }
     let text = numerals(&text.to_lowercase());
     let text = clock(&text).unwrap_or(text);
     let total = total(&words(&text)?)?;
@@ -16,6 +19,18 @@ pub fn parse(text: &str) -> Option<u64> {
     (1.0..9_007_199_254_740_992.0)
         .contains(&rounded)
         .then_some(rounded as u64)
+}
+
+/// `3600`, `30m`, `1 week`: what nearly all durations are.
+fn simple(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u32 = text[..digits].parse().ok()?;
+    let seconds = match text[digits..].trim_start_matches(' ') {
+        "" => 1.0,
+        word => unit(word)?,
+    };
+    // At most 2^32 years: exact as a float.
+    Some((f64::from(number) * seconds) as u64)
 }
 
 #[derive(Clone, Copy)]

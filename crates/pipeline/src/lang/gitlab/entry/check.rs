@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::rules::Rule;
 use crate::Session;
 use crate::diag::{Code, Problem, code};
 use crate::lang::gitlab::duration;
@@ -69,6 +70,8 @@ pub(crate) struct Check<'s> {
     job: Option<Text>,
     /// Expressions read so far, by their text: jobs share most of theirs.
     pub(super) expressions: HashMap<String, Arc<Expr>>,
+    /// Good lists of rules read so far, by the place of their nodes in memory: jobs that extend the same base share them.
+    pub(super) rules: HashMap<*const Node, Arc<[Rule]>>,
 }
 
 impl<'s> Check<'s> {
@@ -79,6 +82,7 @@ impl<'s> Check<'s> {
             path: Vec::new(),
             job: None,
             expressions: HashMap::default(),
+            rules: HashMap::default(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! One job: what it is, when it runs, what it does.
 
+use std::sync::{Arc, LazyLock};
+
 use tasuki_model::plan::{AllowFailure, Downstream, Variable, When};
 
 use super::build::{self, Build, build};
@@ -42,7 +44,7 @@ pub(crate) struct JobEntry {
 #[derive(Debug)]
 pub(crate) enum Selection {
     /// The first rule that holds decides. Empty (`rules: null`): all pipelines.
-    Rules(Vec<Rule>),
+    Rules(Arc<[Rule]>),
     Policies {
         only: Option<Policy>,
         except: Option<Policy>,
@@ -74,6 +76,9 @@ const COMMON_KEYS: &[&str] = &[
     "parallel",
     "manual_confirmation",
 ];
+/// `trigger` beside a script is reported as what it is.
+static ALL_BUILD_KEYS: LazyLock<Vec<&str>> = LazyLock::new(|| [COMMON_KEYS, build::KEYS, &["trigger"]].concat());
+static ALL_BRIDGE_KEYS: LazyLock<Vec<&str>> = LazyLock::new(|| [COMMON_KEYS, &["trigger"]].concat());
 const WHEN: &[(&str, When)] = &[
     ("on_success", When::OnSuccess),
     ("on_failure", When::OnFailure),
@@ -124,12 +129,10 @@ pub(super) fn job(
     };
     let needs = check.key(map, "needs", needs);
     let work = if builds {
-        let keys: Vec<&str> = [COMMON_KEYS, build::KEYS, &["trigger"]].concat();
-        check.known_keys(map, &keys);
+        check.known_keys(map, &ALL_BUILD_KEYS);
         Work::Build(Box::new(build(check, map, name, &defaults)))
     } else {
-        let keys: Vec<&str> = [COMMON_KEYS, &["trigger"]].concat();
-        check.known_keys(map, &keys);
+        check.known_keys(map, &ALL_BRIDGE_KEYS);
         bridge(check, raw, map, needs.as_deref())?
     };
     let entry = common(
@@ -225,7 +228,7 @@ fn selection(check: &mut Check<'_>, map: &Map, workflow_rules: bool) -> Selectio
         }
     }
     if value(node) == Value::Null {
-        return Selection::Rules(Vec::new());
+        return Selection::Rules(Arc::default());
     }
     let rules = check
         .within("rules", |check| job_rules(check, node))

@@ -97,7 +97,24 @@ const MAX_PATHS: usize = 50;
 /// One week.
 pub(crate) const MAX_DELAY: (u64, &str) = (604_800, "7 days");
 
-pub(super) fn job_rules(check: &mut Check<'_>, node: &Node) -> Option<Vec<Rule>> {
+pub(super) fn job_rules(check: &mut Check<'_>, node: &Node) -> Option<Arc<[Rule]>> {
+    // The configuration outlives the check, so that equal places are equal lists.
+    let place = match value(node) {
+        Value::Seq(items) => items.as_ptr(),
+        _ => std::ptr::null(),
+    };
+    if let Some(known) = check.rules.get(&place) {
+        return Some(known.clone());
+    }
+    let errors = check.session.errors();
+    let rules: Arc<[Rule]> = read_job_rules(check, node)?.into();
+    if check.session.errors() == errors {
+        check.rules.insert(place, rules.clone());
+    }
+    Some(rules)
+}
+
+fn read_job_rules(check: &mut Check<'_>, node: &Node) -> Option<Vec<Rule>> {
     list(check, node, |check, node| {
         let map = check.map(node, JOB_KEYS)?;
         let mut rule = clauses(check, node, map);

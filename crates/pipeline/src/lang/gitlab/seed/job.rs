@@ -69,11 +69,6 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
         }
         let scope = self.layers.scope(&world.job, &root, &own, &world.settings);
         self.check_circle(member, &scope, &own);
-        let mut variables = Vec::with_capacity(root.list().len() + own.list().len());
-        variables.extend_from_slice(root.list());
-        for variable in own.list() {
-            put(&mut variables, variable.clone());
-        }
         let edges = match selected.needs {
             Some(needs) => Some(Cow::Owned(self.graph.edges(self.session, at, needs))),
             None => self.graph.needs[at].as_deref().map(Cow::Borrowed),
@@ -82,18 +77,27 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
             Work::Build(build) => Some(&**build),
             Work::Bridge(_) => None,
         };
+        let resource_group = resource_group(entry, &scope, self.session);
+        let tags = build.map_or_else(Vec::new, |build| {
+            build.tags.iter().map(|tag| scope.expand_existing(tag)).collect()
+        });
+        let id_tokens = build.map_or_else(Vec::new, |build| id_tokens(build, &scope));
+        let downstream = match &entry.work {
+            Work::Bridge(Some(downstream)) => Some(expanded(downstream, &scope)),
+            Work::Bridge(None) | Work::Build(_) => None,
+        };
+        let mut variables = Vec::with_capacity(root.list().len() + own.list().len());
+        variables.extend_from_slice(root.list());
+        for variable in own.into_list() {
+            put(&mut variables, variable);
+        }
         Some(Drawn {
             edges,
-            resource_group: resource_group(entry, &scope, self.session),
-            tags: build.map_or_else(Vec::new, |build| {
-                build.tags.iter().map(|tag| scope.expand_existing(tag)).collect()
-            }),
-            id_tokens: build.map_or_else(Vec::new, |build| id_tokens(build, &scope)),
+            resource_group,
+            tags,
+            id_tokens,
             caches: build.map_or_else(Vec::new, |build| self.caches(member, build)),
-            downstream: match &entry.work {
-                Work::Bridge(Some(downstream)) => Some(expanded(downstream, &scope)),
-                Work::Bridge(None) | Work::Build(_) => None,
-            },
+            downstream,
             environment: world.job.environment,
             variables,
             selected,

@@ -47,6 +47,11 @@ impl Layer {
     pub fn list(&self) -> &[Variable] {
         &self.list
     }
+
+    #[must_use]
+    pub fn into_list(self) -> Vec<Variable> {
+        self.list
+    }
 }
 
 impl VariableSource for Layer {
