@@ -15,6 +15,8 @@ mod masker;
 mod prefix;
 mod query;
 mod spool;
+#[cfg(test)]
+mod tests;
 mod timestamp;
 mod upload;
 mod utf8;

@@ -15,18 +15,18 @@ use tasuki_runner::process::Binary;
 
 use super::fake::{Fake, Job};
 
-pub struct Bench {
-    pub fake: Fake,
-    pub shutdown: Shutdown,
-    pub dir: tempfile::TempDir,
-    pub metrics: Arc<Metrics>,
+pub(crate) struct Bench {
+    pub(crate) fake: Fake,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) metrics: Arc<Metrics>,
     tasks: Tasks,
     running: Option<tokio::task::JoinHandle<Option<bool>>>,
 }
 
 impl Bench {
     /// A coordinator; the runner is not started.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let tasks = Tasks::new();
         Self {
             fake: Fake::start(&tasks).await,
@@ -39,7 +39,7 @@ impl Bench {
     }
 
     /// A runner entry for this coordinator.
-    pub fn runner(&self) -> RunnerConfig {
+    pub(crate) fn runner(&self) -> RunnerConfig {
         RunnerConfig {
             name: "test".to_owned(),
             url: self.fake.url(),
@@ -49,16 +49,16 @@ impl Bench {
         }
     }
 
-    pub fn builds(&self) -> PathBuf {
+    pub(crate) fn builds(&self) -> PathBuf {
         self.dir.path().join("work/builds")
     }
 
-    pub async fn start(&mut self) {
+    pub(crate) async fn start(&mut self) {
         let runner = self.runner();
         self.start_with(Config::single(4, runner), None).await;
     }
 
-    pub async fn start_with(&mut self, mut config: Config, max_jobs: Option<u32>) {
+    pub(crate) async fn start_with(&mut self, mut config: Config, max_jobs: Option<u32>) {
         config.check_interval = 1;
         let defaults = ShellDefaults {
             working_dir: self.dir.path().join("work"),
@@ -86,7 +86,7 @@ impl Bench {
     }
 
     /// Adds a job whose script is `lines`, runs the runner until it is final, and gives it back.
-    pub async fn script(lines: &[&str]) -> Job {
+    pub(crate) async fn script(lines: &[&str]) -> Job {
         let mut bench = Self::new().await;
         bench.fake.add(1, payload(1, lines));
         bench.start().await;
@@ -96,31 +96,43 @@ impl Bench {
     }
 
     /// Drains the runner and checks that nothing is left of its jobs.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.shutdown.drain();
         if let Some(running) = self.running.take() {
             let ended = tokio::time::timeout(Duration::from_secs(20), running).await;
-            assert_eq!(ended.expect("the runner stops").unwrap(), Some(true), "all jobs have ended");
+            assert_eq!(
+                ended.expect("the runner stops").unwrap(),
+                Some(true),
+                "all jobs have ended"
+            );
         }
         self.assert_clean();
     }
 
-    pub fn assert_clean(&self) {
+    pub(crate) fn assert_clean(&self) {
         let left: Vec<_> = walk(&self.builds());
         assert!(left.is_empty(), "files of a job are left: {left:?}");
     }
 }
 
 fn walk(dir: &std::path::Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return Vec::new();
+    };
     entries
         .filter_map(Result::ok)
-        .flat_map(|entry| if entry.path().is_dir() { walk(&entry.path()) } else { vec![entry.path()] })
+        .flat_map(|entry| {
+            if entry.path().is_dir() {
+                walk(&entry.path())
+            } else {
+                vec![entry.path()]
+            }
+        })
         .collect()
 }
 
 /// A payload without a repository.
-pub fn payload(id: i64, lines: &[&str]) -> Value {
+pub(crate) fn payload(id: i64, lines: &[&str]) -> Value {
     json!({
         "id": id,
         "token": format!("job-token-{id}"),
@@ -141,7 +153,7 @@ pub fn payload(id: i64, lines: &[&str]) -> Value {
 }
 
 /// Adds a variable to a payload.
-pub fn variable(payload: &mut Value, key: &str, value: &str, flags: &Value) {
+pub(crate) fn variable(payload: &mut Value, key: &str, value: &str, flags: &Value) {
     let mut variable = json!({"key": key, "value": value, "public": true});
     for (name, flag) in flags.as_object().into_iter().flatten() {
         variable[name] = flag.clone();
@@ -150,6 +162,6 @@ pub fn variable(payload: &mut Value, key: &str, value: &str, flags: &Value) {
 }
 
 /// The log without carriage returns and escape sequences of sections.
-pub fn text(job: &Job) -> String {
+pub(crate) fn text(job: &Job) -> String {
     String::from_utf8_lossy(&job.log).into_owned()
 }

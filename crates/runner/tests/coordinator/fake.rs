@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 /// Where a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     Pending,
     /// Handed out, not acknowledged.
     Bound,
@@ -40,28 +40,28 @@ impl Phase {
         }
     }
 
-    pub fn is_final(self) -> bool {
+    pub(crate) fn is_final(self) -> bool {
         matches!(self, Self::Success | Self::Failed | Self::Canceled)
     }
 }
 
 #[derive(Debug, Clone)]
-pub struct Job {
-    pub payload: Value,
-    pub phase: Phase,
-    pub log: Vec<u8>,
+pub(crate) struct Job {
+    pub(crate) payload: Value,
+    pub(crate) phase: Phase,
+    pub(crate) log: Vec<u8>,
     /// Bodies of all PUTs, in order.
-    pub updates: Vec<Value>,
+    pub(crate) updates: Vec<Value>,
     /// `Content-Range` of all PATCHes.
-    pub ranges: Vec<String>,
+    pub(crate) ranges: Vec<String>,
     /// Query and bytes of uploaded files.
-    pub artifacts: Vec<(String, String, Vec<u8>)>,
-    pub final_update: Option<Value>,
+    pub(crate) artifacts: Vec<(String, String, Vec<u8>)>,
+    pub(crate) final_update: Option<Value>,
 }
 
 /// What goes wrong next.
 #[derive(Debug, Clone)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The next PATCH is answered so and not stored.
     Patch(u16, Vec<(&'static str, String)>),
     /// The next PATCH is stored, but the answer says so.
@@ -75,34 +75,34 @@ pub enum Fault {
 }
 
 #[derive(Debug, Default)]
-pub struct State {
-    pub jobs: BTreeMap<i64, Job>,
-    pub faults: VecDeque<Fault>,
-    pub requests: Vec<Value>,
-    pub registered: Vec<Value>,
-    pub verified: Vec<Value>,
-    pub unregistered: Vec<(String, Value)>,
-    pub paused: bool,
+pub(crate) struct State {
+    pub(crate) jobs: BTreeMap<i64, Job>,
+    pub(crate) faults: VecDeque<Fault>,
+    pub(crate) requests: Vec<Value>,
+    pub(crate) registered: Vec<Value>,
+    pub(crate) verified: Vec<Value>,
+    pub(crate) unregistered: Vec<(String, Value)>,
+    pub(crate) paused: bool,
     /// Tokens that are refused.
-    pub revoked: Vec<String>,
-    pub version: u64,
+    pub(crate) revoked: Vec<String>,
+    pub(crate) version: u64,
     /// Answers like a tasuki server: long polls, `x-tasuki`.
-    pub tasuki: bool,
+    pub(crate) tasuki: bool,
     /// Silent: answers nothing at all to job calls.
-    pub mute: bool,
+    pub(crate) mute: bool,
 }
 
 #[derive(Clone)]
-pub struct Fake {
-    pub addr: SocketAddr,
+pub(crate) struct Fake {
+    pub(crate) addr: SocketAddr,
     state: Arc<Mutex<State>>,
-    pub changed: Arc<Notify>,
+    pub(crate) changed: Arc<Notify>,
 }
 
 type Answer = Response<Full<Bytes>>;
 
 impl Fake {
-    pub async fn start(tasks: &Tasks) -> Self {
+    pub(crate) async fn start(tasks: &Tasks) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let fake = Self {
             addr: listener.local_addr().unwrap(),
@@ -128,15 +128,15 @@ impl Fake {
         fake
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    pub fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
-    pub fn add(&self, id: i64, payload: Value) {
+    pub(crate) fn add(&self, id: i64, payload: Value) {
         let job = Job {
             payload,
             phase: Phase::Pending,
@@ -153,21 +153,21 @@ impl Fake {
         self.changed.notify_waiters();
     }
 
-    pub fn fault(&self, fault: Fault) {
+    pub(crate) fn fault(&self, fault: Fault) {
         self.lock().faults.push_back(fault);
     }
 
-    pub fn set_phase(&self, id: i64, phase: Phase) {
+    pub(crate) fn set_phase(&self, id: i64, phase: Phase) {
         self.lock().jobs.get_mut(&id).unwrap().phase = phase;
         self.changed.notify_waiters();
     }
 
-    pub fn job(&self, id: i64) -> Job {
+    pub(crate) fn job(&self, id: i64) -> Job {
         self.lock().jobs[&id].clone()
     }
 
     /// Waits until the state satisfies `test`.
-    pub async fn until(&self, what: &str, test: impl Fn(&State) -> bool) {
+    pub(crate) async fn until(&self, what: &str, test: impl Fn(&State) -> bool) {
         let waited = tokio::time::timeout(Duration::from_secs(30), async {
             loop {
                 let changed = self.changed.notified();
@@ -188,8 +188,9 @@ impl Fake {
         }
     }
 
-    pub async fn until_final(&self, id: i64) -> Job {
-        self.until("the job's end", |state| state.jobs[&id].final_update.is_some()).await;
+    pub(crate) async fn until_final(&self, id: i64) -> Job {
+        self.until("the job's end", |state| state.jobs[&id].final_update.is_some())
+            .await;
         self.job(id)
     }
 
@@ -201,12 +202,21 @@ impl Fake {
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let (head, body) = request.into_parts();
-        let Ok(body) = body.collect().await else { return status(400) };
+        let Ok(body) = body.collect().await else {
+            return status(400);
+        };
         let body = body.to_bytes();
         let header = |name: &str| {
-            head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+            head.headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned()
         };
-        assert!(!header("x-request-id").is_empty() || head.uri.path().contains("/artifacts"), "every request has an id");
+        assert!(
+            !header("x-request-id").is_empty() || head.uri.path().contains("/artifacts"),
+            "every request has an id"
+        );
         let path = head.uri.path().strip_prefix("/api/v4/").unwrap_or_default().to_owned();
         let parts: Vec<&str> = path.split('/').collect();
         let query = head.uri.query().unwrap_or_default().to_owned();
@@ -215,7 +225,8 @@ impl Fake {
             (&Method::POST, ["jobs", "request"]) => self.request_job(&json_body(), &header("runner-token")).await,
             (&Method::PUT, ["jobs", id]) => self.update(id, json_body(), &header("job-token")).await,
             (&Method::PATCH, ["jobs", id, "trace"]) => {
-                self.patch(id, &header("content-range"), &header("job-token"), &body).await
+                self.patch(id, &header("content-range"), &header("job-token"), &body)
+                    .await
             }
             (&Method::POST, ["jobs", id, "artifacts"]) => {
                 self.upload(id, &query, &header("content-type"), &header("job-token"), &body)
@@ -256,14 +267,21 @@ impl Fake {
                 if let Some(job) = pending {
                     job.phase = Phase::Bound;
                     let answer = json(201, &job.payload);
-                    return if tasuki { with(answer, &[("x-tasuki", "1".to_owned())]) } else { answer };
+                    return if tasuki {
+                        with(answer, &[("x-tasuki", "1".to_owned())])
+                    } else {
+                        answer
+                    };
                 }
                 if !tasuki {
                     return with(status(204), &[("x-gitlab-last-update", version)]);
                 }
             }
             if tokio::time::timeout_at(hold, changed).await.is_err() {
-                return with(status(204), &[("x-gitlab-last-update", "1".to_owned()), ("x-tasuki", "1".to_owned())]);
+                return with(
+                    status(204),
+                    &[("x-gitlab-last-update", "1".to_owned()), ("x-tasuki", "1".to_owned())],
+                );
             }
         }
     }
@@ -285,7 +303,13 @@ impl Fake {
                 self.lock().jobs.get_mut(&id).unwrap().log.clear();
             }
             self.lock().jobs.get_mut(&id).unwrap().updates.push(body);
-            return with(status(code), &[("x-gitlab-trace-update-interval", "1".to_owned()), ("job-status", "running".to_owned())]);
+            return with(
+                status(code),
+                &[
+                    ("x-gitlab-trace-update-interval", "1".to_owned()),
+                    ("job-status", "running".to_owned()),
+                ],
+            );
         }
         let mut state = self.lock();
         let job = state.jobs.get_mut(&id).unwrap();
@@ -303,7 +327,11 @@ impl Fake {
                 let crc = format!("crc32:{:08x}", crc32fast::hash(&job.log));
                 assert_eq!(body["output"]["checksum"], crc, "checksum over the log as stored");
                 assert_eq!(body["output"]["bytesize"].as_u64().unwrap_or(0), job.log.len() as u64);
-                job.phase = if end == "success" { Phase::Success } else { Phase::Failed };
+                job.phase = if end == "success" {
+                    Phase::Success
+                } else {
+                    Phase::Failed
+                };
                 job.final_update = Some(body);
             }
             _ => return status(400),
@@ -325,9 +353,14 @@ impl Fake {
             return with(status(code), &headers);
         }
         if !matches!(job.phase, Phase::Running | Phase::Canceling) {
-            return with(refusal(403, "not running"), &[("job-status", job.phase.word().to_owned())]);
+            return with(
+                refusal(403, "not running"),
+                &[("job-status", job.phase.word().to_owned())],
+            );
         }
-        let Some((start, end)) = range.split_once('-') else { return status(400) };
+        let Some((start, end)) = range.split_once('-') else {
+            return status(400);
+        };
         let (start, end): (usize, usize) = (start.parse().unwrap(), end.parse().unwrap());
         assert_eq!(end + 1 - start, body.len(), "the end is inclusive");
         assert!(body.len() <= 1024 * 1024);
@@ -338,9 +371,16 @@ impl Fake {
         if job.log.len() != start + body.len() {
             return with(status(416), &[stored]);
         }
-        let code = if let Some(Fault::PatchStored(code)) = fault { code } else { 202 };
+        let code = if let Some(Fault::PatchStored(code)) = fault {
+            code
+        } else {
+            202
+        };
         let job_status = ("job-status", job.phase.word().to_owned());
-        with(status(code), &[stored, job_status, ("x-gitlab-trace-update-interval", "1".to_owned())])
+        with(
+            status(code),
+            &[stored, job_status, ("x-gitlab-trace-update-interval", "1".to_owned())],
+        )
     }
 
     fn upload(&self, id: &str, query: &str, content_type: &str, token: &str, body: &[u8]) -> Answer {
@@ -357,7 +397,10 @@ impl Fake {
     fn download(&self, id: &str, token: &str) -> Answer {
         let state = self.lock();
         let job = &state.jobs[&id.parse().unwrap()];
-        let archive = job.artifacts.iter().find(|(query, ..)| !query.contains("artifact_type=junit"));
+        let archive = job
+            .artifacts
+            .iter()
+            .find(|(query, ..)| !query.contains("artifact_type=junit"));
         match archive {
             Some((_, _, bytes)) if !token.is_empty() => Response::new(Full::new(Bytes::from(bytes.clone()))),
             Some(_) => status(401),
@@ -370,7 +413,10 @@ impl Fake {
             return refusal(403, "403 Forbidden");
         }
         self.lock().registered.push(body);
-        json(201, &json!({"id": 11, "token": "t1_fromregistration", "token_expires_at": null}))
+        json(
+            201,
+            &json!({"id": 11, "token": "t1_fromregistration", "token_expires_at": null}),
+        )
     }
 
     fn verify(&self, body: Value, header: &str) -> Answer {
@@ -385,7 +431,10 @@ impl Fake {
 
     fn reset(&self, body: &Value) -> Answer {
         assert!(body["token"].is_string());
-        json(201, &json!({"token": "glrt-new", "token_expires_at": "2099-01-01T00:00:00Z"}))
+        json(
+            201,
+            &json!({"token": "glrt-new", "token_expires_at": "2099-01-01T00:00:00Z"}),
+        )
     }
 
     async fn silence(&self) {
@@ -406,7 +455,9 @@ fn status(code: u16) -> Answer {
 
 fn json(code: u16, value: &Value) -> Answer {
     let mut answer = status(code);
-    answer.headers_mut().insert("content-type", "application/json".parse().unwrap());
+    answer
+        .headers_mut()
+        .insert("content-type", "application/json".parse().unwrap());
     *answer.body_mut() = Full::new(Bytes::from(value.to_string()));
     answer
 }
@@ -428,7 +479,14 @@ fn multipart_file(content_type: &str, body: &[u8]) -> (String, Vec<u8>) {
     let head_end = find(body, b"\r\n\r\n").unwrap();
     let head = String::from_utf8_lossy(&body[..head_end]).into_owned();
     assert!(head.contains("name=\"file\""), "{head}");
-    let name = head.split("filename=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let name = head
+        .split("filename=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap()
+        .to_owned();
     let rest = &body[head_end + 4..];
     let end = find(rest, format!("\r\n--{boundary}").as_bytes()).unwrap();
     (name, rest[..end].to_vec())

@@ -14,25 +14,53 @@ async fn a_job_succeeds() {
     let log = text(&job);
     assert_eq!(job.phase, Phase::Success, "{log}");
     let last = job.final_update.unwrap();
-    assert!(last.get("exit_code").is_none() && last.get("failure_reason").is_none(), "{last}");
-    assert!(log.contains("\u{1b}[32;1m$ echo hello $CI_JOB_STATUS\u{1b}[0;m\nhello running\n"), "{log}");
+    assert!(
+        last.get("exit_code").is_none() && last.get("failure_reason").is_none(),
+        "{last}"
+    );
+    assert!(
+        log.contains("\u{1b}[32;1m$ echo hello $CI_JOB_STATUS\u{1b}[0;m\nhello running\n"),
+        "{log}"
+    );
     assert!(log.contains("/g/p\n"), "the folder is named after the project: {log}");
-    assert!(log.contains(":prepare_executor\r\u{1b}[0K\u{1b}[36;1mPreparing the \"shell\" executor"), "{log}");
+    assert!(
+        log.contains(":prepare_executor\r\u{1b}[0K\u{1b}[36;1mPreparing the \"shell\" executor"),
+        "{log}"
+    );
     assert!(log.trim_end().ends_with("Job succeeded\u{1b}[0;m"), "{log}");
-    let order: Vec<_> = ["prepare_executor", "prepare_script", "get_sources", "step_script", "cleanup_file_variables"]
-        .iter()
-        .map(|stage| log.find(&format!(":{stage}\r")).unwrap_or_else(|| panic!("{stage} is missing: {log}")))
-        .collect();
+    let order: Vec<_> = [
+        "prepare_executor",
+        "prepare_script",
+        "get_sources",
+        "step_script",
+        "cleanup_file_variables",
+    ]
+    .iter()
+    .map(|stage| {
+        log.find(&format!(":{stage}\r"))
+            .unwrap_or_else(|| panic!("{stage} is missing: {log}"))
+    })
+    .collect();
     assert!(order.is_sorted(), "{log}");
-    assert_eq!(job.updates[0]["state"], "running", "the first update acknowledges the job");
+    assert_eq!(
+        job.updates[0]["state"], "running",
+        "the first update acknowledges the job"
+    );
 }
 
 #[tokio::test]
 async fn a_job_fails_with_its_exit_code() {
     let job = Bench::script(&["exit 42", "echo never"]).await;
     let last = job.final_update.clone().unwrap();
-    assert_eq!((job.phase, &last["exit_code"], &last["failure_reason"]), (Phase::Failed, &json!(42), &json!("script_failure")));
-    assert!(text(&job).contains("ERROR: Job failed: exit status 42"), "{}", text(&job));
+    assert_eq!(
+        (job.phase, &last["exit_code"], &last["failure_reason"]),
+        (Phase::Failed, &json!(42), &json!("script_failure"))
+    );
+    assert!(
+        text(&job).contains("ERROR: Job failed: exit status 42"),
+        "{}",
+        text(&job)
+    );
     assert!(!text(&job).contains("\nnever\n"));
 }
 
@@ -45,12 +73,19 @@ async fn after_script_sees_the_result_and_its_own_failure_is_ignored() {
     );
     bench.fake.add(1, job);
     let mut good = payload(2, &["true"]);
-    good["steps"].as_array_mut().unwrap().push(json!({"name": "after_script", "script": ["false"], "when": "always"}));
+    good["steps"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"name": "after_script", "script": ["false"], "when": "always"}));
     bench.fake.add(2, good);
     bench.start().await;
     let job = bench.fake.until_final(1).await;
     assert_eq!(job.phase, Phase::Failed);
-    assert!(text(&job).contains("\nafter failed []\n"), "a shell of its own: {}", text(&job));
+    assert!(
+        text(&job).contains("\nafter failed []\n"),
+        "a shell of its own: {}",
+        text(&job)
+    );
     assert_eq!(bench.fake.until_final(2).await.phase, Phase::Success);
     bench.stop().await;
 }
@@ -58,7 +93,14 @@ async fn after_script_sees_the_result_and_its_own_failure_is_ignored() {
 #[tokio::test]
 async fn variables_files_and_masks() {
     let mut bench = Bench::new().await;
-    let mut job = payload(1, &["cat $CERT; echo; echo value=$PLAIN raw=$RAW", "printf 'hun'; sleep 0.2; printf 'ter2\\n'", "echo job-token-1"]);
+    let mut job = payload(
+        1,
+        &[
+            "cat $CERT; echo; echo value=$PLAIN raw=$RAW",
+            "printf 'hun'; sleep 0.2; printf 'ter2\\n'",
+            "echo job-token-1",
+        ],
+    );
     variable(&mut job, "CERT", "content of $PLAIN", &json!({"file": true}));
     variable(&mut job, "PLAIN", "old", &json!({}));
     variable(&mut job, "PLAIN", "new", &json!({}));
@@ -80,11 +122,17 @@ async fn graceful_cancel_runs_after_script_and_reports_job_canceled() {
     let mut bench = Bench::new().await;
     bench.fake.lock().tasuki = true;
     let mut job = payload(1, &["echo started", "sleep 60"]);
-    job["steps"].as_array_mut().unwrap().push(json!({"name": "after_script", "script": ["echo after $CI_JOB_STATUS"], "when": "always"}));
+    job["steps"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"name": "after_script", "script": ["echo after $CI_JOB_STATUS"], "when": "always"}));
     job["tasuki"] = json!({"heartbeat_interval_ms": 100, "lease_ms": 10_000});
     bench.fake.add(1, job);
     bench.start().await;
-    bench.fake.until("output", |state| text(&state.jobs[&1]).contains("\nstarted\n")).await;
+    bench
+        .fake
+        .until("output", |state| text(&state.jobs[&1]).contains("\nstarted\n"))
+        .await;
     let began = Instant::now();
     bench.fake.set_phase(1, Phase::Canceling);
     let job = bench.fake.until_final(1).await;
@@ -100,15 +148,30 @@ async fn hard_cancel_stops_everything_at_once() {
     let mut bench = Bench::new().await;
     bench.fake.lock().tasuki = true;
     let mut job = payload(1, &["echo started", "sleep 60"]);
-    job["steps"].as_array_mut().unwrap().push(json!({"name": "after_script", "script": ["echo after"], "when": "always"}));
+    job["steps"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"name": "after_script", "script": ["echo after"], "when": "always"}));
     job["tasuki"] = json!({"heartbeat_interval_ms": 100, "lease_ms": 10_000});
     bench.fake.add(1, job);
     bench.start().await;
-    bench.fake.until("output", |state| text(&state.jobs[&1]).contains("\nstarted\n")).await;
+    bench
+        .fake
+        .until("output", |state| text(&state.jobs[&1]).contains("\nstarted\n"))
+        .await;
     bench.fake.set_phase(1, Phase::Canceled);
-    bench.fake.until("a last update", |state| state.jobs[&1].updates.iter().any(|update| update["state"] == "failed")).await;
+    bench
+        .fake
+        .until("a last update", |state| {
+            state.jobs[&1].updates.iter().any(|update| update["state"] == "failed")
+        })
+        .await;
     let job = bench.fake.job(1);
-    assert!(job.final_update.is_none() && !text(&job).contains("\nafter\n"), "{}", text(&job));
+    assert!(
+        job.final_update.is_none() && !text(&job).contains("\nafter\n"),
+        "{}",
+        text(&job)
+    );
     bench.stop().await;
 }
 
@@ -122,7 +185,10 @@ async fn a_silent_server_costs_the_job_its_processes() {
     job["tasuki"] = json!({"heartbeat_interval_ms": 100, "lease_ms": 600});
     bench.fake.add(1, job);
     bench.start().await;
-    bench.fake.until("output", |state| text(&state.jobs[&1]).contains("\nstarted\n")).await;
+    bench
+        .fake
+        .until("output", |state| text(&state.jobs[&1]).contains("\nstarted\n"))
+        .await;
     bench.fake.lock().mute = true;
     let began = Instant::now();
     let ended = tokio::time::timeout(Duration::from_secs(20), bench.metrics.all_jobs_ended()).await;
@@ -143,8 +209,15 @@ async fn a_time_limit_ends_the_job() {
     bench.fake.add(1, job);
     bench.start().await;
     let job = bench.fake.until_final(1).await;
-    assert_eq!(job.final_update.as_ref().unwrap()["failure_reason"], "job_execution_timeout");
-    assert!(text(&job).contains("execution took longer than 1s seconds"), "{}", text(&job));
+    assert_eq!(
+        job.final_update.as_ref().unwrap()["failure_reason"],
+        "job_execution_timeout"
+    );
+    assert!(
+        text(&job).contains("execution took longer than 1s seconds"),
+        "{}",
+        text(&job)
+    );
     bench.stop().await;
 }
 
@@ -153,11 +226,17 @@ async fn a_script_limit_leaves_time_for_after_script() {
     let mut bench = Bench::new().await;
     let mut job = payload(1, &["sleep 60"]);
     variable(&mut job, "RUNNER_SCRIPT_TIMEOUT", "300ms", &json!({}));
-    job["steps"].as_array_mut().unwrap().push(json!({"name": "after_script", "script": ["echo after $CI_JOB_STATUS"], "when": "always"}));
+    job["steps"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"name": "after_script", "script": ["echo after $CI_JOB_STATUS"], "when": "always"}));
     bench.fake.add(1, job);
     bench.start().await;
     let job = bench.fake.until_final(1).await;
-    assert_eq!(job.final_update.as_ref().unwrap()["failure_reason"], "job_execution_timeout");
+    assert_eq!(
+        job.final_update.as_ref().unwrap()["failure_reason"],
+        "job_execution_timeout"
+    );
     assert!(text(&job).contains("\nafter failed\n"), "{}", text(&job));
     bench.stop().await;
 }
@@ -177,7 +256,10 @@ async fn artifacts_travel_from_job_to_job() {
     assert_eq!(first.phase, Phase::Success, "{}", text(&first));
     assert_eq!(first.artifacts.len(), 2, "{}", text(&first));
     let (query, name, _) = &first.artifacts[0];
-    assert!(query.contains("artifact_type=archive") && query.contains("artifact_format=zip"), "{query}");
+    assert!(
+        query.contains("artifact_type=archive") && query.contains("artifact_format=zip"),
+        "{query}"
+    );
     assert_eq!(name, "pack-running.zip");
     let mut second = payload(2, &["cat out/file"]);
     second["dependencies"] = json!([
@@ -196,7 +278,8 @@ async fn caches_are_saved_and_restored() {
     let mut bench = Bench::new().await;
     for id in [1, 2] {
         let mut job = payload(id, &["cat dir/file || true; mkdir -p dir; echo kept > dir/file"]);
-        job["cache"] = json!([{"key": "k-$CI_JOB_STATUS", "paths": ["dir/"], "policy": "pull-push", "when": "on_success"}]);
+        job["cache"] =
+            json!([{"key": "k-$CI_JOB_STATUS", "paths": ["dir/"], "policy": "pull-push", "when": "on_success"}]);
         bench.fake.add(id, job);
         if id == 1 {
             bench.start().await;
@@ -212,7 +295,8 @@ async fn caches_are_saved_and_restored() {
 async fn missing_artifacts_fail_the_job_before_its_script() {
     let mut bench = Bench::new().await;
     let mut job = payload(2, &["echo never"]);
-    job["dependencies"] = json!([{"id": 1, "token": "t", "name": "gone", "artifacts_file": {"filename": "a.zip", "size": 1}}]);
+    job["dependencies"] =
+        json!([{"id": 1, "token": "t", "name": "gone", "artifacts_file": {"filename": "a.zip", "size": 1}}]);
     bench.fake.add(1, payload(1, &["true"]));
     bench.fake.set_phase(1, Phase::Success);
     bench.fake.add(2, job);
@@ -239,13 +323,19 @@ async fn a_job_whose_acknowledgement_is_refused_is_dropped_silently() {
 async fn what_a_job_leaves_running_is_gone_at_its_end() {
     let mut bench = Bench::new().await;
     let pid = bench.dir.path().join("pid");
-    let script = format!("setsid sh -c 'echo $$ > {0}; exec sleep 300' </dev/null >/dev/null 2>&1 & while [ ! -s {0} ]; do sleep 0.01; done", pid.display());
+    let script = format!(
+        "setsid sh -c 'echo $$ > {0}; exec sleep 300' </dev/null >/dev/null 2>&1 & while [ ! -s {0} ]; do sleep 0.01; done",
+        pid.display()
+    );
     bench.fake.add(1, payload(1, &[&script]));
     bench.start().await;
     let job = bench.fake.until_final(1).await;
     assert_eq!(job.phase, Phase::Success, "{}", text(&job));
     let pid = std::fs::read_to_string(&pid).unwrap();
-    assert!(!std::path::Path::new("/proc").join(pid.trim()).join("exe").exists(), "process {pid} outlives its job");
+    assert!(
+        !std::path::Path::new("/proc").join(pid.trim()).join("exe").exists(),
+        "process {pid} outlives its job"
+    );
     bench.stop().await;
 }
 
@@ -257,7 +347,10 @@ async fn a_forced_stop_interrupts_jobs() {
     job["tasuki"] = json!({"heartbeat_interval_ms": 100, "lease_ms": 10_000});
     bench.fake.add(1, job);
     bench.start().await;
-    bench.fake.until("output", |state| text(&state.jobs[&1]).contains("\nstarted\n")).await;
+    bench
+        .fake
+        .until("output", |state| text(&state.jobs[&1]).contains("\nstarted\n"))
+        .await;
     bench.shutdown.force();
     let job = bench.fake.until_final(1).await;
     assert_eq!(job.final_update.unwrap()["failure_reason"], "runner_interrupted");
@@ -269,7 +362,11 @@ async fn unsupported_wishes_are_refused_with_a_reason() {
     for (key, value, words) in [
         ("run", json!("[]x"), "native steps"),
         ("secrets", json!({"S": {"vault": {"path": "p"}}}), "secrets"),
-        ("image", json!({"name": "a", "executor_opts": {"docker": {"gpu": 1}}}), "docker.gpu"),
+        (
+            "image",
+            json!({"name": "a", "executor_opts": {"docker": {"gpu": 1}}}),
+            "docker.gpu",
+        ),
     ] {
         let mut bench = Bench::new().await;
         let mut job = payload(1, &["echo never"]);
@@ -278,7 +375,11 @@ async fn unsupported_wishes_are_refused_with_a_reason() {
         bench.start().await;
         let job = bench.fake.until_final(1).await;
         assert_eq!(job.phase, Phase::Failed);
-        assert!(text(&job).contains(words) && !text(&job).contains("$ echo never"), "{}", text(&job));
+        assert!(
+            text(&job).contains(words) && !text(&job).contains("$ echo never"),
+            "{}",
+            text(&job)
+        );
         bench.stop().await;
     }
 }
@@ -288,7 +389,13 @@ async fn concurrency_is_limited_and_slots_are_numbered() {
     let mut bench = Bench::new().await;
     bench.fake.lock().tasuki = true;
     for id in 1..=4 {
-        bench.fake.add(id, payload(id, &["echo slot=$CI_CONCURRENT_ID/$CI_CONCURRENT_PROJECT_ID; sleep 0.3"]));
+        bench.fake.add(
+            id,
+            payload(
+                id,
+                &["echo slot=$CI_CONCURRENT_ID/$CI_CONCURRENT_PROJECT_ID; sleep 0.3"],
+            ),
+        );
     }
     let runner = bench.runner();
     bench.start_with(Config::single(2, runner), None).await;
@@ -322,7 +429,10 @@ async fn a_refused_runner_rests() {
     let mut bench = Bench::new().await;
     bench.fake.lock().revoked.push("glrt-t1_runnertoken".to_owned());
     bench.start().await;
-    bench.fake.until("three requests", |state| state.requests.len() == 3).await;
+    bench
+        .fake
+        .until("three requests", |state| state.requests.len() == 3)
+        .await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(bench.fake.lock().requests.len(), 3);
     bench.stop().await;
@@ -332,13 +442,22 @@ async fn a_refused_runner_rests() {
 async fn the_state_of_the_queue_is_returned() {
     let mut bench = Bench::new().await;
     bench.start().await;
-    bench.fake.until("two requests", |state| state.requests.len() >= 2).await;
+    bench
+        .fake
+        .until("two requests", |state| state.requests.len() >= 2)
+        .await;
     let requests = bench.fake.lock().requests.clone();
     assert!(requests[0].get("last_update").is_none(), "{}", requests[0]);
     assert_eq!(requests[1]["last_update"], "0");
     assert_eq!(requests[0]["system_id"], "s_0123456789ab");
     let features = &requests[0]["info"]["features"];
-    for feature in ["cancel_gracefully", "two_phase_job_commit", "tasuki", "return_exit_code", "multi_build_steps"] {
+    for feature in [
+        "cancel_gracefully",
+        "two_phase_job_commit",
+        "tasuki",
+        "return_exit_code",
+        "multi_build_steps",
+    ] {
         assert_eq!(features[feature], true, "{feature}");
     }
     bench.stop().await;
@@ -347,7 +466,9 @@ async fn the_state_of_the_queue_is_returned() {
 #[tokio::test]
 async fn a_rate_limit_is_waited_out() {
     let mut bench = Bench::new().await;
-    bench.fake.fault(Fault::Request(429, vec![("retry-after", "1".to_owned())]));
+    bench
+        .fake
+        .fault(Fault::Request(429, vec![("retry-after", "1".to_owned())]));
     bench.fake.add(1, payload(1, &["true"]));
     let began = Instant::now();
     bench.start().await;

@@ -19,7 +19,9 @@ async fn check(faults: Vec<Fault>) -> super::fake::Job {
     for fault in faults {
         bench.fake.fault(fault);
     }
-    bench.fake.add(1, live(1, &["for i in 1 2 3 4 5; do echo line $i; sleep 0.05; done"]));
+    bench
+        .fake
+        .add(1, live(1, &["for i in 1 2 3 4 5; do echo line $i; sleep 0.05; done"]));
     bench.start().await;
     let job = bench.fake.until_final(1).await;
     let log = text(&job);
@@ -84,16 +86,23 @@ async fn a_refused_log_stops_the_job() {
     let mut bench = Bench::new().await;
     bench.fake.add(1, live(1, &["echo started", "sleep 60"]));
     bench.start().await;
-    bench.fake.until("output", |state| text(&state.jobs[&1]).contains("\nstarted\n")).await;
+    bench
+        .fake
+        .until("output", |state| text(&state.jobs[&1]).contains("\nstarted\n"))
+        .await;
     bench.fake.set_phase(1, Phase::Failed);
-    tokio::time::timeout(Duration::from_secs(10), bench.metrics.all_jobs_ended()).await.expect("the job is stopped");
+    tokio::time::timeout(Duration::from_secs(10), bench.metrics.all_jobs_ended())
+        .await
+        .expect("the job is stopped");
     bench.stop().await;
 }
 
 #[tokio::test]
 async fn large_logs_go_in_pieces() {
     let mut bench = Bench::new().await;
-    bench.fake.add(1, payload(1, &["head -c 3000000 /dev/zero | tr '\\0' x | fold -w 100"]));
+    bench
+        .fake
+        .add(1, payload(1, &["head -c 3000000 /dev/zero | tr '\\0' x | fold -w 100"]));
     bench.start().await;
     let job = bench.fake.until_final(1).await;
     assert_eq!(job.phase, Phase::Success);
@@ -105,10 +114,14 @@ async fn large_logs_go_in_pieces() {
 #[tokio::test]
 async fn a_log_beyond_its_limit_says_so() {
     let mut bench = Bench::new().await;
-    bench.fake.add(1, payload(1, &["head -c 300000 /dev/zero | tr '\\0' x | fold -w 100"]));
+    bench
+        .fake
+        .add(1, payload(1, &["head -c 300000 /dev/zero | tr '\\0' x | fold -w 100"]));
     let mut runner = bench.runner();
     runner.output_limit = 100;
-    bench.start_with(tasuki_runner::config::Config::single(1, runner), None).await;
+    bench
+        .start_with(tasuki_runner::config::Config::single(1, runner), None)
+        .await;
     let job = bench.fake.until_final(1).await;
     assert_eq!(job.phase, Phase::Success, "the job goes on");
     assert!(text(&job).contains("Job's log exceeded limit of 102400 bytes"));
