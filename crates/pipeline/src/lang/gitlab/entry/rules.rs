@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tasuki_model::plan::{OnJobFailure, OnNewCommit, Variable, When};
 
 use super::check::{Check, Located, every, value};
-use super::needs::{NeedEntry, needs};
+use super::needs::{NeedEntry, NeedForm, needs};
 use super::variables;
 use crate::diag::code;
 use crate::lang::gitlab::expr::{self, Expr};
@@ -121,11 +121,25 @@ fn read_job_rules(check: &mut Check<'_>, node: &Node) -> Option<Vec<Rule>> {
         rule.when = check.key(map, "when", |check, node| check.one_of(node, JOB_WHEN));
         rule.start_in = check.key(map, "start_in", |check, node| check.duration(node, Some(MAX_DELAY)));
         rule.allow_failure = check.key(map, "allow_failure", Check::boolean);
-        rule.needs = check.key(map, "needs", needs);
+        rule.needs = check.key(map, "needs", job_needs);
         rule.interruptible = check.key(map, "interruptible", Check::boolean);
         delay(check, map, &rule);
         Some(rule)
     })
+}
+
+/// Rules name needs in the same pipeline only.
+fn job_needs(check: &mut Check<'_>, node: &Node) -> Option<Vec<NeedEntry>> {
+    let needs = needs(check, node)?;
+    for need in &needs {
+        if !matches!(need.form, NeedForm::Job { .. }) {
+            check.bad_value(
+                need.span,
+                "uses invalid types: only jobs of the same pipeline can be needed by a rule",
+            );
+        }
+    }
+    Some(needs)
 }
 
 pub(super) fn workflow_rules(check: &mut Check<'_>, node: &Node) -> Option<Vec<Rule>> {

@@ -1,5 +1,6 @@
 //! The graph of jobs: stages, needs, dependencies, circles. Rules play no part here.
 
+use super::circle;
 use super::matrix::interpolate;
 use super::members::{Member, Members};
 use crate::Session;
@@ -140,7 +141,10 @@ impl<'d> Graph<'d> {
 
     fn undefined(&self, session: &Session<'_>, member: &Member<'_>, kind: &str, name: &Located) {
         let text = format!("{} job: undefined {kind}: {}", member.entry.name, name.text);
-        let problem = Problem::new(&code::GITLAB_NEED, name.span, text).suggest(&name.text, self.members.names());
+        let mut problem = Problem::new(&code::GITLAB_NEED, name.span, text);
+        if session.may_suggest() {
+            problem = problem.suggest(&name.text, self.members.names());
+        }
         session.report(problem);
     }
 
@@ -183,7 +187,12 @@ impl<'d> Graph<'d> {
             }
             self.check_on_stop(session, &self.members.list[at]);
         }
-        self.check_circles(session);
+        let needs: Vec<&[Edge]> = self
+            .needs
+            .iter()
+            .map(|needs| needs.as_deref().unwrap_or_default())
+            .collect();
+        self.check_circles(session, &needs);
     }
 
     fn check_on_stop(&self, session: &Session<'_>, member: &Member<'_>) {
@@ -194,7 +203,7 @@ impl<'d> Graph<'d> {
         let fail = |why: &str| {
             let text = format!("{} job: on_stop job {} {why}", member.entry.name, on_stop.text);
             let problem = Problem::new(&code::GITLAB_NEED, on_stop.span, text);
-            let problem = if why.starts_with("is not") {
+            let problem = if why.starts_with("is not") && session.may_suggest() {
                 problem.suggest(&on_stop.text, self.members.names())
             } else {
                 problem
@@ -217,57 +226,15 @@ impl<'d> Graph<'d> {
         }
     }
 
-    /// Kahn's order; what is left over holds a circle, which is walked to be shown.
-    fn check_circles(&self, session: &Session<'_>) {
-        let count = self.needs.len();
-        let mut waiting: Vec<usize> = self
-            .needs
-            .iter()
-            .map(|needs| needs.as_ref().map_or(0, Vec::len))
-            .collect();
-        let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); count];
-        for (from, edges) in self.needs.iter().enumerate() {
-            for edge in edges.iter().flatten() {
-                dependants[edge.to].push(from);
-            }
-        }
-        let mut ready: Vec<usize> = (0..count).filter(|at| waiting[*at] == 0).collect();
-        let mut done = 0;
-        while let Some(at) = ready.pop() {
-            done += 1;
-            for from in &dependants[at] {
-                waiting[*from] -= 1;
-                if waiting[*from] == 0 {
-                    ready.push(*from);
-                }
-            }
-        }
-        if done < count {
-            self.report_circle(session, &waiting);
-        }
-    }
-
-    fn report_circle(&self, session: &Session<'_>, waiting: &[usize]) {
-        let Some(mut at) = waiting.iter().position(|left| *left > 0) else {
+    /// Reports a circle among these needs, of each member.
+    pub(super) fn check_circles(&self, session: &Session<'_>, needs: &[&[Edge]]) {
+        let Some((circle, span)) = circle::find(needs) else {
             return;
         };
-        let mut path: Vec<usize> = Vec::new();
-        let mut span = self.members.list[at].entry.span;
-        while !path.contains(&at) {
-            path.push(at);
-            let next = self.needs[at].iter().flatten().find(|edge| waiting[edge.to] > 0);
-            let Some(edge) = next else { return };
-            span = edge.span;
-            at = edge.to;
-        }
-        let start = path.iter().position(|step| *step == at).unwrap_or(0);
-        let name = |at: &usize| self.members.list[*at].name.to_string();
-        let mut names: Vec<String> = path[start..].iter().map(name).collect();
-        names.push(name(&at));
-        let text = if names.len() == 2 {
-            format!("The pipeline has circular dependencies: self-dependency: {}", names[0])
-        } else {
-            format!("The pipeline has circular dependencies: {}", names.join(" needs "))
+        let names: Vec<&str> = circle.iter().map(|at| &*self.members.list[*at].name).collect();
+        let text = match names.as_slice() {
+            [one, _] => format!("The pipeline has circular dependencies: self-dependency: {one}"),
+            _ => format!("The pipeline has circular dependencies: {}", names.join(" needs ")),
         };
         session.error(&code::GITLAB_CIRCULAR_NEEDS, span, text);
     }

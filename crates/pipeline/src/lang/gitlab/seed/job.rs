@@ -44,6 +44,13 @@ pub(super) struct Drawn<'d> {
     caches: Vec<tasuki_model::plan::Cache>,
 }
 
+impl Drawn<'_> {
+    /// The needs are those of the rule that held.
+    pub(super) fn has_needs_of_rule(&self) -> bool {
+        self.selected.needs.is_some()
+    }
+}
+
 impl<'s, 'd: 's> Seeder<'s, 'd> {
     /// Evaluates the rules of a member; `None` where it is not part of the pipeline.
     pub(super) fn draw(&self, at: usize) -> Option<Drawn<'s>> {

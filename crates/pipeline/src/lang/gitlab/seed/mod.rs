@@ -2,6 +2,7 @@
 //! are evaluated for the context, names are expanded.
 
 mod cache_key;
+mod circle;
 mod environment;
 mod facts;
 mod graph;

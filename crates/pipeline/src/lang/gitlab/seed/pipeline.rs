@@ -67,7 +67,8 @@ fn check_circles(session: &Session<'_>, definition: &Definition, layers: &Layers
     let (root, settings) = (layers.root(&Default::default()), layers.settings(None));
     let nothing = Default::default();
     let scope = layers.scope(&nothing, &root, &nothing, &settings);
-    let names = definition.variables.iter().map(|root| root.variable.key.as_str());
+    let given = session.input.context.trigger.variables.iter().chain(settings.list());
+    let names = root.list().iter().chain(given).map(|variable| variable.key.as_str());
     if let Some(circle) = scope.circle(names) {
         let text = format!("circular variable reference detected: {}", circle.join(" refers to "));
         let span = definition.variables_span;
@@ -85,6 +86,14 @@ fn check_needs(session: &Session<'_>, graph: &Graph<'_>, drawn: &[Option<Drawn<'
                 report_missing(session, graph, at, edge);
             }
         }
+    }
+    // The needs of rules may close a circle that the jobs' own do not.
+    if drawn.iter().flatten().any(Drawn::has_needs_of_rule) {
+        let edges =
+            |job: &'_ Option<Drawn<'_>>| job.as_ref().and_then(|job| job.edges.as_deref().map(<[Edge]>::to_vec));
+        let needs: Vec<Vec<Edge>> = drawn.iter().map(|job| edges(job).unwrap_or_default()).collect();
+        let needs: Vec<&[Edge]> = needs.iter().map(Vec::as_slice).collect();
+        graph.check_circles(session, &needs);
     }
     session.errors() == before
 }
