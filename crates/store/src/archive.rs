@@ -84,26 +84,32 @@ enum Line {
 /// # Errors
 /// When the database cannot be read or `out` not be written.
 pub fn export(store: &Store, out: impl Write + Send + 'static) -> Result<Summary> {
-    store.read_blocking(move |tx| {
-        let mut out = zstd::Encoder::new(BufWriter::new(out), LEVEL).map_err(unwritable)?;
-        out.include_checksum(true).map_err(unwritable)?;
-        put(
-            &mut out,
-            &Line::Header {
-                format: FORMAT.to_owned(),
-                schema: migrate::version(tx)?,
-            },
-        )?;
-        let mut summary = Summary { tables: 0, rows: 0 };
-        for table in TABLES {
-            summary.rows += export_table(tx, table, &mut out)?;
-            summary.tables += 1;
-        }
-        put(&mut out, &Line::End(summary))?;
-        let mut inner = out.finish().map_err(unwritable)?;
-        inner.flush().map_err(unwritable)?;
-        Ok(summary)
-    })
+    store.read_blocking(move |tx| write(tx, out))
+}
+
+/// [`export`] as a part of a larger read, so that more can be read of the same moment.
+///
+/// # Errors
+/// When the database cannot be read or `out` not be written.
+pub fn write(tx: &mut Tx<'_>, out: impl Write) -> Result<Summary> {
+    let mut out = zstd::Encoder::new(BufWriter::new(out), LEVEL).map_err(unwritable)?;
+    out.include_checksum(true).map_err(unwritable)?;
+    put(
+        &mut out,
+        &Line::Header {
+            format: FORMAT.to_owned(),
+            schema: migrate::version(tx)?,
+        },
+    )?;
+    let mut summary = Summary { tables: 0, rows: 0 };
+    for table in TABLES {
+        summary.rows += export_table(tx, table, &mut out)?;
+        summary.tables += 1;
+    }
+    put(&mut out, &Line::End(summary))?;
+    let mut inner = out.finish().map_err(unwritable)?;
+    inner.flush().map_err(unwritable)?;
+    Ok(summary)
 }
 
 fn export_table(tx: &mut Tx<'_>, table: &str, out: &mut impl Write) -> Result<u64> {

@@ -41,9 +41,14 @@ const NOW: Timestamp = Timestamp(1_700_000_000_000);
 /// # Errors
 /// When the database fails.
 pub fn run(store: &Store, count: usize, width: usize, workers: usize) -> Result<Report> {
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    let path = format!(
+        "bench/{:x}-{}",
+        std::process::id(),
+        RUNS.fetch_add(1, Ordering::Relaxed)
+    );
     let began = Instant::now();
     let mut queue = Vec::new();
-    let path = format!("bench/{:x}", std::process::id());
     let project = store.write_blocking(move |tx| project(tx, &path))?;
     for _ in 0..count.div_ceil(width.max(1)) {
         queue.extend(store.write_blocking(move |tx| pipeline(tx, project, width))?);

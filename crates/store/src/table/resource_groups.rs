@@ -4,7 +4,7 @@ use tasuki_model::id::{JobId, PipelineId, ProjectId};
 use tasuki_model::time::Timestamp;
 
 use crate::row::record;
-use crate::value::params;
+use crate::value::{Value, params};
 use crate::{Result, Tx};
 
 record! {
@@ -116,23 +116,33 @@ pub fn claims(tx: &mut Tx, project: ProjectId, key: &str) -> Result<Vec<Claim>> 
 /// # Errors
 /// When the database fails.
 pub fn claims_with_state(tx: &mut Tx, project: ProjectId, key: &str) -> Result<Vec<(Claim, String)>> {
-    tx.query(
+    with_state(tx, "WHERE c.project_id = $1 AND c.key = $2", params![project, key])
+}
+
+/// The claims of all groups, each with the tag of the job's state.
+///
+/// # Errors
+/// When the database fails.
+pub fn all_claims_with_state(tx: &mut Tx) -> Result<Vec<(Claim, String)>> {
+    with_state(tx, "", params![])
+}
+
+fn with_state(tx: &mut Tx, which: &str, params: &[Value<'_>]) -> Result<Vec<(Claim, String)>> {
+    let sql = format!(
         "SELECT c.job_id, c.project_id, c.key, c.pipeline_id, c.held, c.since_ms, jobs.state
-         FROM resource_claims AS c JOIN jobs ON jobs.id = c.job_id
-         WHERE c.project_id = $1 AND c.key = $2 ORDER BY c.job_id",
-        params![project, key],
-        |row| {
-            let claim = Claim {
-                job_id: row.take()?,
-                project_id: row.take()?,
-                key: row.take()?,
-                pipeline_id: row.take()?,
-                held: row.take()?,
-                since_ms: row.take()?,
-            };
-            Ok((claim, row.take()?))
-        },
-    )
+         FROM resource_claims AS c JOIN jobs ON jobs.id = c.job_id {which} ORDER BY c.job_id"
+    );
+    tx.query(&sql, params, |row| {
+        let claim = Claim {
+            job_id: row.take()?,
+            project_id: row.take()?,
+            key: row.take()?,
+            pipeline_id: row.take()?,
+            held: row.take()?,
+            since_ms: row.take()?,
+        };
+        Ok((claim, row.take()?))
+    })
 }
 
 /// What a job holds or waits for.

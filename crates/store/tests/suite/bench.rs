@@ -8,6 +8,14 @@ use crate::on_each_database;
 on_each_database! {
     #[ignore = "measures; takes long"]
     fn claim_start_log_finish(database) {
+        if let tasuki_store::DbUrl::Postgres(url) = &database.url {
+            let mut client = postgres::Client::connect(url, postgres::NoTls).unwrap();
+            client.batch_execute("ALTER SYSTEM SET fsync = on").unwrap();
+            client.batch_execute("SELECT pg_reload_conf()").unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            let fsync: String = client.query_one("SHOW fsync", &[]).unwrap().get(0);
+            assert_eq!(fsync, "on");
+        }
         let store = database.open();
         for workers in [1, 16, 64, 256] {
             let report = bench::run(&store, if workers == 1 { 1000 } else { 20_000 }, 100, workers).unwrap();

@@ -206,3 +206,55 @@ fn cut_connections_are_made_again() {
         );
     }
 }
+
+/// A disk that is full fails what does not fit, loses nothing that was acknowledged, and is no reason to
+/// start anew once there is room.
+#[test]
+fn a_full_disk_loses_nothing_acknowledged() {
+    let database = crate::database::Database::sqlite();
+    let store = database.open();
+    let limit = |pages: i64| {
+        let pages = format!("PRAGMA max_page_count = {pages}");
+        write(&store, move |tx| tx.query(&pages, &[], |row| row.take::<i64>()));
+    };
+    let pages: i64 =
+        write(&store, |tx| tx.query_opt("PRAGMA page_count", &[], |row| row.take())).expect("there are pages");
+    limit(pages + 60);
+    let put = |key: &str| {
+        let (first, second) = (format!("{key}.first"), format!("{key}.second"));
+        store.write_blocking(move |tx| {
+            settings::set(tx, &first, &"x".repeat(5000))?;
+            settings::set(tx, &second, &"x".repeat(5000))
+        })
+    };
+    let results: Vec<(String, bool)> = std::thread::scope(|scope| {
+        let writer = |thread: usize| {
+            move || {
+                (0..20)
+                    .map(|n| format!("{thread}.{n}"))
+                    .map(|key| (key.clone(), put(&key).is_ok()))
+                    .collect()
+            }
+        };
+        let threads: Vec<_> = (0..8).map(|thread| scope.spawn(writer(thread))).collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| -> Vec<(String, bool)> { thread.join().unwrap() })
+            .collect()
+    });
+    let stored = results.iter().filter(|(_, stored)| *stored).count();
+    assert!(
+        stored > 5 && stored < results.len(),
+        "{stored} of {} fitted",
+        results.len()
+    );
+    for (key, acknowledged) in results {
+        for part in ["first", "second"] {
+            let part = format!("{key}.{part}");
+            let found = read(&store, move |tx| settings::get(tx, &part)).is_some();
+            assert_eq!(found, acknowledged, "{key}");
+        }
+    }
+    limit(1 << 30);
+    put("room again").unwrap();
+}

@@ -72,8 +72,15 @@ fn start() -> Result<Server, String> {
     if !made.status.success() {
         return Err(format!("initdb failed: {}", String::from_utf8_lossy(&made.stderr)));
     }
+    // In a file and not an argument, so that the measurements can switch it on.
+    let settings = std::fs::OpenOptions::new()
+        .append(true)
+        .open(data.join("postgresql.conf"));
+    settings
+        .and_then(|mut file| file.write_all(b"fsync = off\n"))
+        .map_err(|e| e.to_string())?;
     // The shell waits for the end of its input, which is our end of the pipe.
-    let script = r#""$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c max_connections=200 \
+    let script = r#""$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=200 \
         >"$2/data/server.log" 2>&1 </dev/null & server=$!; cat >/dev/null; kill -INT $server; wait $server; rm -rf "$2/data"; rmdir "$2""#;
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", script, "sh"]).arg(&bin).arg(&folder);
