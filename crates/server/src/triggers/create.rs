@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::answer::{Answerer, AtCommit, Comparison, InFolder, Projects, Source as Own};
 use super::error::NoPipeline;
 use super::forge::PushOptions;
-use super::{Error, Triggers};
+use super::{Error, Selection, Triggers};
 use crate::config::ProjectSettings;
 use crate::git::{Git, Mirror, Oid, Worktree};
 use crate::scheduler::{Content, Created, NewPipeline};
@@ -41,6 +41,8 @@ pub struct Start {
     pub payload: Option<Value>,
     /// The same start repeated with the same key makes no second pipeline.
     pub key: Option<String>,
+    /// Only a part of the configuration (`exec JOB`).
+    pub selection: Option<Selection>,
 }
 
 /// Where the configuration and the files of the pipeline are.
@@ -83,10 +85,12 @@ impl Triggers {
         }
         let settings = ProjectSettings::read(&start.project.settings_json);
         let trigger = self.trigger(&start).await?;
-        let by_push = matches!(
-            start.source,
-            Source::Push | Source::MergeRequestEvent | Source::ExternalPullRequestEvent
-        );
+        // Whoever runs a folder sees the errors at once.
+        let by_push = !matches!(start.read, Read::Folder { .. })
+            && matches!(
+                start.source,
+                Source::Push | Source::MergeRequestEvent | Source::ExternalPullRequestEvent
+            );
         if by_push && (start.options.skip || asks_to_skip(&trigger.commit.message)) {
             return self.save(&start, &settings, trigger, Content::Skipped, &[]).await;
         }
@@ -139,7 +143,10 @@ impl Triggers {
                 );
                 Ok(Started::None(NoPipeline::Skipped(skip)))
             }
-            (Some(plan), None) => {
+            (Some(mut plan), None) => {
+                if let Some(wanted) = &start.selection {
+                    wanted.apply(&mut plan)?;
+                }
                 self.save(start, settings, trigger, Content::Plan(Box::new(plan)), &diagnostics)
                     .await
             }

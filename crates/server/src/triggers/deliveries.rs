@@ -226,6 +226,7 @@ impl Triggers {
             options,
             payload: None,
             key: Some(format!("hook:{}", delivery.dedupe_key)),
+            selection: None,
         });
         let outcome = match started.await? {
             Started::New { id, .. } => format!("pipeline {id}"),

@@ -17,6 +17,11 @@ pub enum Error {
     NoFolder(String),
     #[error("the compiler never stops asking, last for {0:?}")]
     Endless(Box<Request>),
+    /// A job that was named; those that there are.
+    #[error("the pipeline has no job {name:?}")]
+    NoJob { name: String, known: Vec<String> },
+    #[error("there is no workflow {name:?}")]
+    NoWorkflow { name: String, known: Vec<String> },
     #[error("the project has no commits yet")]
     Empty,
     #[error("the stored webhook cannot be read")]
@@ -33,7 +38,13 @@ impl Error {
             Self::Git(error) => error.is_transient(),
             // The forge tells of a push a moment before it can be fetched.
             Self::Store(_) | Self::Scheduler(_) | Self::NoRef(_) => true,
-            Self::NoFolder(_) | Self::Endless(_) | Self::Empty | Self::Delivery(_) | Self::Sealed => false,
+            Self::NoJob { .. }
+            | Self::NoWorkflow { .. }
+            | Self::NoFolder(_)
+            | Self::Endless(_)
+            | Self::Empty
+            | Self::Delivery(_)
+            | Self::Sealed => false,
         }
     }
 }

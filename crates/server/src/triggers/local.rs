@@ -242,6 +242,7 @@ impl Triggers {
             user: None,
             options: PushOptions::default(),
             payload: None,
+            selection: None,
             // A branch may go to and fro between two commits; when it was seen at the former tip tells the turns apart.
             key: Some(format!(
                 "local:{}:{}:{before}:{}:{since}",

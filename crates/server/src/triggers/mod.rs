@@ -7,6 +7,7 @@
 //! | `deliveries` | webhooks: checked, stored, answered, worked on |
 //! | `forge/<name>` | one forge: signature, delivery id, events |
 //! | `local` | folders of this machine: their refs are watched |
+//! | `select` | a part of a Plan: named jobs and what they need |
 //! | `source` | where a project's commits come from |
 //!
 //! Loops here take no input: they are woken and read the database again, so that a restart at any instant loses nothing
@@ -19,6 +20,7 @@ mod error;
 pub mod forge;
 mod local;
 mod request;
+mod select;
 mod source;
 mod watch;
 
@@ -38,6 +40,7 @@ pub use create::{Read, Start, Started, project_info};
 pub use deliveries::Received;
 pub use error::{Error, HookRefused, NoPipeline};
 pub use request::Want;
+pub use select::Selection;
 
 use crate::git::Mirrors;
 use crate::scheduler::Scheduler;
@@ -167,3 +170,5 @@ pub fn project_path(namespace: &str, name: &str) -> String {
     format!("{namespace}/{name}")
 }
 
+#[cfg(test)]
+mod tests;

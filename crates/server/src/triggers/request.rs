@@ -67,6 +67,7 @@ impl Triggers {
             options: PushOptions::default(),
             payload: None,
             key,
+            selection: None,
         })
         .await
     }

@@ -37,10 +37,8 @@ enum News {
         task: i64,
         piece: Piece,
     },
-    /// The task's log is complete.
-    LogEnded {
-        task: i64,
-    },
+    /// The log of a task is complete.
+    LogEnded,
 }
 
 type Feed<'a> = BoxStream<'a, anyhow::Result<News>>;
@@ -64,7 +62,7 @@ pub(super) async fn pipeline(client: &ApiClient, id: i64, form: Form) -> Outcome
         loop {
             match feeds.next().await {
                 Some(Ok(News::Piece { task, piece })) => shown.piece(task, &piece)?,
-                Some(Ok(News::LogEnded { .. })) => {
+                Some(Ok(News::LogEnded)) => {
                     shown.open_logs -= 1;
                     break;
                 }
@@ -289,7 +287,7 @@ fn log(client: &ApiClient, task: i64) -> Feed<'_> {
                     .into_iter()
                     .map(|piece| Ok(News::Piece { task, piece }))
                     .collect();
-                last.push(Ok(News::LogEnded { task }));
+                last.push(Ok(News::LogEnded));
                 (last, (bytes, None))
             }
         })

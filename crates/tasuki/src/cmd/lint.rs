@@ -70,7 +70,7 @@ impl Lint {
         }
         let errors = all.iter().filter(|d| d.is_error()).count();
         match if self.json { Format::Json } else { self.format } {
-            Format::Human => people(&all, &lines, configs.len(), errors)?,
+            Format::Human => people(&all, &lines, configs.len())?,
             Format::Json => print::json(&all)?,
             Format::Sarif => print::json(&sarif(&all))?,
             Format::CodeQuality => print::json(&code_quality(&all))?,
@@ -100,7 +100,9 @@ async fn check(config: &Config) -> anyhow::Result<Vec<Diagnostic>> {
     Ok(output.diagnostics)
 }
 
-fn people(all: &[Diagnostic], lines: &Lines, files: usize, errors: usize) -> anyhow::Result<()> {
+/// Prints diagnostics with quotes and a verdict.
+pub(super) fn people(all: &[Diagnostic], lines: &Lines, files: usize) -> anyhow::Result<()> {
+    let errors = all.iter().filter(|d| d.is_error()).count();
     let style = Style::stdout();
     let colour = if style == Style::Colour {
         Colour::Always

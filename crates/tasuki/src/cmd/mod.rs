@@ -1,8 +1,10 @@
 //! The commands. Each is a file; its doc comment is its help.
 
+mod admin;
 mod compile;
 mod completion;
 mod doctor;
+mod exec;
 mod folder;
 mod follow;
 mod job;
@@ -52,6 +54,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Up(up::Up),
+    Exec(exec::Exec),
     Lint(lint::Lint),
     Compile(compile::Compile),
     #[command(subcommand)]
@@ -65,6 +68,8 @@ enum Command {
     #[command(subcommand)]
     Token(token::Token),
     Server(server::Server),
+    #[command(subcommand)]
+    Admin(admin::Admin),
     Doctor(doctor::Doctor),
     Completion(completion::Completion),
 }
@@ -93,6 +98,7 @@ fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Up(command) => command.run(),
         Command::Server(command) => command.run(),
+        Command::Exec(command) => command.run(),
         Command::Lint(command) => command.run(),
         Command::Compile(command) => command.run(),
         Command::Project(command) => command.run(),
@@ -100,6 +106,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Job(command) => command.run(),
         Command::ResourceClass(command) => command.run(),
         Command::Token(command) => command.run(),
+        Command::Admin(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Completion(command) => command.run(),
     }

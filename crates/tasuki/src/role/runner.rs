@@ -14,7 +14,6 @@ use tasuki_rt::{Clock, Tasks};
 use tasuki_runner::config::{Config, RunnerConfig};
 use tasuki_runner::identity::fresh_system_id;
 use tasuki_runner::job::{Pauses, Shutdown};
-use tasuki_runner::metrics::Metrics;
 use tasuki_runner::poll::{Pool, PoolOptions, ShellDefaults, shell_only};
 use tokio::sync::oneshot;
 

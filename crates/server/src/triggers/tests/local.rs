@@ -1,0 +1,118 @@
+//! Folders whose refs move.
+
+use super::world::{World, commit, git};
+
+const CONFIG: &str = "job:\n  script: [make]\n";
+
+fn names(found: &[(String, String)]) -> Vec<&str> {
+    found.iter().map(|(name, _)| name.as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_new_tip_is_built_once_also_over_a_restart() {
+    let mut world = World::new().await;
+    let dir = world.repository("app", CONFIG);
+    git(&dir, &["branch", "other"]);
+    world.add("local", dir.to_str().unwrap(), "{}").await;
+    assert_eq!(
+        names(&world.wait_for(1).await),
+        ["main"],
+        "only the present branch is built at first"
+    );
+
+    commit(&dir, "Second");
+    world.wait_for(2).await;
+    git(&dir, &["tag", "-a", "v1", "-m", "One"]);
+    world.wait_for(3).await;
+    git(&dir, &["checkout", "-q", "-b", "topic/x"]);
+    commit(&dir, "On a topic");
+    world.wait_for(4).await;
+    git(&dir, &["checkout", "-q", "main"]);
+    git(&dir, &["branch", "-q", "-D", "other"]);
+    // There and back again: every move is one of its own.
+    git(&dir, &["reset", "-q", "--hard", "HEAD^"]);
+    world.wait_for(5).await;
+    git(&dir, &["reset", "-q", "--hard", "ORIG_HEAD"]);
+    let all = world.wait_for(6).await;
+    assert_eq!(names(&all), ["main", "main", "v1", "topic/x", "main", "main"]);
+
+    let known = world.pipelines().await;
+    assert_eq!(known[1].sha, known[5].sha);
+    world.restart().await;
+    commit(&dir, "After the restart");
+    world.wait_for(7).await;
+    world.restart().await;
+    git(&dir, &["commit", "-q", "--amend", "-m", "While a server runs again"]);
+    let all = world.wait_for(8).await;
+    assert_eq!(all.len(), 8, "nothing was built twice: {all:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_moved_while_no_server_ran_is_built_at_the_start() {
+    let mut world = World::new().await;
+    let dir = world.repository("app", CONFIG);
+    world.add("local", dir.to_str().unwrap(), "{}").await;
+    world.wait_for(1).await;
+    assert!(world.tasks.close_and_wait(std::time::Duration::from_secs(10)).await);
+    commit(&dir, "Nobody looks");
+    world.restart().await;
+    assert_eq!(world.wait_for(2).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_refs_at_once_four_are_built() {
+    let mut world = World::new().await;
+    let dir = world.repository("app", CONFIG);
+    world.add("local", dir.to_str().unwrap(), "{}").await;
+    world.wait_for(1).await;
+    assert!(world.tasks.close_and_wait(std::time::Duration::from_secs(10)).await);
+    for n in 0..6 {
+        git(&dir, &["branch", &format!("b{n}")]);
+    }
+    commit(&dir, "The present branch moves, too");
+    world.restart().await;
+    assert_eq!(
+        names(&world.wait_for(5).await),
+        ["main", "main", "b0", "b1", "b2"],
+        "the present branch first"
+    );
+    world.restart().await;
+    commit(&dir, "One more");
+    assert_eq!(
+        names(&world.wait_for(6).await)[5..],
+        ["main"],
+        "the others were noted and are not built later"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_configuration_says_decides() {
+    let world = World::new().await;
+    let dir = world.repository("app", "");
+    world.add("local", dir.to_str().unwrap(), "{}").await;
+    std::fs::write(dir.join(".gitlab-ci.yml"), "job: {scirpt: x}\n").unwrap();
+    commit(&dir, "Broken");
+    std::fs::write(dir.join(".gitlab-ci.yml"), "job: {scirpt: x}\n# more\n").unwrap();
+    let all = world.wait_for(1).await;
+    assert_eq!(
+        all,
+        [("main".to_owned(), "invalid".to_owned())],
+        "no pipeline without a file, a failed one with a broken file"
+    );
+    commit(&dir, "Broken [CI-Skip]");
+    let all = world.wait_for(2).await;
+    let second = world.pipelines().await.remove(1);
+    assert!(
+        second.finished_ms.is_some() && second.job_count == 0,
+        "skipped without reading the file: {all:?}"
+    );
+    std::fs::write(
+        dir.join(".gitlab-ci.yml"),
+        "workflow: {rules: [{if: '$CI_COMMIT_TAG'}]}\njob: {script: [x]}\n",
+    )
+    .unwrap();
+    commit(&dir, "Only tags");
+    git(&dir, &["tag", "v1"]);
+    let all = world.wait_for(3).await;
+    assert_eq!(all[2].0, "v1", "the branch is filtered out, the tag is not");
+}
