@@ -1,5 +1,6 @@
 //! Claim → sandbox → steps → trace. Meets the server only through `tasuki_proto`.
 
+pub mod commands;
 pub mod config;
 pub mod executor;
 pub mod guest;

@@ -127,6 +127,18 @@ impl ConfigFile {
         Ok(config)
     }
 
+    /// The `[[runners]]` sections as they stand.
+    #[must_use]
+    pub fn runner_sections(&self) -> Vec<Table> {
+        let sections = self.table.get("runners").and_then(Value::as_array);
+        sections
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_table)
+            .cloned()
+            .collect()
+    }
+
     /// Adds a `[[runners]]` section.
     pub fn add_runner(&mut self, runner: Table) {
         let runners = self.table.entry("runners").or_insert_with(|| Value::Array(Vec::new()));

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tasuki_proto::client::{Call, Observer};
+use tasuki_rt::Clock;
 use tokio::sync::Notify;
 
 use crate::config::Config;
@@ -26,7 +28,8 @@ pub(super) struct Figures {
     pub(super) concurrent: u32,
     /// Short token, name, limit.
     pub(super) limits: Vec<(String, String, u32)>,
-    pub(super) running: u64,
+    /// Address and beginning of each running job.
+    pub(super) running: BTreeMap<u64, (String, Instant)>,
     pub(super) jobs: u64,
     pub(super) failed: BTreeMap<&'static str, u64>,
     pub(super) duration_buckets: [u64; DURATIONS.len()],
@@ -40,16 +43,23 @@ pub(super) struct Figures {
 
 /// A job that counts as running until this is dropped.
 #[derive(Debug)]
-pub struct RunningJob(Arc<Metrics>);
+pub struct RunningJob {
+    metrics: Arc<Metrics>,
+    number: u64,
+}
 
 impl Metrics {
-    /// A job begins.
+    /// The job at this address begins.
     #[must_use]
-    pub fn job_begins(self: &Arc<Self>) -> RunningJob {
+    pub fn job_begins(self: &Arc<Self>, url: &str) -> RunningJob {
         let mut figures = self.lock();
-        figures.running += 1;
         figures.jobs += 1;
-        RunningJob(Arc::clone(self))
+        let number = figures.jobs;
+        figures.running.insert(number, (url.to_owned(), Clock::instant()));
+        RunningJob {
+            metrics: Arc::clone(self),
+            number,
+        }
     }
 
     /// A job has ended.
@@ -81,7 +91,7 @@ impl Metrics {
     /// Jobs that run now.
     #[must_use]
     pub fn running(&self) -> u64 {
-        self.lock().running
+        self.lock().running.len() as u64
     }
 
     /// Resolves when no job runs.
@@ -104,8 +114,8 @@ impl Metrics {
 
 impl Drop for RunningJob {
     fn drop(&mut self) {
-        self.0.lock().running -= 1;
-        self.0.idle.notify_waiters();
+        self.metrics.lock().running.remove(&self.number);
+        self.metrics.idle.notify_waiters();
     }
 }
 

@@ -14,6 +14,17 @@ impl Metrics {
         out
     }
 
+    /// Running jobs, one a line, in the form of gitlab-runner's `/debug/jobs/list`.
+    #[must_use]
+    pub fn job_list(&self) -> String {
+        let figures = self.lock();
+        let line = |(url, began): &(String, std::time::Instant)| {
+            let duration = crate::config::show_duration(std::time::Duration::from_secs(began.elapsed().as_secs()));
+            format!("url={url} state=running stage= executor_stage= duration={duration}\n")
+        };
+        figures.running.values().map(line).collect()
+    }
+
     fn write(&self, out: &mut String, system_id: &str) -> fmt::Result {
         let figures = self.lock();
         head(out, "concurrent", "gauge", "The value of concurrent setting")?;
@@ -29,7 +40,7 @@ impl Metrics {
             )?;
         }
         head(out, "jobs", "gauge", "Jobs that run now")?;
-        writeln!(out, "gitlab_runner_jobs{{state=\"running\"}} {}", figures.running)?;
+        writeln!(out, "gitlab_runner_jobs{{state=\"running\"}} {}", figures.running.len())?;
         head(out, "jobs_total", "counter", "Jobs that were begun")?;
         writeln!(out, "gitlab_runner_jobs_total {}", figures.jobs)?;
         head(out, "failed_jobs_total", "counter", "Jobs that failed, by reason")?;
@@ -119,12 +130,13 @@ mod tests {
     #[test]
     fn figures_are_counted_and_written() {
         let metrics = Arc::new(Metrics::default());
-        let running = metrics.job_begins();
+        let running = metrics.job_begins("http://x/jobs/1");
         assert!(
             metrics
                 .text("s_1")
                 .contains("gitlab_runner_jobs{state=\"running\"} 1\n")
         );
+        assert!(metrics.job_list().starts_with("url=http://x/jobs/1 state=running"));
         drop(running);
         let text = metrics.text("s_1");
         assert!(

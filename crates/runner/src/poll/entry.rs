@@ -189,7 +189,8 @@ impl Entry {
     async fn job(self: Arc<Self>, job: JobResponse, slot: TakenSlot, permits: (Permit, Permit)) {
         let id = job.id;
         info!(job.id = id, runner = %self.name(), "job received");
-        let running = self.metrics.job_begins();
+        let url = job.variables.iter().rev().find(|variable| variable.key == "CI_JOB_URL");
+        let running = self.metrics.job_begins(url.map_or("", |variable| &variable.value));
         let report = job::run(self.host.clone(), job, slot.slot(), self.shutdown.clone()).await;
         self.metrics.job_ended(&report);
         let reason = report.failure.as_ref().map(|failure| failure.reason.as_str());

@@ -14,7 +14,9 @@ mod reload;
 mod slots;
 
 pub use executors::{ExecutorFactory, ShellDefaults, shell_only};
+pub(crate) use pool::client;
 pub use pool::{Pool, PoolOptions, Reload};
+pub(crate) use reload::datetime;
 
 /// A pool cannot be started.
 #[derive(Debug, thiserror::Error)]

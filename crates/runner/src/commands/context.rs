@@ -1,0 +1,90 @@
+//! What commands take from the process.
+
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+
+use tasuki_rt::{Clock, Tasks};
+
+use super::{Error, Result};
+use crate::config::{ConfigFile, Environment};
+use crate::identity::system_id;
+use crate::process::Binary;
+
+/// Surroundings of a command.
+pub struct Context {
+    pub environment: Environment,
+    pub clock: Clock,
+    /// Runs everything that a command starts.
+    pub tasks: Tasks,
+    pub out: Box<dyn Write + Send>,
+    /// Answers of a person; absent where nobody is there to answer.
+    pub input: Option<Box<dyn BufRead + Send>>,
+    pub working_dir: PathBuf,
+    /// Folder of unit files, `/etc/systemd/system`.
+    pub unit_dir: PathBuf,
+    /// Supervisor and guest of shell jobs; absent = this program.
+    pub binary: Option<Binary>,
+}
+
+impl Context {
+    /// Prints one line.
+    pub(super) fn say(&mut self, line: &str) -> Result<()> {
+        writeln!(self.out, "{line}")
+            .and_then(|()| self.out.flush())
+            .map_err(Error::Output)
+    }
+
+    /// Asks for one value; the default where the answer is empty or nobody is there.
+    pub(super) fn ask(&mut self, question: &str, default: &str) -> Result<String> {
+        let Some(input) = &mut self.input else {
+            return Ok(default.to_owned());
+        };
+        let shown = if default.is_empty() {
+            format!("{question}:")
+        } else {
+            format!("{question} [{default}]:")
+        };
+        writeln!(self.out, "{shown}")
+            .and_then(|()| self.out.flush())
+            .map_err(Error::Output)?;
+        let mut answer = String::new();
+        input.read_line(&mut answer).map_err(Error::Input)?;
+        let answer = answer.trim();
+        Ok(if answer.is_empty() {
+            default.to_owned()
+        } else {
+            answer.to_owned()
+        })
+    }
+
+    /// The configuration file: as given, or where gitlab-runner keeps its own.
+    pub(super) fn config_path(&self, given: Option<&Path>) -> PathBuf {
+        if let Some(path) = given {
+            return self.working_dir.join(path);
+        }
+        if rustix::process::geteuid().is_root() {
+            return PathBuf::from("/etc/gitlab-runner/config.toml");
+        }
+        match self.environment.get("HOME") {
+            Some(home) => Path::new(home).join(".gitlab-runner/config.toml"),
+            None => self.working_dir.join("config.toml"),
+        }
+    }
+
+    /// The configuration file, which must be there.
+    pub(super) fn load(&self, given: Option<&Path>) -> Result<ConfigFile> {
+        Ok(ConfigFile::load(&self.config_path(given))?)
+    }
+
+    /// The system id beside the configuration.
+    pub(super) fn system_id(config: &Path) -> String {
+        system_id(folder(config))
+    }
+}
+
+/// The folder of a file.
+pub(super) fn folder(file: &Path) -> &Path {
+    file.parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
