@@ -210,15 +210,13 @@ impl Finder<'_> {
 
     /// What `git ls-files --others` names: ignored files too, but nothing of other repositories inside.
     fn untracked(&mut self) -> Result<()> {
-        let tracked = match Repository::of(self.project) {
-            None => {
-                return Err(Error::job(
-                    "untracked files were asked for, but the project folder is no git repository",
-                ));
-            }
-            Some(repository) => repository
-                .tracked()
-                .ok_or_else(|| Error::job("the git index cannot be read"))?,
+        let Some(repository) = Repository::of(self.project) else {
+            self.context
+                .say("WARNING: untracked files were asked for, but the project folder is no git repository");
+            return Ok(());
+        };
+        let Some(tracked) = repository.tracked() else {
+            return Err(Error::job("the git index cannot be read"));
         };
         let tracked: std::collections::HashSet<PathBuf> = tracked.into_iter().map(|entry| entry.path).collect();
         let mut folders = vec![PathBuf::new()];

@@ -1,4 +1,4 @@
-//! What every executor has to do, as one function: [`conforms`]. A new executor's test calls it and nothing else.
+//! What every executor has to do, as one function: [`conforms`]. The test of a new executor calls it.
 //!
 //! Scripts keep to what a plain `sh` with the usual small tools can do.
 
@@ -15,13 +15,13 @@ use tasuki_runner::executor::{
 use tasuki_runner::guest::{CacheEntry, Compression, Format, Request, RestoreCache, SaveCache, Selection};
 
 /// What a test may look at besides the two traits.
-pub struct Options {
+pub(crate) struct Options {
     /// Process ids in a sandbox are those of this machine: then it is checked that they are gone.
-    pub host_processes: bool,
+    pub(crate) host_processes: bool,
 }
 
 /// Runs every case on `executor`, several of them at once, as a runner would.
-pub async fn conforms(executor: &dyn Executor, options: &Options) {
+pub(crate) async fn conforms(executor: &dyn Executor, options: &Options) {
     scripts(executor).await;
     environments(executor).await;
     large_things(executor).await;
@@ -36,7 +36,7 @@ pub async fn conforms(executor: &dyn Executor, options: &Options) {
 static TASKS: AtomicI64 = AtomicI64::new(1);
 
 /// A task of its own slot, as the poll loop gives them out.
-pub fn task() -> Task {
+pub(crate) fn task() -> Task {
     let id = TASKS.fetch_add(1, Ordering::Relaxed);
     Task {
         id: TaskId(id),
@@ -331,7 +331,7 @@ async fn stops(executor: &dyn Executor, options: &Options) {
 }
 
 /// Waits until none of the printed processes is alive.
-pub async fn gone(pids: &str, patience: Duration) {
+pub(crate) async fn gone(pids: &str, patience: Duration) {
     let started = Instant::now();
     for pid in pids.split_whitespace() {
         let alive = || {

@@ -1,14 +1,11 @@
 //! Archives: what is packed comes back, and tricks do not get out of the folder.
 
-#[path = "guest/mod.rs"]
-mod guest;
-
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use guest::{done, write};
+use crate::setting::{done, write};
 use tasuki_runner::guest::{CacheEntry, Compression, Format, Report, Request, RestoreCache, SaveCache, Selection};
 use zip::write::SimpleFileOptions;
 
@@ -514,7 +511,7 @@ fn damage_is_noticed() {
     Target::new().refuses(&good[..good.len() - 30], "damaged");
     Target::new().refuses(b"not an archive at all", "damaged");
     Target::new().refuses(b"", "damaged");
-    let mut wrong = good.clone();
+    let mut wrong = good;
     wrong[50] ^= 0xff;
     Target::new().refuses(&wrong, "damaged");
     let tar = tar_of(|builder| tar_entry(builder, tar::EntryType::Regular, "file", None, 0o644, &"x".repeat(5000)));

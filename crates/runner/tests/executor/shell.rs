@@ -1,12 +1,9 @@
 //! The shell executor: the conformance suite, and what only it promises.
 
-#[path = "executor/conformance.rs"]
-mod conformance;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use conformance::{Options, conforms, task};
+use crate::conformance::{Options, conforms, task};
 use tasuki_rt::Tasks;
 use tasuki_runner::executor::shell::{Config, Shell};
 use tasuki_runner::executor::{
@@ -214,7 +211,7 @@ async fn a_sweep_removes_what_a_crash_left() {
     let swept = next.sweep().await.expect("sweeps");
     assert_eq!(swept.sandboxes, 1);
     assert!(!project.exists());
-    conformance::gone(&pid, std::time::Duration::ZERO).await;
+    crate::conformance::gone(&pid, std::time::Duration::ZERO).await;
     assert_eq!(next.sweep().await.expect("sweeps again").sandboxes, 0);
     assert_eq!(place.leftovers(), [place.builds().join("precious")]);
 }

@@ -1,13 +1,10 @@
 //! Stage `get_sources` against real repositories.
 
-#[path = "guest/mod.rs"]
-mod guest;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::setting::{Answer, Server, ask, done, git, write};
 use base64::Engine as _;
-use guest::{Answer, Server, ask, done, git, write};
 use tasuki_model::reason::FailureReason;
 use tasuki_runner::guest::{Checkout, Request, Strategy, SubmoduleStrategy};
 
@@ -183,7 +180,7 @@ fn cleaning_and_checking_out_can_be_left() {
     assert_eq!(place.text("kept"), "kept");
     done(
         place.request(|request| {
-            request.clean_flags = Some(vec!["-ffdx".to_owned(), "-e".to_owned(), "cache/".to_owned()])
+            request.clean_flags = Some(vec!["-ffdx".to_owned(), "-e".to_owned(), "cache/".to_owned()]);
         }),
         &[],
     );
@@ -199,14 +196,14 @@ fn other_strategies_touch_no_repository() {
     write(place.project().join("mine"), "mine");
     done(
         place.request(|request| {
-            (request.strategy, request.url) = (Strategy::None, "http://nowhere.invalid/".to_owned())
+            (request.strategy, request.url) = (Strategy::None, "http://nowhere.invalid/".to_owned());
         }),
         &[],
     );
     assert_eq!(place.text("mine"), "mine");
     done(
         place.request(|request| {
-            (request.strategy, request.url) = (Strategy::Empty, "http://nowhere.invalid/".to_owned())
+            (request.strategy, request.url) = (Strategy::Empty, "http://nowhere.invalid/".to_owned());
         }),
         &[],
     );

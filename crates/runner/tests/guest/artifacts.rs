@@ -1,15 +1,12 @@
 //! Artifacts against a server that answers as the test says.
 
-#[path = "guest/mod.rs"]
-mod guest;
-
 use std::fs;
 use std::io::{Cursor, Read as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use guest::{Answer, Seen, Server, ask, done, write};
+use crate::setting::{Answer, Seen, Server, ask, done, write};
 use tasuki_model::reason::FailureReason;
 use tasuki_model::secret::Secret;
 use tasuki_runner::guest::{

@@ -1,13 +1,10 @@
 //! The source of `tasuki exec`.
 
-#[path = "guest/mod.rs"]
-mod guest;
-
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use guest::{done, git, write};
+use crate::setting::{done, git, write};
 use tasuki_runner::guest::{Request, Snapshot};
 
 fn snapshot(from: &Path, project: &Path) -> u64 {

@@ -1,7 +1,5 @@
 //! What the guest's tests share: a context with a log, git, a small HTTP server.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +11,7 @@ use tasuki_runner::executor::Stop;
 use tasuki_runner::guest::{Context, Request, Response, serve};
 
 /// Serves one request with an environment in which git works, and returns the answer and the log.
-pub fn ask(request: Request, env: &[(&str, &str)]) -> (Response, String) {
+pub(crate) fn ask(request: Request, env: &[(&str, &str)]) -> (Response, String) {
     let log = Arc::new(Mutex::new(String::new()));
     let sink = Arc::clone(&log);
     let home = std::env::temp_dir();
@@ -24,7 +22,7 @@ pub fn ask(request: Request, env: &[(&str, &str)]) -> (Response, String) {
     ];
     all.extend(env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
     let context = Context::new(all, Stop::new(), move |text: &str| {
-        sink.lock().expect("no panic").push_str(text)
+        sink.lock().expect("no panic").push_str(text);
     });
     let response = serve(request, &context);
     let log = log.lock().expect("no panic").clone();
@@ -32,14 +30,14 @@ pub fn ask(request: Request, env: &[(&str, &str)]) -> (Response, String) {
 }
 
 /// As [`ask`]; it has to be done.
-pub fn done(request: Request, env: &[(&str, &str)]) -> (Response, String) {
+pub(crate) fn done(request: Request, env: &[(&str, &str)]) -> (Response, String) {
     let (response, log) = ask(request, env);
     assert_eq!(response.failure, None, "{log}");
     (response, log)
 }
 
 /// Runs git in a folder, without the machine's own settings.
-pub fn git(folder: &Path, args: &[&str]) -> String {
+pub(crate) fn git(folder: &Path, args: &[&str]) -> String {
     #[expect(
         clippy::disallowed_methods,
         reason = "the tests' repositories are made by git itself"
@@ -66,7 +64,7 @@ pub fn git(folder: &Path, args: &[&str]) -> String {
 }
 
 /// Writes a file and its folders.
-pub fn write(path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
+pub(crate) fn write(path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
     let path = path.as_ref();
     std::fs::create_dir_all(path.parent().expect("has one")).expect("folders");
     std::fs::write(path, text).expect("a file");
@@ -74,35 +72,35 @@ pub fn write(path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
 
 /// A request as the server saw it.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    pub method: String,
-    pub target: String,
-    pub headers: BTreeMap<String, String>,
-    pub body: Vec<u8>,
+pub(crate) struct Seen {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What it answers: status, headers, body.
-pub struct Answer(pub u16, pub Vec<(&'static str, String)>, pub Vec<u8>);
+pub(crate) struct Answer(u16, Vec<(&'static str, String)>, Vec<u8>);
 
 impl Answer {
-    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self(status, Vec::new(), body.into())
     }
 
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.1.push((name, value.into()));
         self
     }
 }
 
 /// An HTTP server for one test. Every request has a connection of its own.
-pub struct Server {
-    pub url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Server {
-    pub fn start(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("is bound"));
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -122,7 +120,7 @@ impl Server {
         Self { url, seen }
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().expect("no panic").clone()
     }
 }

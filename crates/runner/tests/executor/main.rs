@@ -1,0 +1,4 @@
+//! Executors: one suite for all of them, and what each promises beyond it.
+
+mod conformance;
+mod shell;
