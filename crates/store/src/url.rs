@@ -35,8 +35,7 @@ impl FromStr for DbUrl {
             return Ok(Self::Sqlite(path.into()));
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            url.parse::<postgres::Config>()
-                .map_err(|_| bad("it is not a valid PostgreSQL URL"))?;
+            crate::engine::tls::split(url).map_err(bad)?;
             return Ok(Self::Postgres(url.to_owned()));
         }
         Err(bad("unknown kind of database"))
@@ -60,7 +59,7 @@ impl std::fmt::Debug for DbUrl {
 }
 
 /// `url` with what may be a password cut out: in the authority, and in the query.
-fn shown(url: &str) -> String {
+pub(crate) fn shown(url: &str) -> String {
     let (head, query) = url.split_once('?').map_or((url, None), |(h, q)| (h, Some(q)));
     let mut out = match (head.find("://"), head.rfind('@')) {
         (Some(scheme), Some(at)) if at > scheme => {
@@ -88,6 +87,16 @@ mod tests {
     fn check(url: &str, shown: Option<&str>) {
         let parsed = url.parse::<DbUrl>();
         assert_eq!(parsed.ok().map(|u| u.to_string()).as_deref(), shown, "{url}");
+    }
+
+    #[test]
+    fn how_to_encrypt_is_read() {
+        check(
+            "postgres://h/d?sslmode=verify-full&sslrootcert=/x.pem",
+            Some("postgres://h/d?sslmode=verify-full&sslrootcert=/x.pem"),
+        );
+        check("postgres://h/d?sslmode=sometimes", None);
+        check("postgres://h/d?sslmode=disable&colour=red", None);
     }
 
     #[test]

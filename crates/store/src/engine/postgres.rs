@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use postgres::fallible_iterator::FallibleIterator as _;
-use postgres::{Client, Config, IsolationLevel, NoTls};
+use postgres::{Client, Config, IsolationLevel};
 use tokio::sync::broadcast;
 
+use super::tls::{self, Tls};
 use super::{Bell, Engine, Inbox, Message, Mode, Operation, Ran, next, spawn};
 use crate::tx::{Connection, Statements, Tx};
 use crate::{Error, Notification, Result};
@@ -26,7 +27,7 @@ const CHANNEL: &str = "tasuki";
 
 /// Starts the pool; the first connection is made before it answers.
 pub(crate) fn open(url: &str, connections: usize, here: broadcast::Sender<Notification>) -> Result<(Engine, Bell)> {
-    let mut config: Config = url.parse().map_err(|e| Error::from_postgres("URL", e))?;
+    let (mut config, tls) = tls::read(url)?;
     config
         .application_name("tasuki")
         .connect_timeout(Duration::from_secs(5))
@@ -41,9 +42,14 @@ pub(crate) fn open(url: &str, connections: usize, here: broadcast::Sender<Notifi
     let mut threads = Vec::new();
     let (first, reached) = mpsc::channel();
     for index in 0..connections.max(1) {
-        let (config, inbox, bell, first) = (config.clone(), Arc::clone(&inbox), bell.clone(), first.clone());
+        let (config, tls) = (config.clone(), tls.clone());
+        let (inbox, bell, first) = (Arc::clone(&inbox), bell.clone(), first.clone());
         threads.push(spawn(&format!("db-pool-{index}"), move || {
-            let mut link = Link { config, open: None };
+            let mut link = Link {
+                config,
+                tls,
+                open: None,
+            };
             // Only the first one connects at once; the others when they are needed.
             if index == 0 {
                 let _ = first.send(link.client(Duration::ZERO).map(|_| ()));
@@ -56,10 +62,10 @@ pub(crate) fn open(url: &str, connections: usize, here: broadcast::Sender<Notifi
     }
     reached.recv().unwrap_or(Err(Error::Closed))?;
     let own = Arc::new(Own::default());
-    let (notifier, sender) = (config.clone(), Arc::clone(&own));
+    let (notifier, secure, sender) = (config.clone(), tls.clone(), Arc::clone(&own));
     // Nobody waits for these two at the end: they may hang on a network that is gone.
-    spawn("db-notifier", move || notify_loop(notifier, &outbox, &sender))?;
-    spawn("db-listener", move || listen_loop(config, &here, &own))?;
+    spawn("db-notifier", move || notify_loop(notifier, secure, &outbox, &sender))?;
+    spawn("db-listener", move || listen_loop(config, tls, &here, &own))?;
     let engine = Engine {
         reads: line.clone(),
         writes: line,
@@ -73,6 +79,7 @@ pub(crate) fn open(url: &str, connections: usize, here: broadcast::Sender<Notifi
 /// A connection that is made again when it breaks.
 struct Link {
     config: Config,
+    tls: Tls,
     open: Option<(Client, Statements)>,
 }
 
@@ -86,7 +93,7 @@ impl Link {
             let until = Instant::now() + patience;
             let mut delay = FIRST_DELAY;
             let client = loop {
-                match self.config.connect(NoTls) {
+                match self.config.connect(self.tls.clone()) {
                     Ok(client) => break client,
                     Err(error) if Instant::now() + delay > until => {
                         return Err(Error::Unavailable(Some(Arc::new(error))));
@@ -199,8 +206,12 @@ struct Own {
 const CLOSE: &str = "close";
 
 /// Sends hints to the other processes, many with one statement.
-fn notify_loop(config: Config, outbox: &mpsc::Receiver<Notification>, own: &Own) {
-    let mut link = Link { config, open: None };
+fn notify_loop(config: Config, tls: Tls, outbox: &mpsc::Receiver<Notification>, own: &Own) {
+    let mut link = Link {
+        config,
+        tls,
+        open: None,
+    };
     while let Ok(first) = outbox.recv() {
         let mut lines = vec![line(&first)];
         let mut size = lines[0].len();
@@ -248,8 +259,12 @@ fn send(link: &mut Link, payload: &str, own: &Own) {
 }
 
 /// Passes on the hints of other processes.
-fn listen_loop(config: Config, here: &broadcast::Sender<Notification>, own: &Own) {
-    let mut link = Link { config, open: None };
+fn listen_loop(config: Config, tls: Tls, here: &broadcast::Sender<Notification>, own: &Own) {
+    let mut link = Link {
+        config,
+        tls,
+        open: None,
+    };
     let mut again = false;
     loop {
         match listen(&mut link, here, own, again) {

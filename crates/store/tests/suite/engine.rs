@@ -258,3 +258,29 @@ fn a_full_disk_loses_nothing_acknowledged() {
     limit(1 << 30);
     put("room again").unwrap();
 }
+
+/// How connections are encrypted is as libpq's `sslmode` says.
+#[test]
+fn connections_are_encrypted_as_asked() {
+    let Some((url, certificate)) = crate::postgres_server::over_tcp() else {
+        return;
+    };
+    let encrypted = |query: &str| {
+        let store = Store::open(&format!("{url}?{query}").parse().unwrap()).ok()?;
+        let sql = "SELECT CAST(ssl AS BIGINT) FROM (SELECT CASE WHEN ssl THEN 1 ELSE 0 END AS ssl FROM pg_stat_ssl
+                   WHERE pid = pg_backend_pid()) AS own";
+        read(&store, move |tx| tx.query_opt(sql, &[], |row| row.take::<bool>()))
+    };
+    let certificate = certificate.display();
+    for (query, expected) in [
+        ("sslmode=disable".to_owned(), Some(false)),
+        (String::new(), Some(true)),
+        ("sslmode=require".to_owned(), Some(true)),
+        ("sslmode=verify-full".to_owned(), None),
+        (format!("sslmode=verify-full&sslrootcert={certificate}"), Some(true)),
+        (format!("sslmode=require&sslrootcert={certificate}"), Some(true)),
+        ("sslmode=verify-full&sslrootcert=/no/such.pem".to_owned(), None),
+    ] {
+        assert_eq!(encrypted(&query), expected, "{query}");
+    }
+}

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 struct Server {
     socket: PathBuf,
+    port: u16,
+    /// Its certificate, where it has one.
+    certificate: Option<PathBuf>,
     databases: AtomicU32,
     /// The server ends when this closes, that is with the test process, however that ends.
     _lifeline: ChildStdin,
@@ -30,17 +33,34 @@ static SERVER: LazyLock<Option<Server>> = LazyLock::new(|| match start() {
 pub(crate) fn new_database() -> Option<String> {
     let server = SERVER.as_ref()?;
     let name = format!("t{}", server.databases.fetch_add(1, Ordering::Relaxed));
-    let mut client =
-        postgres::Client::connect(&url(&server.socket, "postgres"), postgres::NoTls).expect("the server answers");
+    let mut client = postgres::Client::connect(&url(&server.socket, server.port, "postgres"), postgres::NoTls)
+        .expect("the server answers");
     client
         .batch_execute(&format!("CREATE DATABASE {name}"))
         .expect("a database can be made");
-    Some(url(&server.socket, &name))
+    Some(url(&server.socket, server.port, &name))
 }
 
-fn url(socket: &Path, database: &str) -> String {
+/// The URL of a database by TCP and the file of the server's certificate; `None` when there is no server, or
+/// none with TLS.
+pub(crate) fn over_tcp() -> Option<(String, PathBuf)> {
+    let server = SERVER.as_ref()?;
+    let Some(certificate) = server.certificate.clone() else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED postgresql with TLS: no certificate without openssl"
+        );
+        return None;
+    };
+    Some((
+        format!("postgres://tasuki@localhost:{}/postgres", server.port),
+        certificate,
+    ))
+}
+
+fn url(socket: &Path, port: u16, database: &str) -> String {
     let host = socket.display().to_string().replace('/', "%2F");
-    format!("postgres://tasuki@{host}/{database}")
+    format!("postgres://tasuki@{host}:{port}/{database}")
 }
 
 fn start() -> Result<Server, String> {
@@ -72,15 +92,25 @@ fn start() -> Result<Server, String> {
     if !made.status.success() {
         return Err(format!("initdb failed: {}", String::from_utf8_lossy(&made.stderr)));
     }
+    let certificate = certificate(&data, owner);
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|l| l.local_addr())
+        .map_err(|e| e.to_string())?
+        .port();
+    let tls = if certificate.is_some() {
+        "ssl = on\nlisten_addresses = 'localhost'\n"
+    } else {
+        "listen_addresses = ''\n"
+    };
     // In a file and not an argument, so that the measurements can switch it on.
     let settings = std::fs::OpenOptions::new()
         .append(true)
         .open(data.join("postgresql.conf"));
     settings
-        .and_then(|mut file| file.write_all(b"fsync = off\n"))
+        .and_then(|mut file| file.write_all(format!("fsync = off\nport = {port}\n{tls}").as_bytes()))
         .map_err(|e| e.to_string())?;
     // The shell waits for the end of its input, which is our end of the pipe.
-    let script = r#""$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=200 \
+    let script = r#""$1/postgres" -D "$2/data" -k "$2" -c max_connections=200 \
         >"$2/data/server.log" 2>&1 </dev/null & server=$!; cat >/dev/null; kill -INT $server; wait $server; rm -rf "$2/data"; rmdir "$2""#;
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", script, "sh"]).arg(&bin).arg(&folder);
@@ -93,7 +123,7 @@ fn start() -> Result<Server, String> {
     let mut child = shell.spawn().map_err(|e| format!("sh: {e}"))?;
     let lifeline = child.stdin.take().ok_or("no pipe")?;
     let until = Instant::now() + Duration::from_secs(30);
-    while let Err(error) = postgres::Client::connect(&url(&folder, "postgres"), postgres::NoTls) {
+    while let Err(error) = postgres::Client::connect(&url(&folder, port, "postgres"), postgres::NoTls) {
         if Instant::now() > until {
             return Err(format!("the server does not come up: {error}"));
         }
@@ -101,9 +131,39 @@ fn start() -> Result<Server, String> {
     }
     Ok(Server {
         socket: folder,
+        port,
+        certificate,
         databases: AtomicU32::new(0),
         _lifeline: lifeline,
     })
+}
+
+/// A certificate for the server, signed by itself.
+fn certificate(data: &Path, owner: Option<(u32, u32)>) -> Option<PathBuf> {
+    let certificate = data.join("server.crt");
+    let mut openssl = Command::new("openssl");
+    openssl
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "30",
+        ])
+        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
+        .arg(data.join("server.key"))
+        .arg("-out")
+        .arg(&certificate);
+    as_user(&mut openssl, owner);
+    openssl
+        .output()
+        .is_ok_and(|made| made.status.success())
+        .then_some(certificate)
 }
 
 fn binaries() -> Option<PathBuf> {
