@@ -26,6 +26,10 @@ pub enum Error {
     Scheduler(#[from] crate::scheduler::Error),
     #[error("cannot use the store of artifacts")]
     Blobs(#[from] crate::blobs::Error),
+    #[error("cannot use the keys of encrypted values")]
+    Keys(#[from] crate::secrets::Error),
+    #[error("cannot take up the projects")]
+    Triggers(#[from] crate::triggers::Error),
     #[error("cannot use git")]
     Git(#[from] crate::git::Error),
     #[error("cannot prepare the administrator's token")]

@@ -6,20 +6,25 @@ use std::time::Duration;
 
 use tasuki_model::secret::Secret;
 use tasuki_model::time::Timestamp;
+use tasuki_pipeline::ServerInfo;
 use tasuki_rt::{CancellationToken, Clock, Tasks};
 use tasuki_store::{DbUrl, Store};
 use tokio::net::TcpListener;
 
 use super::state::Parts;
-use super::{App, Error, Events};
+use super::{App, Error, Events, Vault};
 use crate::blobs::{Files, Location, Sweeping};
 use crate::config::Config;
 use crate::git::{Git, Mirrors};
 use crate::http::runner_api::Contacts;
 use crate::http::{self, RateLimiter};
 use crate::identity;
+use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::scheduler::{Scheduler, Settings};
+use crate::secrets::Keyring;
+use crate::triggers::answer::Reach;
+use crate::triggers::{self, Triggers};
 
 /// A server that serves. Dropping it leaves it running until the process ends; see [`Running::shutdown`].
 pub struct Running {
@@ -74,13 +79,37 @@ impl App {
             },
         );
         let limits = config.limits.clone();
+        let logs = Logs::start(&tasks, files.clone(), clock.clone(), limits.log_bytes);
+        let vault = Vault::new(Keyring::open(&config.dir("master.keys"))?);
+        let url = url.trim_end_matches('/').to_owned();
+        let triggers = Triggers::new(triggers::Parts {
+            store: store.clone(),
+            scheduler: scheduler.clone(),
+            mirrors: mirrors.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            vault: Arc::new(vault.clone()),
+            server: ServerInfo {
+                url: url.clone(),
+                ..ServerInfo::default()
+            },
+            reach: if config.include_private_addresses {
+                Reach::Anywhere
+            } else {
+                Reach::Public
+            },
+            templates: None,
+        });
         let app = App(Arc::new(Parts {
-            url: url.trim_end_matches('/').to_owned(),
+            url,
             events: Events::start(&tasks, &store, &scheduler),
             contacts: Contacts::start(&tasks, &store, &clock),
             boot: rand::random(),
             scheduler,
             files,
+            logs,
+            triggers,
+            vault,
             metrics: Metrics::new(),
             draining: CancellationToken::new(),
             failed_logins: RateLimiter::new(limits.failed_logins_per_minute, 60),
@@ -93,6 +122,7 @@ impl App {
             mirrors,
             admin,
         }));
+        app.triggers().start().await?;
         http::serve(&app.0.tasks, listener, http::router(&app), limits.connections);
         tracing::info!(%address, url = app.url(), "serving");
         Ok(Running { app, address })

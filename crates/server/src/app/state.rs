@@ -8,15 +8,17 @@ use tasuki_pipeline::ServerInfo;
 use tasuki_rt::{CancellationToken, Clock, Tasks};
 use tasuki_store::Store;
 
-use super::Events;
+use super::{Events, Vault};
 use crate::blobs::Files;
 use crate::config::Config;
 use crate::git::Mirrors;
 use crate::http::RateLimiter;
 use crate::http::runner_api::Contacts;
 use crate::identity::AdminToken;
+use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::scheduler::Scheduler;
+use crate::triggers::Triggers;
 
 /// The server's parts. Cheap to clone.
 #[derive(Clone)]
@@ -34,6 +36,9 @@ pub(super) struct Parts {
     pub(super) mirrors: Mirrors,
     pub(super) scheduler: Scheduler,
     pub(super) files: Files,
+    pub(super) logs: Logs,
+    pub(super) triggers: Triggers,
+    pub(super) vault: Vault,
     pub(super) contacts: Contacts,
     /// Differs from one start to the next.
     pub(super) boot: u64,
@@ -97,6 +102,23 @@ impl App {
     #[must_use]
     pub fn files(&self) -> &Files {
         &self.0.files
+    }
+
+    #[must_use]
+    pub fn logs(&self) -> &Logs {
+        &self.0.logs
+    }
+
+    /// What starts pipelines.
+    #[must_use]
+    pub fn triggers(&self) -> &Triggers {
+        &self.0.triggers
+    }
+
+    /// What is encrypted at rest.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.0.vault
     }
 
     /// When runners were last heard of.

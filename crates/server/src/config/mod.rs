@@ -38,6 +38,8 @@ pub struct Config {
     /// How runners, browsers and forges reach this server, e.g. `https://ci.example.org`; absent = from `listen`. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_url: Option<String>,
+    /// Lets `include: remote` lead to addresses that are not public. Since 0.1.
+    pub include_private_addresses: bool,
     /// Token that registers runners through `POST /api/v4/runners`; absent = only tokens made with `runner token create`. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_token: Option<String>,
@@ -66,6 +68,7 @@ impl Default for Config {
             blob_url: None,
             blob_credentials: None,
             external_url: None,
+            include_private_addresses: false,
             registration_token: None,
             long_poll_s: 50,
             session_lifetime_s: 12 * 3600,

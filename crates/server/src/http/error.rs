@@ -4,6 +4,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use tasuki_proto::rest::{self, Diagnostic, FieldError};
 
+use crate::{scheduler, secrets, triggers};
+
 macro_rules! codes {
     ($($variant:ident = $name:literal, $status:ident, $title:literal;)*) => {
         /// What went wrong, for programs: names never change, new ones may come.
@@ -118,6 +120,47 @@ impl From<tasuki_store::Error> for Problem {
                 problem
             }
             _ => Self::internal(&failed),
+        }
+    }
+}
+
+impl From<scheduler::Error> for Problem {
+    fn from(failed: scheduler::Error) -> Self {
+        match failed {
+            scheduler::Error::Store(failed) => failed.into(),
+            scheduler::Error::NotFound { what, id } => Self::not_found(format!("{what} {id}")),
+            scheduler::Error::Refused(refused) => Self::new(Code::Conflict, refused.to_string()),
+            scheduler::Error::Stale => {
+                let mut problem = Self::new(Code::Conflict, "somebody else changed it at the same time");
+                problem.retry_after_s = Some(1);
+                problem
+            }
+            other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<triggers::Error> for Problem {
+    fn from(failed: triggers::Error) -> Self {
+        match failed {
+            triggers::Error::Store(failed) => failed.into(),
+            triggers::Error::Scheduler(failed) => failed.into(),
+            triggers::Error::NoRef(_) => Self::invalid("ref", failed.to_string()),
+            triggers::Error::Empty | triggers::Error::NoFolder(_) => Self::new(Code::NoPipeline, failed.to_string()),
+            triggers::Error::Git(failed) => {
+                tracing::warn!(error = %Chain(&failed), "a repository could not be read");
+                Self::new(Code::Unavailable, format!("the repository could not be read: {failed}"))
+            }
+            other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<secrets::Error> for Problem {
+    fn from(failed: secrets::Error) -> Self {
+        match failed {
+            secrets::Error::Store(failed) => failed.into(),
+            other => Self::internal(&other),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `runner_api` | GitLab's runner protocol, `/api/v4` |
 //! | `rest` | our own API, `/api/v1` |
+//! | `hooks` | webhooks of forges, `/hooks/{forge}` |
 //! | `git` | repositories for runners, read-only |
 //! | `health` | `/healthz`, `/readyz`, `/metrics` |
 //! | the others | what all answers share |
@@ -14,6 +15,7 @@ pub mod extract;
 mod git;
 mod headers;
 mod health;
+mod hooks;
 mod limit;
 mod listener;
 mod panic;

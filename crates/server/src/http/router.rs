@@ -6,11 +6,11 @@ use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::{Code, Problem};
-use super::{git, headers, health, panic, request_id, rest, runner_api};
+use super::{git, headers, health, hooks, panic, request_id, rest, runner_api};
 use crate::app::App;
 use crate::metrics::HttpLabels;
 use crate::ui;
@@ -21,6 +21,10 @@ pub fn router(app: &App) -> Router {
     Router::new()
         .nest("/api/v4", runner_api::router(app))
         .nest("/api/v1", rest::router(app))
+        .route(
+            "/hooks/{forge}",
+            post(hooks::receive).layer(DefaultBodyLimit::max(hooks::LARGEST)),
+        )
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

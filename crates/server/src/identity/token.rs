@@ -20,6 +20,8 @@ pub enum Kind {
     Job,
     /// A log-in of the web UI.
     Session,
+    /// Signs the webhooks of a project.
+    Hook,
 }
 
 impl Kind {
@@ -33,6 +35,7 @@ impl Kind {
             Self::Registration => "tskreg-",
             Self::Job => "glcbt-",
             Self::Session => "tsks-",
+            Self::Hook => "tskh-",
         }
     }
 }
@@ -77,6 +80,7 @@ mod tests {
             Kind::Registration,
             Kind::Job,
             Kind::Session,
+            Kind::Hook,
         ] {
             let (a, b) = (new(kind).unwrap(), new(kind).unwrap());
             assert!(a.expose().starts_with(kind.prefix()) && a.expose().len() == kind.prefix().len() + 32);

@@ -6,12 +6,15 @@ use tasuki_model::id::{JobId, TaskId};
 use tasuki_model::labels::Demand;
 use tasuki_model::plan::{self, Language, Variable};
 use tasuki_model::trigger::Trigger;
-use tasuki_pipeline::{Context, PipelineInfo, ProjectInfo, ScopedVariable, ServerInfo};
+use tasuki_pipeline::{Context, PipelineInfo, ServerInfo};
 use tasuki_store::{Tx, artifacts, jobs, pipelines, projects, tasks};
 
 use super::UpstreamFile;
+use crate::app::variables_of;
 use crate::config::ProjectSettings;
 use crate::scheduler::ClaimedTask;
+use crate::secrets::{self, Keyring};
+use crate::triggers::project_info;
 
 /// What the store knows of a claimed task.
 pub(super) struct Gathered {
@@ -31,6 +34,8 @@ pub(super) struct Gathered {
 pub enum Missing {
     #[error("the database failed")]
     Store(#[from] tasuki_store::Error),
+    #[error("a variable of the project cannot be decrypted")]
+    Secret(#[source] secrets::Error),
     #[error("the {0} of the task is gone")]
     Gone(&'static str),
     #[error("the stored {what} of the task cannot be read")]
@@ -39,6 +44,15 @@ pub enum Missing {
         #[source]
         source: serde_json::Error,
     },
+}
+
+impl From<secrets::Error> for Missing {
+    fn from(failed: secrets::Error) -> Self {
+        match failed {
+            secrets::Error::Store(failed) => Self::Store(failed),
+            other => Self::Secret(other),
+        }
+    }
 }
 
 fn read<T: serde::de::DeserializeOwned>(what: &'static str, json: &str) -> Result<T, Missing> {
@@ -51,17 +65,27 @@ struct PlanHead {
     language: Language,
 }
 
+/// A job's plan as it is stored, with the variables that were given when it was played.
+#[derive(serde::Deserialize)]
+struct StoredJob {
+    #[serde(flatten)]
+    job: plan::Job,
+    #[serde(default)]
+    played: Vec<Variable>,
+}
+
 /// Reads all of it on one snapshot.
 pub(super) fn gather(
     tx: &mut Tx<'_>,
     claimed: &ClaimedTask,
     server: ServerInfo,
-    variables: Vec<ScopedVariable>,
+    keys: &Keyring,
 ) -> Result<Gathered, Missing> {
     let task = tasks::get(tx, claimed.id)?.ok_or(Missing::Gone("row"))?;
     let demand: Demand = read("demand", &task.match_json)?;
     let row = jobs::get(tx, claimed.job)?.ok_or(Missing::Gone("job"))?;
-    let job: plan::Job = read("plan", &jobs::plan(tx, claimed.job)?.ok_or(Missing::Gone("plan"))?)?;
+    let stored: StoredJob = read("plan", &jobs::plan(tx, claimed.job)?.ok_or(Missing::Gone("plan"))?)?;
+    let job = stored.job;
     let pipeline = pipelines::get(tx, claimed.pipeline)?.ok_or(Missing::Gone("pipeline"))?;
     let details = pipelines::details(tx, claimed.pipeline)?.ok_or(Missing::Gone("trigger"))?;
     let trigger: Trigger = read("trigger", &details.trigger_json)?;
@@ -79,7 +103,7 @@ pub(super) fn gather(
     Ok(Gathered {
         dependencies: pick("archive").into_iter().map(|file| file.archive).collect(),
         dotenv: pick("dotenv").into_iter().map(|file| file.blob_key).collect(),
-        played: Vec::new(),
+        played: stored.played,
         language: head.language,
         pipeline_name: pipeline.name,
         context: Context {
@@ -92,29 +116,12 @@ pub(super) fn gather(
                 protected_ref: demand.protected,
                 ..PipelineInfo::default()
             },
-            variables,
+            variables: variables_of(tx, keys, &project)?,
             ..Context::default()
         },
         settings,
         job,
     })
-}
-
-/// The project as pipelines are told of it.
-#[must_use]
-pub fn project_info(project: &projects::Project, settings: &ProjectSettings, server_url: &str) -> ProjectInfo {
-    let mut info = ProjectInfo {
-        id: project.id.0,
-        path: project.path.clone(),
-        title: project.name.clone(),
-        url: format!("{}/projects/{}", server_url.trim_end_matches('/'), project.id),
-        default_branch: project.default_branch.clone(),
-        ..ProjectInfo::default()
-    };
-    if !settings.config_path.is_empty() {
-        info.config_path.clone_from(&settings.config_path);
-    }
-    info
 }
 
 /// A file that an earlier task left for this one.

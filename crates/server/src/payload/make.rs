@@ -62,10 +62,10 @@ impl Error {
 /// # Errors
 /// The task cannot be handed out; [`Error::reason`] says how it is to end.
 pub async fn make(app: &App, claimed: &ClaimedTask, claimant: &Claimant) -> Result<JobResponse, Error> {
-    let (own, server) = (claimed.clone(), app.server_info());
+    let (own, server, vault) = (claimed.clone(), app.server_info(), app.vault().clone());
     let gathered = app
         .store()
-        .read_as(move |tx| gather(tx, &own, server, Vec::new()))
+        .read_as(move |tx| gather(tx, &own, server, vault.keys()))
         .await?;
     let dotenv = dotenv_of(app, &gathered.dotenv).await?;
     let facts = Facts {

@@ -22,7 +22,7 @@ use tasuki_pipeline::lang::gitlab::variables::Circular;
 use tasuki_proto::gitlab::{JobFeatures, JobInfo, JobResponse, RunnerInfo, SourceSnapshot, TasukiExtension};
 
 pub use files::{UpstreamFile, report_format};
-pub use gather::{Missing, project_info};
+pub use gather::Missing;
 pub use make::{Claimant, Error, make};
 
 /// Seconds that a job may take when neither it nor its project nor its runner says otherwise.

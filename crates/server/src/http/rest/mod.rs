@@ -6,6 +6,7 @@ mod openapi;
 mod pipelines;
 mod projects;
 mod runners;
+mod tasks;
 mod tokens;
 mod variables;
 pub mod view;
@@ -16,14 +17,18 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use http::Method;
+use tasuki_model::id::TaskId;
 use tasuki_proto::rest::Version;
 
 pub use api::{Api, Body, Endpoint};
-pub use pipelines::{Mark, page as pipeline_page, states as pipeline_states};
+pub use jobs::why;
+pub use pipelines::{Asked, Mark, page as pipeline_page, start as start_pipeline, states as pipeline_states};
 pub use runners::clean_tags;
 
 use crate::app::App;
-use crate::identity::Access;
+use crate::http::error::Result;
+use crate::identity::{Access, Caller};
+use crate::logs::Piece;
 
 /// All routes below `/api/v1`.
 pub fn router(app: &App) -> Router<App> {
@@ -58,6 +63,7 @@ fn declare(app: &App) -> Api {
     variables::declare(&mut api);
     pipelines::declare(&mut api);
     jobs::declare(&mut api);
+    tasks::declare(&mut api);
     runners::declare(&mut api);
     tokens::declare(&mut api);
     api
@@ -89,4 +95,12 @@ impl Listing {
     fn limit(&self) -> u32 {
         self.limit.unwrap_or(20).clamp(1, 100)
     }
+}
+
+/// The beginning of a log that the caller may read.
+///
+/// # Errors
+/// There is no such task, or its log was written with debug tracing on and the caller may only read.
+pub async fn readable_log(app: &App, caller: &Caller, task: TaskId) -> Result<Piece> {
+    tasks::readable(app, caller, task).await
 }

@@ -1,21 +1,24 @@
 //! `/pipelines` and those of a project.
 
+mod events;
+mod run;
+
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
-use axum::response::sse::Event;
 use http::Method;
 use tasuki_model::id::{PipelineId, ProjectId};
-use tasuki_proto::rest::{Page, Pipeline, PipelineDetail, Status, Time};
+use tasuki_proto::rest::{Diagnostic, Job, LintRequest, NewPipeline, Page, Pipeline, PipelineDetail, Status, Time};
 use tasuki_store::{Tx, pipelines};
+
+pub(super) use run::variables;
+pub use run::{Asked, start};
 
 use super::api::Api;
 use super::{LISTING, Listing, projects, view};
-use crate::app::{App, Change};
+use crate::app::App;
 use crate::http::error::{Problem, Result};
 use crate::http::extract::{Id, Name, Params};
-use crate::http::sse;
-use crate::identity::Access::Read;
+use crate::identity::Access::{Read, Write};
 
 pub(super) fn declare(api: &mut Api) {
     api.add(
@@ -37,6 +40,24 @@ pub(super) fn declare(api: &mut Api) {
     .query(LISTING)
     .gives::<Page<Pipeline>>(200);
     api.add(
+        Method::POST,
+        "/projects/{project}/pipelines",
+        Write,
+        "Run a pipeline; repeated with the same `Idempotency-Key` it gives the same one",
+        run::create,
+    )
+    .takes::<NewPipeline>()
+    .gives::<Pipeline>(201);
+    api.add(
+        Method::POST,
+        "/lint",
+        Read,
+        "Check a configuration without running it",
+        run::lint,
+    )
+    .takes::<LintRequest>()
+    .gives::<Vec<Diagnostic>>(200);
+    api.add(
         Method::GET,
         "/pipelines/{id}",
         Read,
@@ -46,10 +67,34 @@ pub(super) fn declare(api: &mut Api) {
     .gives::<PipelineDetail>(200);
     api.add(
         Method::GET,
+        "/pipelines/{id}/jobs",
+        Read,
+        "List the jobs of a pipeline",
+        jobs_of,
+    )
+    .gives::<Page<Job>>(200);
+    api.add(
+        Method::POST,
+        "/pipelines/{id}/cancel",
+        Write,
+        "Cancel all that has not ended",
+        cancel,
+    )
+    .gives::<Pipeline>(200);
+    api.add(
+        Method::POST,
+        "/pipelines/{id}/retry",
+        Write,
+        "Run failed and cancelled jobs again",
+        retry,
+    )
+    .gives::<Pipeline>(200);
+    api.add(
+        Method::GET,
         "/pipelines/{id}/events",
         Read,
         "Follow a pipeline: an event for every change",
-        events,
+        events::one,
     )
     .gives_other("text/event-stream");
     api.add(
@@ -57,7 +102,7 @@ pub(super) fn declare(api: &mut Api) {
         "/events",
         Read,
         "Follow all pipelines: an event for every change",
-        all_events,
+        events::all,
     )
     .gives_other("text/event-stream");
 }
@@ -152,7 +197,7 @@ async fn list_of(
 }
 
 /// A pipeline as lists show it.
-pub(super) async fn read(app: &App, id: PipelineId) -> Result<Pipeline> {
+async fn read(app: &App, id: PipelineId) -> Result<Pipeline> {
     let url = app.url().to_owned();
     let found = app
         .store()
@@ -165,7 +210,7 @@ pub(super) async fn read(app: &App, id: PipelineId) -> Result<Pipeline> {
     found.ok_or_else(|| Problem::not_found(format!("pipeline {id}")))
 }
 
-async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<PipelineDetail>> {
+async fn detail(app: &App, id: i64) -> Result<PipelineDetail> {
     let url = app.url().to_owned();
     let found = app
         .store()
@@ -175,57 +220,29 @@ async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<PipelineDetail>
                 .transpose()
         })
         .await?;
-    found
-        .map(Json)
-        .ok_or_else(|| Problem::not_found(format!("pipeline {id}")))
+    found.ok_or_else(|| Problem::not_found(format!("pipeline {id}")))
 }
 
-/// Sends the pipeline at once and after every change; ends when it is finished.
-async fn events(State(app): State<App>, Id(id): Id) -> Result<Response> {
-    let id = PipelineId(id);
-    let mut watch = app.events().watch();
-    let first = read(&app, id).await?;
-    let inner = app.clone();
-    Ok(sse::stream(&app, move |sink| async move {
-        let mut shown = first;
-        loop {
-            sink.send(event("pipeline", &shown)).await?;
-            if shown.status.is_final() {
-                return sink.send(Event::default().event("end").data("{}")).await;
-            }
-            loop {
-                match watch.next().await {
-                    Some(Change::Pipeline(changed)) if changed != id => {}
-                    Some(_) => break,
-                    None => return Ok(()),
-                }
-            }
-            match read(&inner, id).await {
-                Ok(next) => shown = next,
-                Err(_) => return Ok(()),
-            }
-        }
-    }))
+async fn show(State(app): State<App>, Id(id): Id) -> Result<Json<PipelineDetail>> {
+    detail(&app, id).await.map(Json)
 }
 
-/// Tells which pipelines changed; a page reads them again.
-async fn all_events(State(app): State<App>) -> Response {
-    let mut watch = app.events().watch();
-    sse::stream(&app, move |sink| async move {
-        while let Some(change) = watch.next().await {
-            let data = match change {
-                Change::Pipeline(id) => format!("{{\"pipeline_id\":{id}}}"),
-                Change::Anything => "{}".to_owned(),
-            };
-            sink.send(Event::default().event("change").data(data)).await?;
-        }
-        Ok(())
-    })
+async fn jobs_of(State(app): State<App>, Id(id): Id) -> Result<Json<Page<Job>>> {
+    let jobs = detail(&app, id)
+        .await?
+        .workflows
+        .into_iter()
+        .flat_map(|workflow| workflow.jobs)
+        .collect();
+    Ok(Json(Page::whole(jobs)))
 }
 
-/// An event with a JSON body.
-fn event<T: serde::Serialize>(name: &str, body: &T) -> Event {
-    Event::default()
-        .event(name)
-        .data(serde_json::to_string(body).unwrap_or_default())
+async fn cancel(State(app): State<App>, Id(id): Id) -> Result<Json<Pipeline>> {
+    app.scheduler().cancel_pipeline(PipelineId(id)).await?;
+    read(&app, PipelineId(id)).await.map(Json)
+}
+
+async fn retry(State(app): State<App>, Id(id): Id) -> Result<Json<Pipeline>> {
+    app.scheduler().retry_pipeline(PipelineId(id)).await?;
+    read(&app, PipelineId(id)).await.map(Json)
 }

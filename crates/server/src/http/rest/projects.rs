@@ -87,8 +87,10 @@ async fn show(State(app): State<App>, Name(id): Name) -> Result<Json<Project>> {
 }
 
 async fn create(State(app): State<App>, Body(new): Body<NewProject>) -> Result<impl IntoResponse> {
-    let row = app.add_project(new).await?;
-    Ok((StatusCode::CREATED, Json(view::project(&row, app.url()))))
+    let added = app.add_project(new).await?;
+    let mut project = view::project(&added.project, app.url());
+    project.hook_secret = added.hook_secret.map(|secret| secret.expose().to_owned());
+    Ok((StatusCode::CREATED, Json(project)))
 }
 
 async fn change(State(app): State<App>, Name(id): Name, Body(patch): Body<ProjectPatch>) -> Result<Json<Project>> {
@@ -116,17 +118,7 @@ async fn change(State(app): State<App>, Name(id): Name, Body(patch): Body<Projec
 }
 
 async fn remove(State(app): State<App>, Name(id): Name) -> Result<StatusCode> {
-    let now = app.now();
-    let project = app
-        .store()
-        .write_as(move |tx| {
-            let row = find(tx, &id)?;
-            projects::remove(tx, row.id, now)?;
-            Ok::<_, Problem>(row.id)
-        })
-        .await?;
-    if let Err(left) = app.mirrors().remove(project).await {
-        tracing::warn!(project.id = project.0, error = %left, "the mirror of a removed project could not be removed");
-    }
+    let project = app.store().read_as(move |tx| find(tx, &id)).await?;
+    app.remove_project(project.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -12,18 +12,19 @@ mod job_token;
 mod refusal;
 mod register;
 mod request;
+mod trace;
 mod update;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get, post, put};
+use axum::routing::{delete, get, patch, post, put};
 
 pub use contacts::Contacts;
 
 use crate::app::App;
 
 /// All routes below `/api/v4`.
-pub fn router(_: &App) -> Router<App> {
+pub fn router(app: &App) -> Router<App> {
     Router::new()
         .route("/runners", post(register::register).delete(register::unregister))
         .route("/runners/verify", post(register::verify))
@@ -34,7 +35,15 @@ pub fn router(_: &App) -> Router<App> {
         .route("/jobs/request", post(request::request))
         .route("/jobs/{id}", put(update::update))
         .route("/jobs/{id}/artifacts/authorize", post(artifacts::authorize))
+        .merge(trace_route(app))
         .merge(bulk())
+}
+
+/// Pieces of logs may be larger than JSON.
+fn trace_route(app: &App) -> Router<App> {
+    Router::new()
+        .route("/jobs/{id}/trace", patch(trace::patch))
+        .layer(DefaultBodyLimit::max(app.config().limits.log_patch_bytes))
 }
 
 /// Bodies of any size: they stream, and have limits of their own.

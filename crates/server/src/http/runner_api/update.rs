@@ -8,7 +8,6 @@ use tasuki_model::reason::FailureReason;
 use tasuki_model::state::task::Log;
 use tasuki_model::state::{Failure, Outcome, Status};
 use tasuki_proto::gitlab::{UpdateJob, checksum, headers};
-use tasuki_store::logs;
 
 use super::job_token::{refuse, shown};
 use super::refusal::{Loose, Refusal, Result};
@@ -94,8 +93,11 @@ async fn log_state(app: &App, task: TaskId, update: &UpdateJob) -> Result<Log> {
     if update.output.bytesize == 0 {
         return Ok(Log::Complete);
     }
-    let stored = app.store().read(move |tx| logs::get(tx, task)).await?;
-    let (size, crc) = stored.map_or((0, 0), |log| (log.size, log.crc));
+    let (size, crc) = app
+        .logs()
+        .checksum(task)
+        .await
+        .map_err(|failed| Refusal::internal(&failed))?;
     if u64::try_from(size).unwrap_or(0) < update.output.bytesize {
         return Ok(Log::Incomplete);
     }
@@ -104,7 +106,7 @@ async fn log_state(app: &App, task: TaskId, update: &UpdateJob) -> Result<Log> {
     } else {
         &update.output.checksum
     };
-    if !wanted.is_empty() && u32::try_from(crc).is_ok_and(|crc| checksum(crc) != *wanted) {
+    if !wanted.is_empty() && checksum(crc) != *wanted {
         tracing::warn!(
             task.id = task.0,
             "the log that is stored is not the one that the runner sent"

@@ -1,0 +1,171 @@
+//! Starting pipelines on request.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, StatusCode};
+use tasuki_model::id::PipelineId;
+use tasuki_model::plan::{Language, Variable};
+use tasuki_model::trigger::Source;
+use tasuki_pipeline as compiler;
+use tasuki_proto::rest::{Diagnostic, LintRequest, NewPipeline, VariableInput};
+
+use super::super::projects;
+use super::read;
+use crate::app::App;
+use crate::http::error::{Code, Problem, Result};
+use crate::http::extract::{Json as Body, Name, idempotency_key};
+use crate::identity::Caller;
+use crate::triggers::{NoPipeline, Started, Want};
+
+/// Most variables that one request may give.
+const MOST_VARIABLES: usize = 200;
+
+/// What somebody asks for.
+pub struct Asked {
+    pub project: String,
+    pub pipeline: NewPipeline,
+    pub source: Source,
+    pub key: Option<String>,
+}
+
+/// `201` for a new pipeline, `200` for one that the same key made before.
+pub(super) async fn create(
+    State(app): State<App>,
+    Name(project): Name,
+    caller: Caller,
+    headers: HeaderMap,
+    Body(pipeline): Body<NewPipeline>,
+) -> Result<Response> {
+    let key = idempotency_key(&headers)?.map(str::to_owned);
+    let (id, fresh) = start(
+        &app,
+        &caller,
+        Asked {
+            project,
+            pipeline,
+            source: Source::Api,
+            key,
+        },
+    )
+    .await?;
+    let status = if fresh { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(read(&app, id).await?)).into_response())
+}
+
+/// Starts a pipeline; also says whether it is new.
+///
+/// # Errors
+/// There is none to start, and why.
+pub async fn start(app: &App, caller: &Caller, asked: Asked) -> Result<(PipelineId, bool)> {
+    let name = asked.project.clone();
+    let project = app.store().read_as(move |tx| projects::find(tx, &name)).await?;
+    let want = Want {
+        source: asked.source,
+        git_ref: asked.pipeline.git_ref,
+        commit: asked.pipeline.sha,
+        variables: variables(asked.pipeline.variables)?,
+        inputs: asked.pipeline.inputs.into_iter().collect(),
+        user: Some((caller.name.clone(), caller.name.clone(), String::new())),
+        key: asked.key,
+    };
+    match app.triggers().run(project, want).await? {
+        Started::New { id, .. } => Ok((id, true)),
+        Started::Existing(id) => Ok((id, false)),
+        Started::None(why) => Err(none(why)),
+    }
+}
+
+/// Variables of a request, checked.
+///
+/// # Errors
+/// A name is not one, or there are too many.
+pub(in crate::http::rest) fn variables(given: Vec<VariableInput>) -> Result<Vec<Variable>> {
+    if given.len() > MOST_VARIABLES {
+        return Err(Problem::invalid("variables", format!("at most {MOST_VARIABLES}")));
+    }
+    given
+        .into_iter()
+        .map(|input| {
+            let key = input.key;
+            let fits = (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            if !fits {
+                return Err(Problem::invalid(
+                    "variables",
+                    format!("{key:?} is no name: use letters, digits and _"),
+                ));
+            }
+            Ok(Variable {
+                key,
+                value: input.value,
+                file: input.file,
+                masked: input.masked,
+                protected: false,
+                raw: input.raw,
+            })
+        })
+        .collect()
+}
+
+fn none(why: NoPipeline) -> Problem {
+    match why {
+        NoPipeline::Missing(path) => Problem::new(Code::NoPipeline, format!("there is no {path} at this commit")),
+        NoPipeline::Skipped(skip) => Problem::new(Code::NoPipeline, skip.title()),
+        NoPipeline::Unwanted => Problem::new(Code::NoPipeline, "a push option asks for none"),
+        NoPipeline::Invalid(found) => {
+            let first = found.iter().find(|d| d.is_error()).or(found.first());
+            let detail = first.map_or_else(String::new, |d| {
+                format!("{}:{}:{}: {}", d.file, d.line, d.column, d.message)
+            });
+            let mut problem = Problem::new(Code::InvalidConfig, detail);
+            problem.diagnostics = found.iter().map(diagnostic).collect();
+            problem
+        }
+    }
+}
+
+/// A finding of the compiler as the API gives it.
+fn diagnostic(found: &compiler::Diagnostic) -> Diagnostic {
+    Diagnostic {
+        severity: found.severity.as_str().to_owned(),
+        code: found.code.to_owned(),
+        message: found.message.clone(),
+        file: found.file.clone(),
+        line: found.line,
+        column: found.column,
+        hint: found.hint.clone(),
+        trail: found.trail.clone(),
+    }
+}
+
+/// Checks a text by itself: what it includes from elsewhere cannot be had here, and is told so.
+pub(super) async fn lint(Body(request): Body<LintRequest>) -> Result<Json<Vec<Diagnostic>>> {
+    let path = request.path.unwrap_or_else(|| ".gitlab-ci.yml".to_owned());
+    let lang = match request.lang.as_deref() {
+        Some("gitlab") => Language::Gitlab,
+        Some("circleci") => Language::Circleci,
+        Some("github") => Language::Github,
+        Some(other) => {
+            return Err(Problem::invalid(
+                "lang",
+                format!("{other:?} is none of gitlab, circleci, github"),
+            ));
+        }
+        None if path.contains(".circleci/") => Language::Circleci,
+        None if path.contains(".github/") => Language::Github,
+        None => Language::Gitlab,
+    };
+    let mut answers = compiler::Answers::new();
+    loop {
+        match compiler::lint(lang, &path, &request.content, &answers) {
+            compiler::Compile::Done(output) => return Ok(Json(output.diagnostics.iter().map(diagnostic).collect())),
+            compiler::Compile::Need(requests) => {
+                for request in requests {
+                    let why = "only the text itself is checked here; use `tasuki lint` in the repository".to_owned();
+                    let refusal = compiler::Refusal::Unsupported(why);
+                    answers.insert(request, compiler::Answer::Refused(refusal));
+                }
+            }
+        }
+    }
+}
