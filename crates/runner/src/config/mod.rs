@@ -9,6 +9,8 @@ mod duration;
 mod file;
 mod runner;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod types;
 
 pub use cache::{AzureCache, CacheConfig, GcsCache, S3Cache};

@@ -10,16 +10,19 @@
 
 mod build;
 mod cache_key;
+mod command;
 mod console;
 mod control;
 mod expand;
 mod failure;
 mod host;
+mod image;
 mod options;
 mod requests;
 mod run;
 mod scripts;
 mod stage;
+mod stages;
 mod variables;
 
 pub use control::Shutdown;

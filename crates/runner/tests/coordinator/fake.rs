@@ -82,7 +82,6 @@ pub(crate) struct State {
     pub(crate) registered: Vec<Value>,
     pub(crate) verified: Vec<Value>,
     pub(crate) unregistered: Vec<(String, Value)>,
-    pub(crate) paused: bool,
     /// Tokens that are refused.
     pub(crate) revoked: Vec<String>,
     pub(crate) version: u64,

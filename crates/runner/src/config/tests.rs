@@ -1,0 +1,163 @@
+//! What is accepted, what is refused, and what comes back after writing.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Config, ConfigFile, Environment, Error};
+
+fn load(text: &str) -> Result<Config, Error> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    fs::write(&path, text).unwrap();
+    let environment = Environment([("TOKEN".to_owned(), "glrt-secret".to_owned())].into());
+    ConfigFile::load(&path)?.config(&environment)
+}
+
+#[test]
+fn defaults() {
+    let config = load("[[runners]]\nname = \"a\"\n").unwrap();
+    assert_eq!((config.concurrent, config.check_pause()), (1, Duration::from_secs(3)));
+    assert_eq!(config.shutdown_limit(), Duration::from_secs(30));
+    assert_eq!(config.connection_age(), Duration::from_secs(900));
+    let runner = &config.runners[0];
+    assert_eq!((runner.output_bytes(), runner.requests()), (4096 * 1024, 1));
+    assert_eq!(
+        (runner.unhealthy_limit(), runner.unhealthy_pause()),
+        (3, Duration::from_secs(3600))
+    );
+    assert_eq!(runner.final_retries(), 10);
+}
+
+#[test]
+fn every_key_is_read() {
+    let text = r#"
+concurrent = 4
+check_interval = 5
+log_level = "warn"
+log_format = "json"
+user = "ci"
+sentry_dsn = ""
+connection_max_age = "5m"
+listen_address = ":9252"
+shutdown_timeout = 60
+labels = { zone = "eu" }
+[session_server]
+listen_address = "[::]:8093"
+session_timeout = 1200
+[[runners]]
+name = "a"
+url = "https://h/"
+id = 3
+token = "${TOKEN}"
+token_obtained_at = 2026-01-01T00:00:00Z
+token_expires_at = 0001-01-01T00:00:00Z
+tls-ca-file = "/ca"
+executor = "shell"
+limit = 2
+request_concurrency = 3
+strict_check_interval = true
+output_limit = 8192
+unhealthy_interval = "10m"
+environment = ["A=$TOKEN"]
+pre_build_script = "x"
+prepare_timeout = "1h30m"
+get_sources_timeout = "10m"
+clean_git_config = true
+[runners.custom_build_dir]
+enabled = true
+[runners.feature_flags]
+FF_TIMESTAMPS = false
+[runners.artifact]
+upload_timeout = "2h"
+[runners.cache]
+Type = "s3"
+Shared = true
+MaxUploadedArchiveSize = 7
+[runners.cache.s3]
+BucketName = "b"
+DualStack = false
+[runners.docker]
+image = "ruby"
+anything = 1
+[[runners.docker.services]]
+name = "x"
+"#;
+    let config = load(text).unwrap();
+    let runner = &config.runners[0];
+    assert_eq!(runner.token.expose(), "glrt-secret");
+    assert_eq!(runner.environment, ["A=$TOKEN"], "only url and token are expanded");
+    assert_eq!(runner.prepare_timeout.unwrap().0, Duration::from_secs(5400));
+    assert_eq!(runner.cache.s3.as_ref().unwrap().dual_stack, Some(false));
+    assert!(runner.docker.as_ref().unwrap().contains_key("anything"));
+    assert!(!runner.feature_flags["FF_TIMESTAMPS"]);
+    assert!(!format!("{config:?}").contains("glrt-secret"), "a token is not shown");
+}
+
+#[test]
+fn what_is_refused_says_where() {
+    for (text, words) in [
+        ("concurrent = 0", "concurrent = 0"),
+        ("[[runners]]\nlimit = \"many\"", "limit"),
+        ("[[runners]]\nprepare_timeout = \"ten\"", "write it like \"10m\""),
+        ("[[runners", "not valid TOML"),
+    ] {
+        let error = load(text).unwrap_err();
+        let shown = crate::trace::chain(&error);
+        assert!(
+            shown.contains(words) && shown.contains("config.toml"),
+            "{text}: {shown}"
+        );
+    }
+}
+
+#[test]
+fn writing_is_all_or_nothing_and_keeps_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("new/config.toml");
+    let mut file = ConfigFile::load_or_new(&path).unwrap();
+    file.add_runner("name = \"a\"\nmine = { x = 1 }\ntoken = \"t\"".parse().unwrap());
+    file.save().unwrap();
+    assert!(!file.is_stale());
+    let mut again = ConfigFile::load(&path).unwrap();
+    again
+        .set_token(0, "new", "2026-01-01T00:00:00Z".parse().unwrap(), None)
+        .unwrap();
+    assert!(
+        again
+            .set_token(1, "new", "2026-01-01T00:00:00Z".parse().unwrap(), None)
+            .is_err()
+    );
+    again.save().unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("x = 1") && text.contains("token = \"new\""), "{text}");
+    assert_eq!(
+        fs::read_dir(path.parent().unwrap()).unwrap().count(),
+        1,
+        "no temporary file is left"
+    );
+    assert_eq!(again.remove_runners(|at| at == 0), 1);
+}
+
+/// The public runner's own samples, where they are at hand.
+#[test]
+fn conformance() {
+    #[expect(clippy::disallowed_methods, reason = "the one switch of the conformance data")]
+    let Ok(root) = std::env::var("TASUKI_CONFORMANCE") else {
+        eprintln!("skipped: TASUKI_CONFORMANCE is not set, the samples of config.toml are not at hand");
+        return;
+    };
+    let dir = Path::new(&root).join("gitlab-runner");
+    let check = |name: &str| {
+        let file = ConfigFile::load(&dir.join(name))?;
+        let unknown: Vec<String> = file.unknown().iter().map(|key| key.path.clone()).collect();
+        file.config(&Environment::default()).map(|config| (config, unknown))
+    };
+    let (example, unknown) = check("config.toml.example").unwrap();
+    assert_eq!((example.concurrent, example.runners.len(), unknown.len()), (4, 3, 0));
+    assert_eq!(check("lint/valid.toml").unwrap().1, Vec::<String>::new());
+    assert_eq!(check("lint/misspelled_key.toml").unwrap().1, ["runners[0].buids_dir"]);
+    assert_eq!(check("lint/wrong_section.toml").unwrap().1, ["runner"]);
+    assert!(check("lint/invalid_syntax.toml").is_err());
+    assert_eq!(check("lint/bad_shell.toml").unwrap().0.runners[0].shell, "fish");
+}
