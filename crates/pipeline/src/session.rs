@@ -9,6 +9,9 @@ use crate::diag::{Code, Diagnostic, Problem, Severity, code};
 use crate::request::{Answer, Answers, Request};
 use crate::yaml::{FileId, Node, Span};
 
+/// Findings are kept up to this many times the number that is reported, so that the reported ones can be chosen.
+const KEPT: usize = 20;
+
 /// What the compilation is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -28,6 +31,8 @@ pub struct Session<'a> {
     needed: RefCell<BTreeSet<Request>>,
     problems: RefCell<Vec<Problem>>,
     errors: Cell<usize>,
+    /// Findings beyond all reason, which are only counted.
+    dropped: Cell<usize>,
     included_at: RefCell<HashMap<FileId, Span>>,
     merged: RefCell<Option<Node>>,
 }
@@ -87,6 +92,7 @@ impl<'a> Session<'a> {
             needed: RefCell::default(),
             problems: RefCell::default(),
             errors: Cell::new(0),
+            dropped: Cell::new(0),
             included_at: RefCell::default(),
             merged: RefCell::default(),
         }
@@ -114,7 +120,15 @@ impl<'a> Session<'a> {
         if problem.code.severity == Severity::Error {
             self.errors.set(self.errors.get() + 1);
         }
-        self.problems.borrow_mut().push(problem);
+        let limit = self.input.context.limits.diagnostics;
+        let is_error = problem.code.severity == Severity::Error;
+        let mut problems = self.problems.borrow_mut();
+        // A flood of warnings must not wash away the errors after it.
+        if problems.len() < limit.saturating_mul(KEPT) || (is_error && self.errors.get() <= limit) {
+            problems.push(problem);
+        } else {
+            self.dropped.set(self.dropped.get() + 1);
+        }
     }
 
     /// Notes a finding without a hint.
@@ -126,6 +140,13 @@ impl<'a> Session<'a> {
     #[must_use]
     pub fn errors(&self) -> usize {
         self.errors.get()
+    }
+
+    /// Whether a search for near words among many names is still worth its time: after the first hundred errors
+    /// nobody reads the hints.
+    #[must_use]
+    pub fn may_suggest(&self) -> bool {
+        self.errors() < 100
     }
 
     /// `file:line:column` of a place.
@@ -164,7 +185,7 @@ impl<'a> Session<'a> {
         problems.sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message)));
         problems.dedup_by(|a, b| a.span == b.span && a.code.name == b.code.name && a.message == b.message);
         let limit = self.input.context.limits.diagnostics;
-        let total = problems.len();
+        let total = problems.len() + self.dropped.get();
         if total > limit {
             // Errors first: a flood of warnings must not hide them.
             problems.sort_by_key(|problem| problem.code.severity);

@@ -19,6 +19,9 @@ pub const GLOBAL_KEYS: &[&str] = &[
     "workflow",
 ];
 
+/// Bases of a job that are looked at for a trail: more are an error already.
+const MOST_BASES: usize = 50;
+
 /// A configuration with everything merged that refers to something else: includes are in, `extends` and
 /// `!reference` are resolved, inputs are interpolated.
 #[derive(Debug)]
@@ -59,9 +62,11 @@ impl Config {
         let mut bases: Vec<Text> = Vec::new();
         let mut next = 0;
         let mut from = Some(job.to_owned());
-        while let Some(name) = from {
+        while let Some(name) = from.filter(|_| next < MOST_BASES) {
             let extends = self.root.get(&name).and_then(|body| body.get("extends"));
-            let names = extends.map_or(&[][..], |node| node.as_seq().map_or(std::slice::from_ref(node), |seq| seq));
+            let names = extends.map_or(&[][..], |node| {
+                node.as_seq().map_or(std::slice::from_ref(node), |seq| seq)
+            });
             for base in names.iter().filter_map(Node::text) {
                 if !bases.contains(base) {
                     bases.push(base.clone());

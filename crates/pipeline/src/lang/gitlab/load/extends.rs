@@ -9,23 +9,31 @@ use crate::yaml::{Map, MapBuilder, Node, Text, Value};
 
 /// Resolves every `extends` of the merged configuration. What cannot be resolved is reported and left as it is. The
 /// key itself stays, without effect.
-pub(super) fn resolve(session: &Session<'_>, root: Map) -> Map {
+///
+/// `None`: the jobs would copy more from their bases than a configuration may hold.
+pub(super) fn resolve(session: &Session<'_>, root: Map) -> Option<Map> {
     let extending = |(_, body): &(Node, Node)| body.get("extends").is_some();
     if !root.iter().any(extending) {
-        return root;
+        return Some(root);
     }
     let mut resolver = Resolver {
         session,
         root: &root,
         done: HashMap::new(),
         open: Vec::new(),
+        copied: 0,
+        stopped: false,
     };
-    let resolved = root.iter().map(|(key, body)| {
+    let mut entries = Vec::with_capacity(root.len());
+    for (key, body) in root.iter() {
         let done = key.text().and_then(|name| resolver.job(name, body));
         let body = done.map_or_else(|| body.clone(), |done| Node::map_of(done.map, body.span));
-        (key.clone(), body)
-    });
-    Map::from_unique(resolved.collect())
+        entries.push((key.clone(), body));
+        if resolver.stopped {
+            return None;
+        }
+    }
+    Some(Map::from_unique(entries))
 }
 
 #[derive(Clone)]
@@ -41,15 +49,23 @@ struct Resolver<'r, 's, 'a> {
     /// `None`: was reported.
     done: HashMap<Text, Option<Resolved>>,
     open: Vec<Text>,
+    /// Entries that were copied into jobs.
+    copied: usize,
+    /// Too many were.
+    stopped: bool,
 }
 
 impl Resolver<'_, '_, '_> {
     /// A job with everything that it extends. `None`: it does not extend, or was reported.
     fn job(&mut self, name: &Text, body: &Node) -> Option<Resolved> {
         let map = body.as_map()?;
-        let extends = map.get("extends")?;
+        let extends = map.get("extends").filter(|_| !self.stopped)?;
         if let Some(done) = self.done.get(name) {
             return done.clone();
+        }
+        if self.open.len() > self.session.input.context.limits.extends {
+            self.too_deep(self.open.first().unwrap_or(name), extends);
+            return None;
         }
         self.open.push(name.clone());
         let resolved = self.extend(name, map, extends);
@@ -59,28 +75,41 @@ impl Resolver<'_, '_, '_> {
 
     fn extend(&mut self, name: &Text, map: &Map, extends: &Node) -> Option<Resolved> {
         let mut merged: Option<MapBuilder> = None;
-        let mut level = 0;
+        let mut level = 1;
         for base in self.names(name, extends)? {
             let found = self.base(name, base, base.text()?)?;
-            level = level.max(found.level);
+            level = level.max(found.level + 1);
             match &mut merged {
                 None => merged = Some(MapBuilder::from_map(&found.map, map.len())),
                 Some(merged) => merge::lay_over(merged, &found.map),
             }
         }
-        let mut merged = merged.unwrap_or_default();
-        level += 1;
-        let limit = self.session.input.context.limits.extends;
-        if level > limit + 1 {
-            let message = format!("{name}: nesting too deep in `extends`: at most {limit} generations are allowed");
-            self.session.error(&code::GITLAB_EXTENDS, extends.span, message);
+        if level > self.session.input.context.limits.extends + 1 {
+            self.too_deep(name, extends);
             return None;
         }
+        let mut merged = merged.unwrap_or_default();
         merge::lay_over(&mut merged, map);
-        Some(Resolved {
-            map: merged.finish(),
-            level,
-        })
+        let merged = merged.finish();
+        // What a job inherits is shared but for the maps that it is merged into.
+        let copied = merged
+            .iter()
+            .map(|(_, value)| value.as_map().map_or(1, |map| map.len() + 1));
+        self.copied = self.copied.saturating_add(copied.sum());
+        if self.copied > self.session.input.context.limits.yaml.nodes as usize {
+            if !self.stopped {
+                let message = "the configuration is too big once `extends` is resolved";
+                self.session.error(&code::YAML_TOO_BIG, extends.span, message);
+            }
+            self.stopped = true;
+        }
+        Some(Resolved { map: merged, level })
+    }
+
+    fn too_deep(&self, name: &str, extends: &Node) {
+        let limit = self.session.input.context.limits.extends;
+        let message = format!("{name}: nesting too deep in `extends`: at most {limit} generations are allowed");
+        self.session.error(&code::GITLAB_EXTENDS, extends.span, message);
     }
 
     /// One base with all that it extends itself.
@@ -97,10 +126,12 @@ impl Resolver<'_, '_, '_> {
         }
         let Some((_, body)) = self.root.entry(text) else {
             let message = format!("{name}: unknown keys in `extends` ({text})");
-            let known = self.root.iter().filter_map(|(key, _)| key.text().map(|text| &**text));
-            let problem = Problem::new(&code::GITLAB_EXTENDS, base.span, message)
-                .hint("no job or hidden job has this name in this file or the files it includes")
-                .suggest(text, known.filter(|known| *known != &**name));
+            let mut problem = Problem::new(&code::GITLAB_EXTENDS, base.span, message)
+                .hint("no job or hidden job has this name in this file or the files it includes");
+            if self.session.may_suggest() {
+                let known = self.root.iter().filter_map(|(key, _)| key.text().map(|text| &**text));
+                problem = problem.suggest(text, known.filter(|known| *known != &**name));
+            }
             self.session.report(problem);
             return None;
         };

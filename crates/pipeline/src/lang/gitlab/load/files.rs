@@ -14,7 +14,7 @@ use crate::lang::gitlab::predefined;
 use crate::lang::gitlab::variables::{Layer, Scope, VariableSource, settings};
 use crate::request::{FileAnswer, Origin, Request};
 use crate::session::ParsedFile;
-use crate::yaml::{FileId, Map, Node, Span, Value};
+use crate::yaml::{FileId, Map, MapBuilder, Node, Span, Value};
 
 /// Where a file is, which decides what it may include.
 #[derive(Debug, Clone)]
@@ -115,10 +115,10 @@ impl<'s, 'a> Files<'s, 'a> {
         let Some(include) = map.get("include") else {
             return Some(map.clone());
         };
-        let mut merged = Map::new(Vec::new());
+        let mut merged = MapBuilder::default();
         for entry in entries(session, include) {
             for part in self.include(&entry, &source.place) {
-                merged = merge::deep(&merged, &part);
+                merge::lay_over(&mut merged, &part);
             }
         }
         if session.errors() > errors {
@@ -126,7 +126,8 @@ impl<'s, 'a> Files<'s, 'a> {
         }
         let is_include = |key: &Node| key.text().is_some_and(|text| &**text == "include");
         let own = map.iter().filter(|(key, _)| !is_include(key)).cloned().collect();
-        Some(merge::deep(&merged, &Map::from_unique(own)))
+        merge::lay_over(&mut merged, &Map::from_unique(own));
+        Some(merged.finish())
     }
 
     fn not_a_map(&self, file: &ParsedFile, body: &Node, start: Span, included_at: Option<Span>) {
@@ -225,6 +226,9 @@ impl<'s, 'a> Files<'s, 'a> {
                     continue;
                 }
                 for found in self.locate(&entry, &source.place) {
+                    if !self.count(&entry) {
+                        return;
+                    }
                     let Some(answer) = self.fetch(&found, &entry) else {
                         continue;
                     };
@@ -258,11 +262,7 @@ impl<'s, 'a> Files<'s, 'a> {
         }
         let mut parts = Vec::new();
         for found in self.locate(entry, place) {
-            self.included += 1;
-            let limit = self.session.input.context.limits.includes;
-            if self.included > limit {
-                let message = format!("Maximum of {limit} nested includes are allowed!");
-                self.stop(&code::GITLAB_INCLUDE_LIMIT, entry.at.span, message);
+            if !self.count(entry) {
                 return parts;
             }
             let Some(answer) = self.fetch(&found, entry) else {
@@ -273,6 +273,17 @@ impl<'s, 'a> Files<'s, 'a> {
             parts.extend(self.file(&source, &given, Some(entry.at.span)));
         }
         parts
+    }
+
+    /// Counts an included file; false where it is one too many.
+    fn count(&mut self, entry: &Entry) -> bool {
+        self.included += 1;
+        let limit = self.session.input.context.limits.includes;
+        if self.included > limit {
+            let message = format!("Maximum of {limit} nested includes are allowed!");
+            self.stop(&code::GITLAB_INCLUDE_LIMIT, entry.at.span, message);
+        }
+        self.included <= limit
     }
 
     fn stop(&mut self, code: &'static Code, at: Span, message: String) {

@@ -14,6 +14,8 @@ const OPEN: &str = "$[[";
 /// Bounds as documented by GitLab.
 const MOST_NODES: usize = 500_000;
 const LONGEST_TEXT: usize = 1 << 20;
+/// Of all texts of a file that inputs were filled into. Ours: the bound of one text alone does not bound a file.
+const LONGEST_TEXTS: usize = 32 << 20;
 const LONGEST_BLOCK: usize = 1 << 10;
 const MOST_BLOCKS: usize = 10_000;
 const MOST_FUNCTIONS: usize = 3;
@@ -34,6 +36,7 @@ pub(super) struct Interpolation<'i, 's, 'a> {
     component: Option<(&'i Component, &'i [Text])>,
     scope: &'i Scope<'i>,
     nodes: Cell<usize>,
+    bytes: Cell<usize>,
     blocks: RefCell<HashSet<String>>,
     stopped: Cell<bool>,
 }
@@ -57,6 +60,7 @@ impl<'i, 's, 'a> Interpolation<'i, 's, 'a> {
             component,
             scope,
             nodes: Cell::new(0),
+            bytes: Cell::new(0),
             blocks: RefCell::default(),
             stopped: Cell::new(false),
         }
@@ -64,19 +68,20 @@ impl<'i, 's, 'a> Interpolation<'i, 's, 'a> {
 
     /// The document with every block replaced. What cannot be is reported and left as it is.
     pub(super) fn document(&self, document: &Node) -> Node {
-        self.node(document).unwrap_or_else(|| document.clone())
+        let filled = self.node(document).unwrap_or_else(|| document.clone());
+        let limits = self.session.input.context.limits.yaml;
+        if filled.depth() > limits.depth || filled.weight() > limits.nodes {
+            self.stop(
+                document,
+                "the file is too deep or too big once its inputs are filled in",
+            );
+        }
+        filled
     }
 
     /// `None`: nothing in it changes.
     fn node(&self, node: &Node) -> Option<Node> {
-        self.nodes.set(self.nodes.get() + 1);
-        if self.nodes.get() > MOST_NODES {
-            self.stop(
-                node,
-                &format!("the file has more than {MOST_NODES} values; inputs cannot be used in it"),
-            );
-        }
-        if self.stopped.get() {
+        if !self.visit(node, 1) {
             return None;
         }
         let mut changed = match &node.kind {
@@ -88,6 +93,16 @@ impl<'i, 's, 'a> Interpolation<'i, 's, 'a> {
             changed.tag = Tag::Reference;
         }
         Some(changed)
+    }
+
+    /// Counts nodes; false where it is enough.
+    fn visit(&self, node: &Node, count: usize) -> bool {
+        self.nodes.set(self.nodes.get().saturating_add(count));
+        if self.nodes.get() > MOST_NODES {
+            let message = format!("the file has more than {MOST_NODES} values; inputs cannot be used in it");
+            self.stop(node, &message);
+        }
+        !self.stopped.get()
     }
 
     fn map(&self, map: &Map) -> Option<Map> {
@@ -118,7 +133,12 @@ impl<'i, 's, 'a> Interpolation<'i, 's, 'a> {
                 Some(new) => {
                     changed = true;
                     match new.as_seq().filter(|_| item.text().is_some()) {
-                        Some(spliced) => all.extend(spliced.iter().cloned()),
+                        Some(spliced) => {
+                            if !self.visit(item, spliced.len()) {
+                                return None;
+                            }
+                            all.extend(spliced.iter().cloned());
+                        }
                         None => all.push(new),
                     }
                 }
@@ -160,7 +180,7 @@ impl<'i, 's, 'a> Interpolation<'i, 's, 'a> {
                 Part::Text(text) => filled.push_str(text),
                 Part::Value(value) => write_text(&value, &mut filled),
             }
-            if filled.len() > LONGEST_TEXT {
+            if filled.len() > LONGEST_TEXT || filled.len() + self.bytes.get() > LONGEST_TEXTS {
                 self.stop(
                     node,
                     &format!("the text is longer than {LONGEST_TEXT} bytes once its inputs are filled in"),
@@ -168,6 +188,7 @@ impl<'i, 's, 'a> Interpolation<'i, 's, 'a> {
                 return None;
             }
         }
+        self.bytes.set(self.bytes.get() + filled.len());
         (filled != text).then(|| Node::string(filled, node.span))
     }
 

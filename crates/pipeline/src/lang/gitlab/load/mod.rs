@@ -17,6 +17,7 @@ mod locate;
 mod merge;
 mod read;
 mod reference;
+mod size;
 mod stages;
 pub(crate) mod wildcard;
 
@@ -35,16 +36,17 @@ pub fn load(session: &Session<'_>) -> Option<Config> {
         return None;
     }
     check_names(session, &merged);
-    let extended = extends::resolve(session, merged);
+    let extended = extends::resolve(session, merged)?;
     let root = reference::resolve(session, extended);
     let stages = stages::stages(session, &root);
     session.show_merged(Node::map_of(root.clone(), Span::start_of(FileId(0))));
     let span = root.first().map_or(Span::start_of(FileId(0)), |(key, _)| key.span);
-    Some(Config {
+    let config = Config {
         root,
         span,
         stages,
-    })
+    };
+    size::fits(session, &config).then_some(config)
 }
 
 /// Names of jobs and keywords are strings.

@@ -22,17 +22,10 @@ pub(super) fn resolve(session: &Session<'_>, root: Map) -> Map {
         root: &root,
         done: HashMap::new(),
         open: Vec::new(),
+        level: 0,
     };
     let entries = root.iter().map(|(key, body)| (key.clone(), resolver.node(body)));
-    let resolved = Map::from_unique(entries.collect());
-    let limit = session.input.context.limits.yaml.nodes.saturating_mul(10);
-    let heavy = resolved.iter().find(|(_, body)| body.weight() > limit / 10);
-    if let Some((key, _)) = heavy.or_else(|| resolved.first().filter(|_| resolved.weight() > limit)) {
-        let message = "the configuration is too big once its references are followed";
-        session.error(&code::YAML_TOO_BIG, key.span, message);
-        return Map::new(Vec::new());
-    }
-    resolved
+    Map::from_unique(entries.collect())
 }
 
 struct Resolver<'r, 's, 'a> {
@@ -41,6 +34,8 @@ struct Resolver<'r, 's, 'a> {
     /// By path. `None`: was reported.
     done: HashMap<Vec<Text>, Option<Node>>,
     open: Vec<Vec<Text>>,
+    /// Levels of nesting above the present node: references must not pile up to more than a file may have.
+    level: u16,
 }
 
 impl Resolver<'_, '_, '_> {
@@ -55,10 +50,17 @@ impl Resolver<'_, '_, '_> {
                 Node::plain("", node.span)
             }
             Value::Map(map) => {
-                let entries = map.iter().map(|(key, value)| (key.clone(), self.node(value)));
-                Node::map_of(Map::from_unique(entries.collect()), node.span)
+                self.level = self.level.saturating_add(1);
+                let entries = map.iter().map(|(key, value)| (key.clone(), self.node(value))).collect();
+                self.level -= 1;
+                Node::map_of(Map::from_unique(entries), node.span)
             }
-            Value::Seq(items) => Node::seq(items.iter().map(|item| self.node(item)).collect(), node.span),
+            Value::Seq(items) => {
+                self.level = self.level.saturating_add(1);
+                let items = items.iter().map(|item| self.node(item)).collect();
+                self.level -= 1;
+                Node::seq(items, node.span)
+            }
             Value::Null
             | Value::Bool(_)
             | Value::Int(_)
@@ -90,7 +92,8 @@ impl Resolver<'_, '_, '_> {
             return nothing;
         };
         if let Some(done) = self.done.get(&keys) {
-            return done.clone().unwrap_or(nothing);
+            let done = done.clone().filter(|found| self.fits(node, found));
+            return done.unwrap_or(nothing);
         }
         let shown = keys
             .iter()
@@ -103,10 +106,24 @@ impl Resolver<'_, '_, '_> {
             return nothing;
         }
         self.open.push(keys.clone());
-        let found = self.find(node, &keys, &shown).map(|found| self.node(&found));
+        let found = self.find(node, &keys, &shown).filter(|found| self.fits(node, found));
+        let found = found
+            .map(|found| self.node(&found))
+            .filter(|found| self.fits(node, found));
         self.open.pop();
         self.done.insert(keys, found.clone());
         found.unwrap_or(nothing)
+    }
+
+    /// Whether what was found may stand where the reference is.
+    fn fits(&self, node: &Node, found: &Node) -> bool {
+        let limits = self.session.input.context.limits.yaml;
+        let fits = self.level.saturating_add(found.depth()) <= limits.depth && found.weight() <= limits.nodes;
+        if !fits {
+            let message = "the configuration is too deep or too big once this reference is followed";
+            self.session.error(&code::YAML_TOO_BIG, node.span, message);
+        }
+        fits
     }
 
     fn malformed(&self, node: &Node) {
@@ -149,8 +166,10 @@ impl Resolver<'_, '_, '_> {
 
     fn missing(&self, node: &Node, shown: &str, key: &str, map: &Map) {
         let message = format!("!reference [{shown}] could not be found: there is no `{key}`");
-        let known = map.iter().filter_map(|(key, _)| key.text().map(|text| &**text));
-        self.session
-            .report(Problem::new(&code::GITLAB_REFERENCE, node.span, message).suggest(key, known));
+        let mut problem = Problem::new(&code::GITLAB_REFERENCE, node.span, message);
+        if self.session.may_suggest() {
+            problem = problem.suggest(key, map.iter().filter_map(|(key, _)| key.text().map(|text| &**text)));
+        }
+        self.session.report(problem);
     }
 }

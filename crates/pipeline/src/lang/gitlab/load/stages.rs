@@ -1,5 +1,7 @@
 //! The stages of a configuration.
 
+use std::collections::HashSet;
+
 use super::SCHEMA;
 use crate::Session;
 use crate::diag::{Problem, code};
@@ -29,12 +31,9 @@ pub(super) fn stages(session: &Session<'_>, root: &Map) -> Vec<Text> {
             | Value::Reference(_) => wrong(session, node),
         },
     }
+    let mut seen: HashSet<Text> = [".pre", ".post"].map(Text::from).into_iter().collect();
     let mut stages = vec![Text::from(".pre")];
-    for stage in given {
-        if !matches!(&*stage, ".pre" | ".post") && !stages.contains(&stage) {
-            stages.push(stage);
-        }
-    }
+    stages.extend(given.into_iter().filter(|stage| seen.insert(stage.clone())));
     stages.push(Text::from(".post"));
     stages
 }
