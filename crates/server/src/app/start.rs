@@ -75,6 +75,10 @@ impl App {
             &tasks,
             Sweeping {
                 cache_bytes_per_project: config.retention.cache_bytes_per_project,
+                pipelines_after: match config.retention.pipelines_days {
+                    0 => None,
+                    days => Some(Duration::from_secs(u64::from(days) * 24 * 3600)),
+                },
                 ..Sweeping::default()
             },
         );

@@ -32,6 +32,12 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A backup goes into a folder of its own.
+    #[error("{path} is not empty; give a new folder")]
+    NotEmpty { path: PathBuf },
+    /// The folder holds no finished backup.
+    #[error("{path} holds no finished backup")]
+    NoBackup { path: PathBuf },
     /// The object store could not be reached.
     #[error("the object store does not answer ({operation})")]
     Unreachable {

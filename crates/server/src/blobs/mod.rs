@@ -4,6 +4,7 @@
 //! them, so that no crash leaves bytes that nothing names. The [`sweeper`](Files::start_sweeper) deletes what
 //! has expired or takes up too much.
 
+mod backup;
 mod error;
 mod files;
 mod folder;
@@ -16,7 +17,10 @@ mod verify;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod tests;
 
+pub use backup::{Report, backup, restore};
 pub use error::Error;
 pub use files::{Files, Upload};
 pub use folder::Folder;

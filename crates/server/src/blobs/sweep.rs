@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tasuki_model::id::ProjectId;
+use tasuki_model::id::{PipelineId, ProjectId};
 use tasuki_model::time::Timestamp;
 use tasuki_rt::Tasks;
 use tasuki_store::caches::Cache;
-use tasuki_store::{artifacts, blobs, caches};
+use tasuki_store::{Tx, artifacts, blobs, caches, projects, retention, settings};
 
 use super::{Error, Files, Key};
 
@@ -20,6 +20,10 @@ pub struct Sweeping {
     pub cache_bytes_per_project: u64,
     /// A cache that was not used for so long goes.
     pub cache_unused: Duration,
+    /// Finished pipelines that are older go, with all that belongs to them; `None` = never.
+    pub pipelines_after: Option<Duration>,
+    /// Finished pipelines beyond so many newest ones of a project go; `None` = never.
+    pub pipelines_per_project: Option<u32>,
 }
 
 impl Default for Sweeping {
@@ -28,12 +32,16 @@ impl Default for Sweeping {
             every: Duration::from_secs(60),
             cache_bytes_per_project: 10 << 30,
             cache_unused: Duration::from_secs(30 * 24 * 3600),
+            pipelines_after: None,
+            pipelines_per_project: None,
         }
     }
 }
 
-/// Rows that one transaction removes.
+/// Rows that one transaction removes: few, so that nobody waits behind it.
 const BATCH: u32 = 200;
+/// The setting that says until when (ms) nothing that was stored is deleted, because a backup is being made.
+pub(super) const HOLD: &str = "blobs-held-until";
 
 /// Which caches must go: those that were not used for too long, and of each project the least recently used ones
 /// until the rest fits. The newest one of a project stays even where it alone is too large: it was allowed in.
@@ -82,10 +90,61 @@ impl Files {
     /// When the database or the blob store fails; what was done until then stays done.
     pub async fn sweep(&self, rules: &Sweeping) -> Result<(), Error> {
         let now = self.now();
+        self.remove_pipelines(rules, now).await?;
         self.expire_artifacts(now).await?;
         self.evict_caches(rules, now).await?;
         self.empty_trash(now).await?;
         self.blobs().sweep(now).await
+    }
+
+    async fn remove_pipelines(&self, rules: &Sweeping, now: Timestamp) -> Result<(), Error> {
+        if let Some(age) = rules.pipelines_after {
+            let before = Timestamp(now.0.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)));
+            while self
+                .remove_batch(now, move |tx| retention::older(tx, before, BATCH))
+                .await?
+            {}
+        }
+        let Some(newest) = rules.pipelines_per_project else {
+            return Ok(());
+        };
+        let mut after = None;
+        loop {
+            let from = after.take();
+            let page = self
+                .store()
+                .read(move |tx| projects::list(tx, from.as_deref(), BATCH))
+                .await?;
+            for project in &page {
+                let id = project.id;
+                while self
+                    .remove_batch(now, move |tx| retention::beyond(tx, id, newest, BATCH))
+                    .await?
+                {}
+            }
+            match page.into_iter().nth(BATCH as usize - 1) {
+                Some(last) => after = Some(last.path),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Removes the pipelines that `choose` gives, step by step. Says whether there may be more.
+    async fn remove_batch(
+        &self,
+        now: Timestamp,
+        choose: impl FnOnce(&mut Tx<'_>) -> tasuki_store::Result<Vec<PipelineId>> + Send + 'static,
+    ) -> Result<bool, Error> {
+        let chosen = self.store().read(choose).await?;
+        let more = chosen.len() == BATCH as usize;
+        for id in chosen {
+            while self
+                .store()
+                .write(move |tx| retention::remove_some(tx, id, BATCH, now))
+                .await?
+            {}
+        }
+        Ok(more)
     }
 
     async fn expire_artifacts(&self, now: Timestamp) -> Result<(), Error> {
@@ -128,6 +187,13 @@ impl Files {
     }
 
     async fn empty_trash(&self, now: Timestamp) -> Result<(), Error> {
+        let held = self.store().read(|tx| settings::get(tx, HOLD)).await?;
+        if held
+            .and_then(|until| until.parse().ok())
+            .is_some_and(|until: i64| until > now.0)
+        {
+            return Ok(());
+        }
         loop {
             let due = self.store().write(move |tx| blobs::take_due(tx, now, BATCH)).await?;
             let all = due.len();
