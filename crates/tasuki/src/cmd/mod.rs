@@ -1,6 +1,7 @@
 //! The commands. Each is a file; its doc comment is its help.
 
 mod admin;
+mod bench;
 mod compile;
 mod completion;
 mod doctor;
@@ -11,7 +12,9 @@ mod job;
 mod lint;
 mod pipeline;
 mod project;
+mod reference;
 mod resource_class;
+mod runner;
 mod server;
 mod token;
 mod trigger;
@@ -23,7 +26,7 @@ use clap::{Parser, Subcommand};
 
 use crate::exit::{Exit, Outcome, report};
 use crate::print::Style;
-use crate::role::{LogFormat, start_log};
+use crate::role::{LogFormat, server_runtime, start_log};
 
 /// A self-hosted CI/CD platform in one program.
 ///
@@ -63,6 +66,7 @@ enum Command {
     Pipeline(pipeline::Pipeline),
     #[command(subcommand)]
     Job(job::Job),
+    Runner(runner::Runner),
     #[command(subcommand)]
     ResourceClass(resource_class::ResourceClass),
     #[command(subcommand)]
@@ -71,7 +75,10 @@ enum Command {
     #[command(subcommand)]
     Admin(admin::Admin),
     Doctor(doctor::Doctor),
+    Bench(bench::Bench),
     Completion(completion::Completion),
+    #[command(hide = true)]
+    Reference(reference::Reference),
 }
 
 /// Reads the command line, runs the command, prints what went wrong.
@@ -91,7 +98,7 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Outcome {
     let level = match &cli.command {
-        Command::Up(_) | Command::Server(_) => "info",
+        Command::Up(_) | Command::Server(_) | Command::Runner(_) => "info",
         _ => "warn",
     };
     start_log(cli.log_format, level);
@@ -104,11 +111,14 @@ fn run(cli: Cli) -> Outcome {
         Command::Project(command) => command.run(),
         Command::Pipeline(command) => command.run(),
         Command::Job(command) => command.run(),
+        Command::Runner(command) => command.run(),
         Command::ResourceClass(command) => command.run(),
         Command::Token(command) => command.run(),
         Command::Admin(command) => command.run(),
         Command::Doctor(command) => command.run(),
+        Command::Bench(command) => server_runtime()?.block_on(command.run()).map(|()| Exit::Success),
         Command::Completion(command) => command.run(),
+        Command::Reference(command) => command.run(),
     }
 }
 
@@ -133,12 +143,12 @@ mod tests {
                     check(sub, &path);
                     continue;
                 }
-                let help = sub
-                    .get_long_about()
-                    .or(sub.get_about())
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
-                assert!(help.contains(path.as_str()), "{path} has no example in its help");
+                let help = sub.clone().render_long_help().to_string();
+                // The runner's commands stand for gitlab-runner's, too: their examples begin with `runner`.
+                let example = path
+                    .strip_prefix("tasuki runner")
+                    .map_or(path.clone(), |rest| format!("runner{rest}"));
+                assert!(help.contains(&example), "{path} has no example in its help");
             }
         }
         check(&Cli::command(), "tasuki");

@@ -29,7 +29,9 @@ pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
         let events = events.clone();
         drop(stage.tasks.spawn("simulated runner", async move {
             while let Ok(Some((task, at))) = runner.claim(until).await {
-                let Ok((sent, _)) = runner.finish(&task).await else { break };
+                let Ok((sent, _)) = runner.finish(&task).await else {
+                    break;
+                };
                 if events.send((at, sent)).is_err() {
                     break;
                 }
@@ -43,20 +45,32 @@ pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
     let mut legs: Vec<(Instant, Instant)> = Vec::with_capacity(LINKS);
     while legs.len() < LINKS {
         let next = tokio::time::timeout(Duration::from_secs(60), seen.recv()).await;
-        let Ok(Some(leg)) = next else { anyhow::bail!("only {} of {LINKS} jobs were handed out", legs.len()) };
+        let Ok(Some(leg)) = next else {
+            anyhow::bail!("only {} of {LINKS} jobs were handed out", legs.len())
+        };
         legs.push(leg);
     }
     legs.sort_unstable_by_key(|(claimed, _)| *claimed);
-    let waits = legs.windows(2).skip(WARM_UP).map(|pair| pair[1].0.saturating_duration_since(pair[0].1)).collect();
+    let waits = legs
+        .windows(2)
+        .skip(WARM_UP)
+        .map(|pair| pair[1].0.saturating_duration_since(pair[0].1))
+        .collect();
     let names = ["dispatch p50", "dispatch p99", "dispatch max"];
     Ok(Samples::new(waits)?.figures(names, [Some(Target::AtMost(5.0)), Some(Target::AtMost(25.0)), None]))
 }
 
 /// Jobs in a row, each needing the one before, that run only when the API asks.
 pub(super) fn chain_of(links: usize, script: &str) -> anyhow::Result<String> {
-    let mut config = String::from("workflow:\n  rules:\n    - if: $CI_PIPELINE_SOURCE == \"api\"\nvariables:\n  GIT_STRATEGY: none\n");
+    let mut config = String::from(
+        "workflow:\n  rules:\n    - if: $CI_PIPELINE_SOURCE == \"api\"\nvariables:\n  GIT_STRATEGY: none\n",
+    );
     for link in 0..links {
-        let needs = if link == 0 { "[]".to_owned() } else { format!("[link-{}]", link - 1) };
+        let needs = if link == 0 {
+            "[]".to_owned()
+        } else {
+            format!("[link-{}]", link - 1)
+        };
         writeln!(config, "link-{link}:\n  needs: {needs}\n  script:\n    - {script}")?;
     }
     Ok(config)

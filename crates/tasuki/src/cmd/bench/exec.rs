@@ -16,23 +16,41 @@ pub(super) fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
     let (mut first, mut whole) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         let start = now()?;
-        let output = tasuki()?.arg("exec").current_dir(&folder).output().context("cannot start tasuki exec")?;
+        let output = tasuki()?
+            .arg("exec")
+            .current_dir(&folder)
+            .output()
+            .context("cannot start tasuki exec")?;
         let end = now()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        anyhow::ensure!(output.status.success(), "tasuki exec ended with {}: {text}", output.status);
+        anyhow::ensure!(
+            output.status.success(),
+            "tasuki exec ended with {}: {text}",
+            output.status
+        );
         let at = Duration::from_nanos(stamp(&text).with_context(|| format!("no time in the output: {text}"))?);
         first.push(at.saturating_sub(start));
         whole.push(end.saturating_sub(start));
     }
     let mut figures = Samples::new(first)?.figures(
-        ["exec to first command p50", "exec to first command p99", "exec to first command max"],
+        [
+            "exec to first command p50",
+            "exec to first command p99",
+            "exec to first command max",
+        ],
         [Some(Target::AtMost(15.0)), None, None],
     );
-    figures.extend(Samples::new(whole)?.figures(["exec whole run p50", "exec whole run p99", "exec whole run max"], [None; 3]));
+    figures.extend(Samples::new(whole)?.figures(
+        ["exec whole run p50", "exec whole run p99", "exec whole run max"],
+        [None; 3],
+    ));
     Ok(figures)
 }
 
-#[expect(clippy::disallowed_methods, reason = "compared with what `date` printed on the same machine")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compared with what `date` printed on the same machine"
+)]
 fn now() -> anyhow::Result<Duration> {
     Ok(SystemTime::now().duration_since(UNIX_EPOCH)?)
 }

@@ -26,8 +26,20 @@ pub(super) enum Target {
 }
 
 impl Figure {
-    pub(super) fn new(name: &'static str, unit: &'static str, value: f64, target: Option<Target>, samples: usize) -> Self {
-        Self { name, unit, value, target, samples }
+    pub(super) fn new(
+        name: &'static str,
+        unit: &'static str,
+        value: f64,
+        target: Option<Target>,
+        samples: usize,
+    ) -> Self {
+        Self {
+            name,
+            unit,
+            value,
+            target,
+            samples,
+        }
     }
 
     fn met(&self) -> Option<bool> {
@@ -81,14 +93,21 @@ impl Machine {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let processor = read("/proc/cpuinfo")
             .lines()
-            .find_map(|line| line.strip_prefix("model name").map(|rest| rest.trim_start_matches([' ', '\t', ':']).to_owned()))
+            .find_map(|line| {
+                line.strip_prefix("model name")
+                    .map(|rest| rest.trim_start_matches([' ', '\t', ':']).to_owned())
+            })
             .unwrap_or_else(|| "unknown".to_owned());
         Self {
             cores: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
             processor,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             version: env!("CARGO_PKG_VERSION"),
-            build: if cfg!(debug_assertions) { "debug (figures mean nothing)" } else { "release" },
+            build: if cfg!(debug_assertions) {
+                "debug (figures mean nothing)"
+            } else {
+                "release"
+            },
             scratch: scratch.parent().unwrap_or(scratch).display().to_string(),
         }
     }

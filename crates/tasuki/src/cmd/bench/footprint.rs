@@ -19,7 +19,12 @@ pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
     );
     std::fs::write(&config, text)?;
     let log = std::fs::File::create(scene.scratch.join("runner.log"))?;
-    let mut runner = tasuki()?.args(["runner", "run", "--config"]).arg(&config).stdout(log.try_clone()?).stderr(log).spawn()?;
+    let mut runner = tasuki()?
+        .args(["runner", "run", "--config"])
+        .arg(&config)
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let server_kib = resident_kib(stage.pid());
     let runner_kib = resident_kib(runner.id());
@@ -32,10 +37,28 @@ pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
         value
     };
     Ok(vec![
-        Figure::new("start to ready", "ms", stage.started_in.as_secs_f64() * 1000.0, Some(Target::AtMost(1000.0)), 1),
-        Figure::new("idle server RSS", "MiB", mib(server_kib?), Some(Target::AtMost(25.0)), 1),
+        Figure::new(
+            "start to ready",
+            "ms",
+            stage.started_in.as_secs_f64() * 1000.0,
+            Some(Target::AtMost(1000.0)),
+            1,
+        ),
+        Figure::new(
+            "idle server RSS",
+            "MiB",
+            mib(server_kib?),
+            Some(Target::AtMost(25.0)),
+            1,
+        ),
         Figure::new("idle runner RSS", "MiB", mib(runner_kib?), Some(Target::AtMost(6.0)), 1),
-        Figure::new("program size", "MiB", mib(program / 1024), Some(Target::AtMost(30.0)), 1),
+        Figure::new(
+            "program size",
+            "MiB",
+            mib(program / 1024),
+            Some(Target::AtMost(30.0)),
+            1,
+        ),
     ])
 }
 

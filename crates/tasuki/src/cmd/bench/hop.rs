@@ -15,7 +15,9 @@ const LINKS: usize = 100;
 pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
     let stage = Stage::start(&scene.scratch, 2).await?;
     let mut wire = stage.wire().await?;
-    let project = stage.project(&mut wire, "hop", &chain_of(LINKS, "date '+at=%s%N'")?).await?;
+    let project = stage
+        .project(&mut wire, "hop", &chain_of(LINKS, "date '+at=%s%N'")?)
+        .await?;
     let pipeline = stage.pipeline(&mut wire, project).await?;
     let mut jobs = stage.finished(&mut wire, pipeline).await?;
     jobs.sort_by_key(|job| job["id"].as_i64());
@@ -24,7 +26,11 @@ pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
         let log = stage.log(&mut wire, job).await?;
         times.push(stamp(&log).ok_or_else(|| anyhow::anyhow!("no time in the log of {}: {log}", job["name"]))?);
     }
-    let hops = times.windows(2).skip(3).map(|pair| Duration::from_nanos(pair[1].saturating_sub(pair[0]))).collect();
+    let hops = times
+        .windows(2)
+        .skip(3)
+        .map(|pair| Duration::from_nanos(pair[1].saturating_sub(pair[0])))
+        .collect();
     let names = ["DAG hop p50", "DAG hop p99", "DAG hop max"];
     Ok(Samples::new(hops)?.figures(names, [None, Some(Target::AtMost(100.0)), None]))
 }

@@ -27,14 +27,26 @@ pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
     let project = stage.project(&mut wire, "logs", CONFIG).await?;
     let pipeline = stage.pipeline(&mut wire, project).await?;
     let task = loop {
-        let detail = wire.api(&stage.token, Method::GET, &format!("/api/v1/pipelines/{pipeline}"), None).await?;
+        let detail = wire
+            .api(
+                &stage.token,
+                Method::GET,
+                &format!("/api/v1/pipelines/{pipeline}"),
+                None,
+            )
+            .await?;
         if let Some(id) = detail["workflows"][0]["jobs"][0]["tasks"][0]["id"].as_i64() {
             break id;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
     let url = format!("http://{}/api/v1/tasks/{task}/log/events", stage.host);
-    let response = reqwest::Client::new().get(url).bearer_auth(&stage.token).send().await?.error_for_status()?;
+    let response = reqwest::Client::new()
+        .get(url)
+        .bearer_auth(&stage.token)
+        .send()
+        .await?
+        .error_for_status()?;
     let mut stream = response.bytes_stream();
     let (mut text, mut seen, mut lags) = (String::new(), 0, Vec::new());
     while let Some(chunk) = stream.next().await {
@@ -42,7 +54,10 @@ pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
         let now = now_ns()?;
         // Only whole stamps, which end in `;`. What was printed before this reader came is history, not lag.
         while let Some(end) = text[seen..].find(';').map(|at| seen + at) {
-            let stamp = text[seen..end].rsplit("at=").next().and_then(|digits| digits.parse::<u64>().ok());
+            let stamp = text[seen..end]
+                .rsplit("at=")
+                .next()
+                .and_then(|digits| digits.parse::<u64>().ok());
             if let Some(stamp) = stamp {
                 lags.push(Duration::from_nanos(now.saturating_sub(stamp)));
             }
@@ -50,12 +65,19 @@ pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
         }
     }
     let live = lags.split_off(lags.len().min(10));
-    let names = ["log byte to reader p50", "log byte to reader p99", "log byte to reader max"];
+    let names = [
+        "log byte to reader p50",
+        "log byte to reader p99",
+        "log byte to reader max",
+    ];
     let samples = Samples::new(live).context("no line of the live log arrived")?;
     Ok(samples.figures(names, [None, Some(Target::AtMost(200.0)), None]))
 }
 
-#[expect(clippy::disallowed_methods, reason = "compared with what `date` printed on the same machine")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compared with what `date` printed on the same machine"
+)]
 fn now_ns() -> anyhow::Result<u64> {
     Ok(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos())?)
 }

@@ -49,9 +49,13 @@ impl Simulated {
     pub(super) async fn claim(&mut self, until: Instant) -> anyhow::Result<Option<(Claimed, Instant)>> {
         let headers = [("content-type", "application/json"), ("accept", "application/json")];
         while Clock::instant() < until {
-            let call = self.wire.call(Method::POST, "/api/v4/jobs/request", &headers, self.request.clone());
+            let call = self
+                .wire
+                .call(Method::POST, "/api/v4/jobs/request", &headers, self.request.clone());
             let left = until.saturating_duration_since(Clock::instant()) + Duration::from_millis(200);
-            let Ok(answer) = tokio::time::timeout(left, call).await else { return Ok(None) };
+            let Ok(answer) = tokio::time::timeout(left, call).await else {
+                return Ok(None);
+            };
             let answer = answer?;
             match answer.status.as_u16() {
                 201 => {
@@ -69,15 +73,35 @@ impl Simulated {
     /// Sends the log and the result. Returns when the result was sent and when it was acknowledged.
     pub(super) async fn finish(&mut self, task: &Claimed) -> anyhow::Result<(Instant, Instant)> {
         let range = format!("0-{}", LOG.len() - 1);
-        let headers = [("job-token", task.token.as_str()), ("content-type", "text/plain"), ("content-range", &range)];
-        let answer = self.wire.call(Method::PATCH, &format!("/api/v4/jobs/{}/trace", task.id), &headers, LOG).await?;
-        anyhow::ensure!(answer.status == 202, "trace: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
+        let headers = [
+            ("job-token", task.token.as_str()),
+            ("content-type", "text/plain"),
+            ("content-range", &range),
+        ];
+        let answer = self
+            .wire
+            .call(Method::PATCH, &format!("/api/v4/jobs/{}/trace", task.id), &headers, LOG)
+            .await?;
+        anyhow::ensure!(
+            answer.status == 202,
+            "trace: {} {}",
+            answer.status,
+            String::from_utf8_lossy(&answer.body)
+        );
         // The token stands in the body too: the protocol demands it.
         let body = format!("{{\"token\":\"{}\",{}", task.token, &self.update[1..]);
         let headers = [("job-token", task.token.as_str()), ("content-type", "application/json")];
         let sent = Clock::instant();
-        let answer = self.wire.call(Method::PUT, &format!("/api/v4/jobs/{}", task.id), &headers, body).await?;
-        anyhow::ensure!(answer.status == 200, "update: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
+        let answer = self
+            .wire
+            .call(Method::PUT, &format!("/api/v4/jobs/{}", task.id), &headers, body)
+            .await?;
+        anyhow::ensure!(
+            answer.status == 200,
+            "update: {} {}",
+            answer.status,
+            String::from_utf8_lossy(&answer.body)
+        );
         Ok((sent, Clock::instant()))
     }
 }

@@ -68,22 +68,31 @@ impl Stage {
     pub(super) async fn project(&self, wire: &mut Wire, name: &str, config: &str) -> anyhow::Result<i64> {
         let folder = repository(&self.scratch, name, config)?;
         let body = serde_json::json!({"location": folder, "path": format!("bench/{name}")});
-        let project = wire.api(&self.token, Method::POST, "/api/v1/projects", Some(body)).await?;
+        let project = wire
+            .api(&self.token, Method::POST, "/api/v1/projects", Some(body))
+            .await?;
         project["id"].as_i64().with_context(|| format!("no id in {project}"))
     }
 
     /// Starts a pipeline; returns its id.
     pub(super) async fn pipeline(&self, wire: &mut Wire, project: i64) -> anyhow::Result<i64> {
         let path = format!("/api/v1/projects/{project}/pipelines");
-        let pipeline = wire.api(&self.token, Method::POST, &path, Some(serde_json::json!({}))).await?;
+        let pipeline = wire
+            .api(&self.token, Method::POST, &path, Some(serde_json::json!({})))
+            .await?;
         pipeline["id"].as_i64().with_context(|| format!("no id in {pipeline}"))
     }
 
     /// A new runner's token.
     pub(super) async fn runner_token(&self, wire: &mut Wire) -> anyhow::Result<String> {
         let body = serde_json::json!({"name": "bench"});
-        let runner = wire.api(&self.token, Method::POST, "/api/v1/runners", Some(body)).await?;
-        runner["token"].as_str().map(str::to_owned).context("no token for the runner")
+        let runner = wire
+            .api(&self.token, Method::POST, "/api/v1/runners", Some(body))
+            .await?;
+        runner["token"]
+            .as_str()
+            .map(str::to_owned)
+            .context("no token for the runner")
     }
 
     /// Waits until the pipeline has ended and returns its jobs; any end but success is an error.
@@ -110,7 +119,9 @@ impl Stage {
         let task = job["tasks"][0]["id"].as_i64().context("the job has no task")?;
         let authorization = format!("Bearer {}", self.token);
         let path = format!("/api/v1/tasks/{task}/log");
-        let answer = wire.call(Method::GET, &path, &[("authorization", &authorization)], "").await?;
+        let answer = wire
+            .call(Method::GET, &path, &[("authorization", &authorization)], "")
+            .await?;
         Ok(String::from_utf8_lossy(&answer.body).into_owned())
     }
 }
@@ -121,7 +132,11 @@ pub(super) fn repository(scratch: &Path, name: &str, config: &str) -> anyhow::Re
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join(".gitlab-ci.yml"), config)?;
     let author = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"];
-    for arguments in [&["init", "-q", "-b", "main"][..], &["add", "-A"], &["commit", "-q", "-m", "bench"]] {
+    for arguments in [
+        &["init", "-q", "-b", "main"][..],
+        &["add", "-A"],
+        &["commit", "-q", "-m", "bench"],
+    ] {
         let status = program("git")
             .args(author)
             .args(arguments)
@@ -135,10 +150,15 @@ pub(super) fn repository(scratch: &Path, name: &str, config: &str) -> anyhow::Re
 
 /// This program, to be started again.
 pub(super) fn tasuki() -> anyhow::Result<Command> {
-    Ok(program(std::env::current_exe().context("cannot find the program's own file")?))
+    Ok(program(
+        std::env::current_exe().context("cannot find the program's own file")?,
+    ))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the benchmark's only door to processes: the system under test")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the benchmark's only door to processes: the system under test"
+)]
 fn program(name: impl AsRef<std::ffi::OsStr>) -> Command {
     Command::new(name)
 }

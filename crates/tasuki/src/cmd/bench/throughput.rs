@@ -67,7 +67,19 @@ pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     let (jobs_f, samples) = (jobs as f64, usize::try_from(jobs)?);
     Ok(vec![
-        Figure::new("throughput", "jobs/s", jobs_f / elapsed.as_secs_f64(), Some(Target::AtLeast(2000.0)), samples),
-        Figure::new("server CPU per job", "ms", cpu.as_secs_f64() * 1000.0 / jobs_f, None, samples),
+        Figure::new(
+            "throughput",
+            "jobs/s",
+            jobs_f / elapsed.as_secs_f64(),
+            Some(Target::AtLeast(2000.0)),
+            samples,
+        ),
+        Figure::new(
+            "server CPU per job",
+            "ms",
+            cpu.as_secs_f64() * 1000.0 / jobs_f,
+            None,
+            samples,
+        ),
     ])
 }

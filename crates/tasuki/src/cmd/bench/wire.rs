@@ -25,12 +25,17 @@ pub(super) struct Answer {
 
 impl Wire {
     pub(super) async fn connect(tasks: &Tasks, host: &str) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(host).await.with_context(|| format!("cannot connect to {host}"))?;
+        let stream = TcpStream::connect(host)
+            .await
+            .with_context(|| format!("cannot connect to {host}"))?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         // It ends with the connection; its failure shows in the next request.
         drop(tasks.spawn("connection", async move { drop(connection.await) }));
-        Ok(Self { sender, host: host.to_owned() })
+        Ok(Self {
+            sender,
+            host: host.to_owned(),
+        })
     }
 
     /// Sends a request and reads the whole answer.
@@ -49,7 +54,11 @@ impl Wire {
         let response = self.sender.send_request(request.body(Full::new(body.into()))?).await?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
-        Ok(Answer { status: parts.status, headers: parts.headers, body })
+        Ok(Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        })
     }
 
     /// A JSON call of our own API; a status of 400 or more is an error with the server's words.
@@ -61,7 +70,10 @@ impl Wire {
         body: Option<serde_json::Value>,
     ) -> anyhow::Result<serde_json::Value> {
         let authorization = format!("Bearer {token}");
-        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("content-type", "application/json"),
+        ];
         let text = body.map(|value| value.to_string()).unwrap_or_default();
         let answer = self.call(method.clone(), path, &headers, text).await?;
         anyhow::ensure!(
