@@ -85,7 +85,8 @@ impl Op<'_, '_> {
         }
     }
 
-    fn any_part_runs(&mut self, entry: &Entry, node: NodeIndex) -> Result<bool, Error> {
+    /// Whether a task of the job runs.
+    pub(super) fn any_part_runs(&mut self, entry: &Entry, node: NodeIndex) -> Result<bool, Error> {
         let open: Vec<_> = entry
             .parts
             .get(&node)

@@ -93,6 +93,8 @@ impl Op<'_, '_> {
         live.token_hash = Some(hash);
         live.contact = Some(self.now);
         self.put_task(live.clone());
+        self.round.claimed.0.push(id);
+        self.round.claimed.1.push(live.project);
         self.core.counters.count(&self.core.counters.claimed);
         if effects.contains(&Effect::Started) {
             let mut entry = self.take(live.pipeline)?;

@@ -158,17 +158,19 @@ impl Dispatch {
         }
     }
 
-    /// Makes the queue what the database says.
+    /// Tasks of these projects were started by another server, one for each mention.
+    pub(super) fn started(&self, projects: impl IntoIterator<Item = ProjectId>) {
+        let mut inner = lock(&self.0);
+        for project in projects {
+            inner.queue.started(project);
+        }
+    }
+
+    /// Adds what the database has and is not here, and counts anew what runs. What is here and not there any more
+    /// is found out when it is claimed.
     pub(super) fn reset(self: &Arc<Self>, tasks: Vec<Waiting>, running: HashMap<ProjectId, u32>) {
         let mut inner = lock(&self.0);
         inner.queue.reset_running(running);
-        let known: Vec<TaskId> = inner.queue.ids().collect();
-        let present: std::collections::HashSet<TaskId> = tasks.iter().map(|task| task.id).collect();
-        for id in known {
-            if !present.contains(&id) {
-                inner.queue.remove(id);
-            }
-        }
         for task in tasks {
             if !inner.queue.contains(task.id) {
                 inner.queued += 1;

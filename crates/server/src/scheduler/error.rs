@@ -47,6 +47,16 @@ impl From<tasuki_store::Error> for Error {
 }
 
 impl Error {
+    /// A refusal after something was saved already: what is remembered contradicts the database, so the whole
+    /// operation is to be undone and tried again.
+    pub(super) fn in_the_middle(self) -> Self {
+        if self.is_refusal() {
+            tracing::debug!(error = %self, "an operation was refused in its middle");
+            return Self::Stale;
+        }
+        self
+    }
+
     /// Whether it says no because of the state that things are in.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::NotYours(_) | Self::NotFound { .. })

@@ -7,6 +7,7 @@ use tasuki_model::id::{JobId, PipelineId, TaskId};
 use tasuki_model::reason::FailureReason;
 use tasuki_model::state::task::{Event as TaskEvent, Log, State};
 use tasuki_model::state::{Outcome, Status};
+use tasuki_model::time::Timestamp;
 use tasuki_rt::{Clock, Tasks};
 use tasuki_store::Store;
 use tokio::sync::broadcast;
@@ -83,11 +84,28 @@ impl Scheduler {
     /// # Errors
     /// When the database fails.
     pub async fn open(store: Store, clock: Clock, tasks: Tasks, settings: Settings) -> Result<Self, Error> {
+        let scheduler = Self::open_still(store, clock, tasks, settings).await?;
+        scheduler.start_loops();
+        Ok(scheduler)
+    }
+
+    /// [`Scheduler::open`] without the timer: whoever holds it calls [`Scheduler::tick`] when
+    /// [`Scheduler::next_due`] says so, [`Scheduler::flush_contacts`] and [`Scheduler::sweep`] now and then. For
+    /// simulations.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn open_still(store: Store, clock: Clock, tasks: Tasks, settings: Settings) -> Result<Self, Error> {
         let core = Core::new(clock, settings);
         let scheduler = Self { core, store, tasks };
         scheduler.resync().await?;
-        scheduler.start_loops();
         Ok(scheduler)
+    }
+
+    /// When the clock has next to do something: [`Scheduler::tick`] does it.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.core.next_due()
     }
 
     /// Waits up to `hold` for a task that this runner may take, and claims it.
@@ -97,6 +115,18 @@ impl Scheduler {
     /// # Errors
     /// When the database fails.
     pub async fn claim(&self, who: &RunnerIdentity, hold: Duration) -> Result<Option<ClaimedTask>, Error> {
+        while let Some(reservation) = self.core.dispatch.take(&who.offer) {
+            if let Some(claimed) = self.claim_reserved(reservation, who).await? {
+                return Ok(Some(claimed));
+            }
+        }
+        if hold.is_zero() {
+            return Ok(None);
+        }
+        self.claim_later(who, hold).await
+    }
+
+    async fn claim_later(&self, who: &RunnerIdentity, hold: Duration) -> Result<Option<ClaimedTask>, Error> {
         let shutdown = self.tasks.token();
         let deadline = tokio::time::sleep(hold);
         tokio::pin!(deadline);

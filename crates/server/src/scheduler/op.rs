@@ -20,6 +20,7 @@ use super::events::Event;
 use super::facade::Settings;
 use super::leases::Leases;
 use super::queue::Waiting;
+use super::start::{Hint, TOPIC};
 
 /// Events that a listener may be behind before it loses some.
 const EVENTS: usize = 4096;
@@ -84,6 +85,8 @@ pub(super) struct Round {
     pub(super) queued: Vec<Waiting>,
     pub(super) dequeued: Vec<TaskId>,
     pub(super) ended: Vec<ProjectId>,
+    /// Handed out: this server's queue knows already, others are told.
+    pub(super) claimed: (Vec<TaskId>, Vec<ProjectId>),
     pub(super) leases: Vec<(TaskId, Option<(Timestamp, Duration)>)>,
     pub(super) events: Vec<Event>,
     pub(super) due: Option<Timestamp>,
@@ -161,10 +164,7 @@ impl Core {
         self.dispatch.dequeue(round.dequeued);
         self.dispatch.ended(round.ended);
         self.dispatch.enqueue(round.queued);
-        if let Some(at) = round.due {
-            let mut due = lock(&self.due);
-            *due = Some(due.map_or(at, |known| known.min(at)));
-        }
+        self.due_at(round.due);
         self.bell.notify_one();
         for event in round.events {
             // Nobody listens: fine.
@@ -281,8 +281,15 @@ impl Op<'_, '_> {
             }
         }
         let round = self.round;
-        if !round.queued.is_empty() {
-            self.tx.notify(super::start::TOPIC, String::new());
+        let hint = Hint {
+            queued: round.queued.iter().map(|task| task.id).collect(),
+            gone: round.dequeued.iter().chain(&round.claimed.0).copied().collect(),
+            started: round.claimed.1.clone(),
+            ended: round.ended.clone(),
+            ..Hint::default()
+        };
+        if !hint.is_empty() {
+            self.tx.notify(TOPIC, hint.text());
         }
         let core = Arc::clone(self.core);
         self.tx.after_commit(move || core.committed(round));

@@ -112,11 +112,6 @@ impl Queue {
         self.places.contains_key(&id)
     }
 
-    /// Every task that waits, in no order.
-    pub(super) fn ids(&self) -> impl Iterator<Item = TaskId> + '_ {
-        self.places.keys().copied()
-    }
-
     /// How many tasks with the same demand go before this one if nothing changes, at least.
     pub(super) fn ahead(&self, id: TaskId) -> Option<usize> {
         let task = self.places.get(&id)?;

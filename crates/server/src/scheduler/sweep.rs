@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-use tasuki_model::id::TaskId;
+use tasuki_model::id::{JobId, TaskId};
 use tasuki_model::labels::check;
 use tasuki_model::reason::FailureReason;
 use tasuki_model::state::task::{Event, State};
 use tasuki_model::state::{Status, job};
-use tasuki_store::{jobs, runners, tasks};
+use tasuki_store::{DbUrl, jobs, runners, tasks};
 
 use super::cache::{Live, lock};
 use super::error::Error;
 use super::facade::Scheduler;
 use super::op::Op;
+use super::start::RETRY_AFTER;
 use super::why::offer_of;
 
-/// Jobs that one transaction wakes at most.
+/// Jobs that are read at once to be woken.
 const BATCH: u32 = 500;
 
 impl Op<'_, '_> {
@@ -56,26 +57,15 @@ impl Op<'_, '_> {
         }
     }
 
-    /// Starts delayed jobs whose time has come, lets approvals lapse, and notes when to look again.
-    pub(super) fn wake_due(&mut self) -> Result<(), Error> {
-        for row in jobs::due(self.tx, self.now, BATCH)? {
-            let mut entry = self.take(row.pipeline_id)?;
-            if let Some(node) = entry.node(row.id) {
-                match entry.graph.state(node) {
-                    job::State::Scheduled { run_at, .. } if *run_at <= self.now => entry.graph.start(node, self.now)?,
-                    job::State::Manual {
-                        lapses: Some(lapses), ..
-                    } if *lapses <= self.now => self.cancel_job(&mut entry, node)?,
-                    _ => {}
-                }
-            }
-            self.put(entry);
-        }
-        self.settle_all()?;
-        let next = jobs::next_due(self.tx)?;
-        let core = std::sync::Arc::clone(self.core);
-        self.tx.after_commit(move || *lock(&core.due) = next);
-        Ok(())
+    /// Starts a delayed job whose time has come, or lets an approval lapse.
+    pub(super) fn wake(&mut self, id: JobId) -> Result<(), Error> {
+        self.with_job(id, |op, entry, node| match entry.graph.state(node) {
+            job::State::Scheduled { run_at, .. } if *run_at <= op.now => Ok(entry.graph.start(node, op.now)?),
+            job::State::Manual {
+                lapses: Some(lapses), ..
+            } if *lapses <= op.now => op.cancel_job(entry, node),
+            _ => Ok(()),
+        })
     }
 
     /// Takes over a task that another server handed out. Gives its status.
@@ -116,8 +106,43 @@ impl Op<'_, '_> {
 }
 
 impl Scheduler {
+    /// Wakes every job whose time has come, and notes when to look again.
+    pub(super) async fn wake_due(&self) -> Result<(), Error> {
+        let now = self.core.now();
+        let mut failed = false;
+        // What commits from here on want to be woken for is added to nothing, and kept below.
+        *lock(&self.core.due) = None;
+        loop {
+            let due = self.store.read(move |tx| jobs::due(tx, now, BATCH)).await?;
+            let whole = due.len() < BATCH as usize || failed;
+            for row in due {
+                let id = row.id;
+                if let Err(error) = self.write(move |op| op.wake(id)).await {
+                    // One bad row must not keep the others from being seen to.
+                    failed = true;
+                    let source = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::error!(job.id = %id, %error, source, "a job whose time has come could not be started");
+                }
+            }
+            if whole {
+                break;
+            }
+        }
+        let next = self.store.read(jobs::next_due).await?;
+        let next = if failed {
+            next.map(|at| at.max(now.after(RETRY_AFTER)))
+        } else {
+            next
+        };
+        self.core.due_at(next);
+        Ok(())
+    }
+
     /// Writes signs of life that are only in memory.
-    pub(super) async fn flush_contacts(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn flush_contacts(&self) -> Result<(), Error> {
         let seen = self.core.leases.take_seen();
         if seen.is_empty() {
             return Ok(());
@@ -130,6 +155,10 @@ impl Scheduler {
     /// # Errors
     /// When the database fails.
     pub async fn sweep(&self) -> Result<(), Error> {
+        if let DbUrl::Postgres(_) = self.store.url() {
+            // Hints of other servers may be lost: what they said is in the database.
+            self.resync().await?;
+        }
         let (queued, running, offers) = self
             .store
             .read_as(|tx| {

@@ -31,8 +31,9 @@ impl Op<'_, '_> {
         if effects.is_empty() {
             return Ok(status);
         }
+        // From here on a refusal is not the task's: the task is saved, and must not stay so alone.
         let mut entry = self.take(live.pipeline)?;
-        self.follow(&mut entry, &live, effects)?;
+        self.follow(&mut entry, &live, effects).map_err(Error::in_the_middle)?;
         self.put(entry);
         Ok(status)
     }
@@ -41,7 +42,7 @@ impl Op<'_, '_> {
     pub(super) fn on_task_of(&mut self, entry: &mut Entry, id: TaskId, event: Event) -> Result<Status, Error> {
         let (live, effects) = self.change_task(id, event)?;
         let status = live.state.status();
-        self.follow(entry, &live, effects)?;
+        self.follow(entry, &live, effects).map_err(Error::in_the_middle)?;
         Ok(status)
     }
 
@@ -121,6 +122,12 @@ impl Op<'_, '_> {
                 Effect::Enqueue => {
                     self.round.ended.push(live.project);
                     self.round.queued.push(Self::waiting(live));
+                    if let Some(node) = entry.node(live.job)
+                        && matches!(entry.graph.state(node), job::State::Running { .. })
+                        && !self.any_part_runs(entry, node)?
+                    {
+                        entry.graph.apply(node, job::Event::Requeue, self.now)?;
+                    }
                     self.core.counters.count(&self.core.counters.requeued);
                 }
                 Effect::Dequeue => self.round.dequeued.push(live.id),

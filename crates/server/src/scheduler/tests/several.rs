@@ -40,3 +40,23 @@ async fn a_lease_is_believed_that_another_server_renewed() {
     other.tick().await.unwrap();
     world.check(id, "a:pending =pending").await;
 }
+
+#[test]
+fn hints_survive_their_text() {
+    use super::super::start::Hint;
+    let hint = Hint {
+        queued: vec![TaskId(1), TaskId(22)],
+        gone: vec![TaskId(3)],
+        started: vec![ProjectId(4)],
+        ended: vec![ProjectId(5), ProjectId(5)],
+        everything: false,
+    };
+    assert_eq!(hint.text(), "q1 q22 g3 s4 e5 e5 ");
+    assert_eq!(Hint::parse(&hint.text()), hint);
+    let many = Hint {
+        queued: (0..10_000).map(TaskId).collect(),
+        ..Hint::default()
+    };
+    assert!(Hint::parse(&many.text()).everything && many.text().len() < 8_000);
+    assert!(Hint::parse("z9").everything);
+}
