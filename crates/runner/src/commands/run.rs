@@ -29,6 +29,13 @@ pub(super) async fn run(args: RunArgs, context: &mut Context) -> Result<()> {
             .unwrap_or_default();
         warn!(file = %file.path().display(), "nothing reads the key {}{hint}", key.path);
     }
+    if config.runners.len() > config.concurrent as usize {
+        warn!(
+            concurrent = config.concurrent,
+            runners = config.runners.len(),
+            "fewer jobs at a time than runners: a request that its server holds keeps the others waiting; raise `concurrent`"
+        );
+    }
     if args.syslog {
         warn!("--syslog has no effect: the log goes to standard error");
     }

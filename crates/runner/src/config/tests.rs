@@ -29,6 +29,9 @@ fn defaults() {
     assert_eq!(runner.final_retries(), 10);
 }
 
+/// Covers: GM-GLOB-02
+/// Covers: GM-GLOB-03
+/// Covers: GM-RUN-04
 #[test]
 fn every_key_is_read() {
     let text = r#"
@@ -92,6 +95,84 @@ name = "x"
     assert!(runner.docker.as_ref().unwrap().contains_key("anything"));
     assert!(!runner.feature_flags["FF_TIMESTAMPS"]);
     assert!(!format!("{config:?}").contains("glrt-secret"), "a token is not shown");
+}
+
+/// A manager of autoscaled machines, as the public tutorial for EC2 sets one up.
+///
+/// Covers: GM-MACH-10
+/// Covers: GM-RUN-01
+/// Covers: GM-DOCK-01
+/// Covers: GM-CACHE-03
+/// Covers: GM-CACHE-05
+/// Covers: GM-CACHE-06
+/// Covers: GM-CACHE-07
+/// Covers: GM-CACHE-08
+/// Covers: GM-CACHE-09
+#[test]
+fn an_autoscaling_manager() {
+    let text = r#"
+concurrent = 10
+check_interval = 0
+[[runners]]
+  name = "gitlab-aws-autoscaler"
+  url = "https://gitlab.example.com"
+  token = "glrt-x"
+  executor = "docker+machine"
+  limit = 20
+  [runners.docker]
+    image = "alpine"
+    privileged = true
+    disable_cache = true
+  [runners.cache]
+    Type = "s3"
+    Shared = true
+    [runners.cache.s3]
+      ServerAddress = "s3.amazonaws.com"
+      AccessKey = "key id"
+      SecretKey = "key"
+      BucketName = "bucket"
+      BucketLocation = "us-west-2"
+  [runners.machine]
+    IdleCount = 1
+    IdleTime = 1800
+    MaxBuilds = 10
+    MachineDriver = "amazonec2"
+    MachineName = "gitlab-docker-machine-%s"
+    MachineOptions = ["amazonec2-region=us-central-2", "amazonec2-use-private-address=true"]
+    [[runners.machine.autoscaling]]
+      Periods = ["* * 9-17 * * mon-fri *"]
+      IdleCount = 50
+      IdleTime = 3600
+      Timezone = "UTC"
+    [[runners.machine.autoscaling]]
+      Periods = ["* * * * * sat,sun *"]
+      IdleCount = 5
+      IdleTime = 60
+      Timezone = "UTC"
+"#;
+    let config = load(text).unwrap();
+    let runner = &config.runners[0];
+    assert_eq!(
+        (config.concurrent, runner.limit, runner.executor.as_str()),
+        (10, 20, "docker+machine")
+    );
+    assert_eq!(runner.docker.as_ref().unwrap()["image"].as_str(), Some("alpine"));
+    let s3 = runner.cache.s3.as_ref().unwrap();
+    assert_eq!((runner.cache.kind.as_str(), runner.cache.shared), ("s3", true));
+    assert_eq!(
+        (s3.server_address.as_str(), s3.bucket_name.as_str()),
+        ("s3.amazonaws.com", "bucket")
+    );
+    assert_eq!(s3.bucket_location, "us-west-2");
+    assert_eq!(s3.access_key.as_ref().unwrap().expose(), "key id");
+    assert_eq!(s3.secret_key.as_ref().unwrap().expose(), "key");
+    assert_eq!(
+        runner.machine.as_ref().unwrap()["autoscaling"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
 }
 
 #[test]

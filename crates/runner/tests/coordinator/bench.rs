@@ -7,11 +7,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tasuki_model::secret::Secret;
 use tasuki_rt::{Clock, Tasks};
-use tasuki_runner::config::{Config, RunnerConfig};
+use tasuki_runner::config::{Config, ConfigFile, Environment, RunnerConfig};
 use tasuki_runner::job::{Pauses, Shutdown};
 use tasuki_runner::metrics::Metrics;
-use tasuki_runner::poll::{Pool, PoolOptions, ShellDefaults, shell_only};
+use tasuki_runner::poll::{Pool, PoolOptions, Reload, ShellDefaults, shell_only};
 use tasuki_runner::process::Binary;
+use tokio::sync::Notify;
 
 use super::fake::{Fake, Job};
 
@@ -58,15 +59,47 @@ impl Bench {
         self.start_with(Config::single(4, runner), None).await;
     }
 
+    /// Starts with a configuration file that is followed; gives what makes it be read at once.
+    pub(crate) async fn start_following(&mut self, path: &std::path::Path, clock: Clock) -> Arc<Notify> {
+        let environment = Environment::default();
+        let config = ConfigFile::load(path).unwrap().config(&environment).unwrap();
+        let now = Arc::new(Notify::new());
+        let reload = Reload {
+            path: path.to_owned(),
+            environment,
+            now: Arc::clone(&now),
+        };
+        let options = PoolOptions {
+            reload: Some(reload),
+            clock,
+            ..self.options(config)
+        };
+        self.launch(options).await;
+        now
+    }
+
     pub(crate) async fn start_with(&mut self, mut config: Config, max_jobs: Option<u32>) {
         config.check_interval = 1;
+        let options = PoolOptions {
+            max_jobs,
+            ..self.options(config)
+        };
+        self.launch(options).await;
+    }
+
+    async fn launch(&mut self, options: PoolOptions) {
+        let pool = Pool::start(options, self.shutdown.clone()).await.unwrap();
+        self.running = Some(self.tasks.spawn("pool", pool.run()));
+    }
+
+    fn options(&self, config: Config) -> PoolOptions {
         let defaults = ShellDefaults {
             working_dir: self.dir.path().join("work"),
             user: None,
             path: None,
             binary: Some(Binary::at(env!("CARGO_BIN_EXE_tasuki-guest"))),
         };
-        let options = PoolOptions {
+        PoolOptions {
             config,
             reload: None,
             system_id: "s_0123456789ab".to_owned(),
@@ -78,11 +111,9 @@ impl Bench {
             tasks: self.tasks.clone(),
             pauses: Pauses::short(),
             metrics: Arc::clone(&self.metrics),
-            max_jobs,
+            max_jobs: None,
             idle_limit: None,
-        };
-        let pool = Pool::start(options, self.shutdown.clone()).await.unwrap();
-        self.running = Some(self.tasks.spawn("pool", pool.run()));
+        }
     }
 
     /// Adds a job whose script is `lines`, runs the runner until it is final, and gives it back.

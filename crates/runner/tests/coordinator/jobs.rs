@@ -384,6 +384,34 @@ async fn unsupported_wishes_are_refused_with_a_reason() {
     }
 }
 
+/// Covers: GM-GLOB-01
+#[tokio::test]
+async fn concurrency_is_limited_over_all_runners() {
+    let mut bench = Bench::new().await;
+    let running = "test $(ls -d $CI_BUILDS_DIR/../run.* 2>/dev/null | wc -l) -lt 2 && mktemp -d $CI_BUILDS_DIR/../run.XXXX && sleep 0.3 && rmdir $CI_BUILDS_DIR/../run.*";
+    for id in 1..=4 {
+        bench.fake.add(id, payload(id, &[running]));
+    }
+    let (one, mut two) = (bench.runner(), bench.runner());
+    two.token = tasuki_model::secret::Secret::new("glrt-other");
+    let mut config = Config::single(1, one);
+    config.runners.push(two);
+    bench.start_with(config, None).await;
+    for id in 1..=4 {
+        let job = bench.fake.until_final(id).await;
+        assert_eq!(job.phase, Phase::Success, "{}", text(&job));
+    }
+    let tokens: std::collections::BTreeSet<_> = bench
+        .fake
+        .lock()
+        .requests
+        .iter()
+        .map(|request| request["token"].to_string())
+        .collect();
+    assert_eq!(tokens.len(), 2, "both runners ask");
+    bench.stop().await;
+}
+
 #[tokio::test]
 async fn concurrency_is_limited_and_slots_are_numbered() {
     let mut bench = Bench::new().await;

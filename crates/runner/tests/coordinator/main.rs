@@ -7,4 +7,5 @@ mod bench;
 mod fake;
 mod jobs;
 mod registration;
+mod settings;
 mod trace;

@@ -173,6 +173,30 @@ async fn a_registration_token_makes_a_runner() {
     );
 }
 
+/// Covers: GM-REG-02
+/// Covers: GM-REG-04
+#[tokio::test]
+async fn an_executor_of_another_machine_is_written_down_at_the_prompt() {
+    let desk = Desk::new().await;
+    let answers = format!("{}\nglrt-t1_abc\nscaler\ndocker+machine\n", desk.bench.fake.url());
+    let ended = desk.run("register", Some(&answers)).await;
+    assert_eq!(ended.code, 0, "{}", ended.shown);
+    let edited = format!("{}[runners.machine]\nMachineDriver = \"amazonec2\"\n", desk.file());
+    std::fs::write(desk.config(), edited).unwrap();
+    let config = ConfigFile::load(&desk.config())
+        .unwrap()
+        .config(&Environment::default())
+        .unwrap();
+    assert_eq!(config.runners[0].executor, "docker+machine");
+    assert!(
+        config.runners[0]
+            .machine
+            .as_ref()
+            .unwrap()
+            .contains_key("MachineDriver")
+    );
+}
+
 #[tokio::test]
 async fn questions_are_asked_where_somebody_is_there() {
     let desk = Desk::new().await;
