@@ -22,24 +22,38 @@ pub(super) async fn register(mut args: RegisterArgs, context: &mut Context) -> R
     let mut file = ConfigFile::load_or_new(&path)?;
     let system_id = Context::system_id_in_made_folder(&path)?;
     ask_connection(&mut args, context)?;
-    let token = token(&args)?;
+    // A token given as `--token` is a runner's own, whatever it looks like; `--registration-token` makes a runner, unless
+    // it is a runner's own too (old scripts).
+    let (token, own) = match (&args.runner.token, &args.registration_token) {
+        (Some(token), _) => (Secret::new(token.trim()), true),
+        (None, Some(token)) => (
+            Secret::new(token.trim()),
+            TokenKind::of(token.trim()) == TokenKind::Authentication,
+        ),
+        (None, None) => {
+            return Err(Error::usage(
+                "there is no token: give --token (glrt-…) or --registration-token",
+            ));
+        }
+    };
     let kind = TokenKind::of(token.expose());
     if kind == TokenKind::Authentication {
         refuse_server_settings(&mut args, context)?;
     }
     args.runner.token = Some(token.expose().to_owned());
-    ask_description(&mut args, kind, context)?;
+    ask_description(&mut args, own, context)?;
     let runner = typed(&section(&args.runner), &path)?;
     let client = client(&Config::default(), &runner, &path)?;
-    let registered = match kind {
-        TokenKind::Authentication => verify(&client, &token, &system_id, &runner.url).await?,
-        TokenKind::Registration => make(&client, &args, &token, &runner.url).await?,
+    let registered = if own {
+        verify(&client, &token, &system_id, &runner.url).await?
+    } else {
+        make(&client, &args, &token, &runner.url).await?
     };
     context.say(&format!("Verified: runner {} of {}", registered.id, runner.url))?;
     let stored = store(&mut args, context, &mut file, &registered);
     if let Err(problem) = stored {
         if !args.leave_runner {
-            take_back(&client, kind, &registered.token, &system_id).await;
+            take_back(&client, own, kind, &registered.token, &system_id).await;
         }
         return Err(problem);
     }
@@ -81,19 +95,6 @@ fn ask_connection(args: &mut RegisterArgs, context: &mut Context) -> Result<()> 
     Ok(())
 }
 
-fn token(args: &RegisterArgs) -> Result<Secret> {
-    match (&args.runner.token, &args.registration_token) {
-        (Some(token), _) if TokenKind::of(token) == TokenKind::Registration && args.registration_token.is_none() => {
-            // gitlab-runner takes an unknown kind given as --token for a runner of an older server.
-            Ok(Secret::new(token.trim()))
-        }
-        (Some(token), _) | (None, Some(token)) => Ok(Secret::new(token.trim())),
-        (None, None) => Err(Error::usage(
-            "there is no token: give --token (glrt-…) or --registration-token",
-        )),
-    }
-}
-
 /// A runner that was made on the server has these settings there. Given with `--token` they are an error; given
 /// with a `glrt-` token as `--registration-token` (old scripts) they are left out with a warning.
 fn refuse_server_settings(args: &mut RegisterArgs, context: &mut Context) -> Result<()> {
@@ -124,12 +125,12 @@ fn refuse_server_settings(args: &mut RegisterArgs, context: &mut Context) -> Res
     ))
 }
 
-fn ask_description(args: &mut RegisterArgs, kind: TokenKind, context: &mut Context) -> Result<()> {
+fn ask_description(args: &mut RegisterArgs, own: bool, context: &mut Context) -> Result<()> {
     if args.runner.name.is_none() {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         args.runner.name = Some(context.ask("Name of the runner", &host)?);
     }
-    if kind == TokenKind::Registration {
+    if !own {
         if args.tag_list.is_none() {
             args.tag_list = Some(context.ask("Tags, separated by commas", "")?);
         }
@@ -239,10 +240,12 @@ fn typed(table: &Table, path: &Path) -> Result<RunnerConfig> {
 }
 
 /// What was made is removed again; that this fails too is no news any more.
-async fn take_back(client: &RunnerClient, kind: TokenKind, token: &Secret, system_id: &str) {
-    let undone = match kind {
-        TokenKind::Authentication => client.unregister_manager(token, system_id).await,
-        TokenKind::Registration => client.unregister(token).await,
+async fn take_back(client: &RunnerClient, own: bool, kind: TokenKind, token: &Secret, system_id: &str) {
+    let undone = match (own, kind) {
+        (true, TokenKind::Authentication) => client.unregister_manager(token, system_id).await,
+        // It was there before.
+        (true, TokenKind::Registration) => Ok(()),
+        (false, _) => client.unregister(token).await,
     };
     if let Err(problem) = undone {
         tracing::warn!(error = %crate::trace::chain(&problem), "the runner stays on the server");

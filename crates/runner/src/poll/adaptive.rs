@@ -2,24 +2,41 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::config::RunnerConfig;
+
 /// A window between 1 and `request_concurrency`: it grows while jobs come and shrinks while none do, so that an idle
 /// runner asks once at a time (GitLab's `FF_USE_ADAPTIVE_REQUEST_CONCURRENCY`).
 #[derive(Debug)]
 pub(super) struct Adaptive {
     most: u32,
+    /// Off: as many as allowed, always.
+    fixed: bool,
     window: Mutex<f64>,
 }
 
 impl Adaptive {
-    pub(super) fn new(most: u32) -> Self {
+    /// `config` holds the limit and the flag `FF_USE_ADAPTIVE_REQUEST_CONCURRENCY` (on where it is not set).
+    pub(super) fn of(config: &RunnerConfig) -> Self {
+        let flag = config.feature_flags.get("FF_USE_ADAPTIVE_REQUEST_CONCURRENCY");
+        Self {
+            fixed: flag == Some(&false),
+            ..Self::new(config.requests())
+        }
+    }
+
+    fn new(most: u32) -> Self {
         Self {
             most: most.max(1),
+            fixed: false,
             window: Mutex::new(1.0),
         }
     }
 
     /// Requests that may be under way now.
     pub(super) fn window(&self) -> u32 {
+        if self.fixed {
+            return self.most;
+        }
         let window = self.window.lock().unwrap_or_else(PoisonError::into_inner).ceil();
         // Clamped between 1 and a u32: nothing is lost.
         #[expect(
@@ -52,6 +69,19 @@ impl Adaptive {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn off_means_as_many_as_allowed() {
+        let mut config = RunnerConfig {
+            request_concurrency: 5,
+            ..RunnerConfig::default()
+        };
+        assert_eq!(Adaptive::of(&config).window(), 1);
+        config
+            .feature_flags
+            .insert("FF_USE_ADAPTIVE_REQUEST_CONCURRENCY".to_owned(), false);
+        assert_eq!(Adaptive::of(&config).window(), 5);
+    }
 
     #[test]
     fn grows_with_jobs_and_shrinks_without() {

@@ -222,7 +222,7 @@ impl Pool {
             metrics: Arc::clone(&self.options.metrics),
             quota: Arc::clone(&self.quota),
             health: Health::new(runner.unhealthy_limit(), runner.unhealthy_pause()),
-            adaptive: Adaptive::new(runner.requests()),
+            adaptive: Adaptive::of(runner),
             widened: Notify::new(),
         }))
     }

@@ -103,6 +103,9 @@ pub struct Uploader {
 }
 
 const FIRST_INTERVAL: Duration = Duration::from_secs(3);
+/// Tries to acknowledge a job.
+const ACKNOWLEDGEMENTS: u32 = 4;
+
 const FORCE_SEND: Duration = Duration::from_secs(30);
 
 impl Uploader {
@@ -124,16 +127,24 @@ impl Uploader {
     }
 
     /// Acknowledges the job (`PUT state=running`), the second phase of taking it.
-    /// `false`: it is not ours; drop it silently.
+    /// `false`: it is not ours; drop it silently. A call without an answer is repeated: the server may have taken it, and
+    /// would wait for a job that nobody runs.
     pub async fn acknowledge(&mut self) -> bool {
-        match self.put(JobState::Running, None).await {
-            Some(answer) => {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+        while backoff.tries() < ACKNOWLEDGEMENTS {
+            if let Some(answer) = self.put(JobState::Running, None).await {
                 self.hear(answer.signal, answer.interval);
-                matches!(answer.outcome, UpdateOutcome::Done | UpdateOutcome::NotStoredYet)
-                    && answer.signal != JobSignal::Abort
+                match answer.outcome {
+                    UpdateOutcome::Done | UpdateOutcome::NotStoredYet => return answer.signal != JobSignal::Abort,
+                    UpdateOutcome::Conflict | UpdateOutcome::LogDiffers | UpdateOutcome::Refused { .. } => {
+                        return false;
+                    }
+                    UpdateOutcome::Failed { .. } => {}
+                }
             }
-            None => false,
+            tokio::time::sleep(backoff.pause()).await;
         }
+        false
     }
 
     /// Sends until `done` is pulled or the server does not want the job any more.

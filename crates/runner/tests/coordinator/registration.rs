@@ -153,6 +153,17 @@ async fn server_settings_are_refused_with_a_token_and_ignored_in_old_scripts() {
 }
 
 #[tokio::test]
+async fn a_token_of_an_older_server_is_verified_too() {
+    let desk = Desk::new().await;
+    let ended = desk
+        .run("register -n --url {url} --token oldrunnertoken --executor shell", None)
+        .await;
+    assert_eq!(ended.code, 0, "{}", ended.shown);
+    assert_eq!(desk.bench.fake.lock().verified.len(), 1);
+    assert!(desk.bench.fake.lock().registered.is_empty());
+}
+
+#[tokio::test]
 async fn a_registration_token_makes_a_runner() {
     let desk = Desk::new().await;
     let line = "register -n --url {url} --registration-token registration-token --executor shell --tag-list a,b \
