@@ -83,3 +83,55 @@ fn ten_thousand_jobs() {
     assert_eq!(workflow.jobs.iter().map(needs).sum::<usize>(), 18_000);
     println!("10,000 jobs: {took:?}");
 }
+
+/// Small files that would become enormous plans: refused soon, without the memory being spent.
+#[test]
+fn what_a_small_file_can_grow_to_is_bounded() {
+    let refused = |name: &str, text: String, code: &str| {
+        let (output, took) = compile(&text);
+        let codes: Vec<&str> = output.diagnostics.iter().map(|d| d.code).collect();
+        assert!(output.plan.is_none() && codes.contains(&code), "{name}: {codes:?}");
+        assert!(took < Duration::from_secs(60), "{name} took {took:?}");
+    };
+    let jobs = |count: usize, body: &str| (0..count).fold(String::new(), |text, n| text + &format!("j{n}: {body}\n"));
+    refused("siblings", jobs(1_000, "{script: x, parallel: 200}"), "gitlab-too-many");
+    let variables: String = (0..50).map(|n| format!("  V{n}: {}\n", "x".repeat(10_000))).collect();
+    refused(
+        "variables",
+        format!("variables:\n{variables}{}", jobs(2_000, "{script: x}")),
+        "gitlab-too-many",
+    );
+    let script = "x".repeat(500_000);
+    refused(
+        "scripts",
+        format!(
+            "default: {{before_script: ['{script}']}}\n{}",
+            jobs(2_000, "{script: x}")
+        ),
+        "gitlab-too-many",
+    );
+    refused(
+        "unknown needs",
+        jobs(10_000, "{script: x, needs: [jj1]}"),
+        "gitlab-need",
+    );
+    let chain: String = (0..10_000).map(|n| format!("  V{n}: $V{}\n", n + 1)).collect();
+    refused(
+        "chain",
+        format!("variables:\n{chain}a: {{script: x, tags: [$V0]}}\n"),
+        "gitlab-circular-variables",
+    );
+    let circle: String = (0..10_000)
+        .map(|n| format!("j{n}: {{script: x, needs: [j{}]}}\n", (n + 1) % 10_000))
+        .collect();
+    refused("circle", circle, "gitlab-circular-needs");
+    let braces = format!(
+        "a: {{script: x, rules: [{{exists: ['{}']}}]}}\n",
+        "{a,b}".repeat(10_000)
+    );
+    let (output, took) = compile(&braces);
+    assert!(
+        took < Duration::from_secs(60) && output.plan.is_none(),
+        "braces took {took:?}"
+    );
+}

@@ -13,12 +13,14 @@ pub struct Glob {
 
 /// Braces that expand to more patterns than this are cut there; nobody writes them by hand.
 const MAX_ALTERNATIVES: usize = 1_000;
+/// Braces beyond this many are taken literally.
+const MAX_BRACES: usize = 64;
 
 impl Glob {
     #[must_use]
     pub fn new(pattern: &str) -> Self {
         let mut alternatives = Vec::new();
-        expand(pattern.chars().collect(), 0, &mut alternatives);
+        expand(pattern.chars().collect(), 0, MAX_BRACES, &mut alternatives);
         Self { alternatives }
     }
 
@@ -42,11 +44,11 @@ impl Glob {
 }
 
 /// Expands the first brace that has its counterpart, left to right, inner braces later.
-fn expand(pattern: Vec<char>, from: usize, out: &mut Vec<Vec<char>>) {
+fn expand(pattern: Vec<char>, from: usize, depth_left: usize, out: &mut Vec<Vec<char>>) {
     if out.len() >= MAX_ALTERNATIVES {
         return;
     }
-    let Some((open, close)) = braces(&pattern, from) else {
+    let Some((open, close)) = braces(&pattern, from).filter(|_| depth_left > 0) else {
         out.push(pattern);
         return;
     };
@@ -62,7 +64,7 @@ fn expand(pattern: Vec<char>, from: usize, out: &mut Vec<Vec<char>>) {
             let mut whole = pattern[..open].to_vec();
             whole.extend_from_slice(&pattern[start..at]);
             whole.extend_from_slice(&pattern[close + 1..]);
-            expand(whole, open, out);
+            expand(whole, open, depth_left - 1, out);
             start = at + 1;
         }
     }

@@ -26,10 +26,14 @@ pub(crate) fn compile(session: &Session<'_>) -> (Option<Plan>, Option<Skip>) {
     let Some(config) = load::load(session) else {
         return (None, None);
     };
+    // What could not be included or extended would be missed everywhere below: only what is wrong in itself is told.
+    let whole = session.errors() == 0;
     let definition = entry::read(session, &config);
-    if creates {
+    if creates && whole {
         return seed::create(session, &definition);
     }
-    seed::check(session, &definition);
+    if whole {
+        seed::check(session, &definition);
+    }
     (None, None)
 }

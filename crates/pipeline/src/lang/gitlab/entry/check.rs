@@ -29,8 +29,17 @@ pub(crate) fn every<T>(results: impl Iterator<Item = Option<T>>) -> Option<Vec<T
     results.into_iter().collect()
 }
 
+/// Unknown keys that are named of one map.
+const MAX_UNKNOWN_KEYS: usize = 20;
+
 /// Lists may be nested this deep where they are flattened.
 const MAX_NESTING: usize = 10;
+
+/// A job without work, or null in the place of a value: what an include, a base or a reference should have brought.
+fn is_about_something_missing(problem: &Problem) -> bool {
+    let null = problem.code == &code::GITLAB_TYPE && problem.message.ends_with("nothing (null)");
+    null || problem.code == &code::GITLAB_JOB
+}
 
 /// A key on the way from the top. Cheap to make: paths are only shown where something is wrong.
 #[derive(Debug, Clone)]
@@ -65,6 +74,8 @@ impl std::ops::Deref for Step {
 pub(crate) struct Check<'s> {
     pub(crate) session: &'s Session<'s>,
     config: &'s Config,
+    /// Everything was included, extended and resolved. Otherwise what is missing is no finding of its own.
+    whole: bool,
     path: Vec<Step>,
     /// The job that is read: findings in what it extends say so.
     job: Option<Text>,
@@ -79,6 +90,7 @@ impl<'s> Check<'s> {
         Self {
             session,
             config,
+            whole: session.errors() == 0,
             path: Vec::new(),
             job: None,
             expressions: HashMap::default(),
@@ -118,6 +130,9 @@ impl<'s> Check<'s> {
     }
 
     pub(crate) fn report(&self, mut problem: Problem) {
+        if !self.whole && is_about_something_missing(&problem) {
+            return;
+        }
         if let Some(job) = &self.job {
             problem.trail.extend(self.config.trail(job, problem.span));
         }
@@ -155,20 +170,18 @@ impl<'s> Check<'s> {
     }
 
     pub(crate) fn known_keys(&self, map: &Map, known: &[&str]) {
-        for (key, _) in map.iter() {
-            let Some(name) = key.text() else { continue };
-            if !known.contains(&&**name) {
-                let text = format!("config contains unknown keys: {name}");
-                let problem = self
-                    .problem(&code::GITLAB_UNKNOWN_KEY, key.span, &text)
-                    .suggest(name, known.iter().copied());
-                let problem = if problem.hint.is_none() && known.len() <= 12 {
-                    problem.hint(format!("known keys are: {}", known.join(", ")))
-                } else {
-                    problem
-                };
-                self.report(problem);
-            }
+        let names = map.iter().filter_map(|(key, _)| Some((key.text()?, key.span)));
+        let unknown = names.filter(|(name, _)| !known.contains(&&***name));
+        for (name, span) in unknown.take(MAX_UNKNOWN_KEYS) {
+            let text = format!("config contains unknown keys: {name}");
+            let problem = self
+                .problem(&code::GITLAB_UNKNOWN_KEY, span, &text)
+                .suggest(name, known.iter().copied());
+            self.report(if problem.hint.is_none() && known.len() <= 12 {
+                problem.hint(format!("known keys are: {}", known.join(", ")))
+            } else {
+                problem
+            });
         }
     }
 

@@ -34,6 +34,8 @@ pub(crate) struct Workflow {
 }
 
 const MAX_NAME: usize = 255;
+/// Errors after which no further job is read: more are never shown.
+const MAX_ERRORS: usize = 1_000;
 
 /// Checks a merged configuration. Jobs with errors are left out of the result.
 pub(crate) fn read(session: &Session<'_>, config: &Config) -> Definition {
@@ -51,6 +53,9 @@ pub(crate) fn read(session: &Session<'_>, config: &Config) -> Definition {
     for raw in config.jobs() {
         visible += 1;
         let Some(name) = raw.name.text() else { continue };
+        if session.errors() > MAX_ERRORS {
+            break;
+        }
         if !looks_like_job(&check, &raw, name) {
             continue;
         }

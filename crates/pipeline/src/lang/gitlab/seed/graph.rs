@@ -33,7 +33,7 @@ pub(super) struct Graph<'d> {
 impl<'d> Graph<'d> {
     /// Expands parallel jobs and checks the graph.
     pub(super) fn of(session: &Session<'_>, definition: &'d Definition) -> Self {
-        let members = Members::of(definition);
+        let members = Members::of(session, definition);
         let order: HashMap<&str, usize> = definition
             .stages
             .iter()
@@ -141,11 +141,12 @@ impl<'d> Graph<'d> {
 
     fn undefined(&self, session: &Session<'_>, member: &Member<'_>, kind: &str, name: &Located) {
         let text = format!("{} job: undefined {kind}: {}", member.entry.name, name.text);
-        let mut problem = Problem::new(&code::GITLAB_NEED, name.span, text);
-        if session.may_suggest() {
-            problem = problem.suggest(&name.text, self.members.names());
-        }
-        session.report(problem);
+        let problem = Problem::new(&code::GITLAB_NEED, name.span, text);
+        session.report(if session.may_suggest() {
+            problem.suggest(&name.text, self.members.names())
+        } else {
+            problem
+        });
     }
 
     fn check_stage(&self, session: &Session<'_>, from: usize, to: usize, kind: &str, span: Span) {

@@ -7,6 +7,7 @@ use tasuki_model::plan::{
     Variable, When,
 };
 
+use super::budget::Budget;
 use super::cache_key;
 use super::environment::resource_group;
 use super::facts::Facts;
@@ -20,7 +21,7 @@ use crate::Session;
 use crate::diag::{Problem, code};
 use crate::lang::gitlab::entry;
 use crate::lang::gitlab::entry::{Build, NeedEntry, NeedForm, Work};
-use crate::lang::gitlab::variables::{Layer, Scope, references};
+use crate::lang::gitlab::variables::{Layer, Scope};
 
 /// What all jobs share while they are made.
 pub(super) struct Seeder<'s, 'd> {
@@ -28,6 +29,7 @@ pub(super) struct Seeder<'s, 'd> {
     pub(super) layers: &'s Layers<'s>,
     pub(super) facts: &'s Facts<'s>,
     pub(super) graph: &'s Graph<'d>,
+    pub(super) budget: Budget,
 }
 
 /// A job that is part of the pipeline.
@@ -58,6 +60,9 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
         let entry = member.entry;
         let root = self.layers.root(&entry.inherit_variables);
         let own = Layer::new(own_variables(member, &[]));
+        if !self.check_variables(member, &root, &own) {
+            return None;
+        }
         let context = self.session.input.context;
         let world = World::of(self.layers, member, &root, &own, entry.when);
         let scope = self.layers.scope(&world.job, &root, &own, &world.settings);
@@ -68,6 +73,9 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
             (own, world)
         } else {
             let with_rule = Layer::new(own_variables(member, selected.variables));
+            if !self.check_variables(member, &root, &with_rule) {
+                return None;
+            }
             let world = World::of(self.layers, member, &root, &with_rule, Some(selected.when));
             (with_rule, world)
         };
@@ -75,7 +83,6 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
             self.session.report(problem.clone());
         }
         let scope = self.layers.scope(&world.job, &root, &own, &world.settings);
-        self.check_circle(member, &scope, &own);
         let edges = match selected.needs {
             Some(needs) => Some(Cow::Owned(self.graph.edges(self.session, at, needs))),
             None => self.graph.needs[at].as_deref().map(Cow::Borrowed),
@@ -93,6 +100,9 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
             Work::Bridge(Some(downstream)) => Some(expanded(downstream, &scope)),
             Work::Bridge(None) | Work::Build(_) => None,
         };
+        if !self.budget.take(self.session, entry, &root, &own) {
+            return None;
+        }
         let mut variables = Vec::with_capacity(root.list().len() + own.list().len());
         variables.extend_from_slice(root.list());
         for variable in own.into_list() {
@@ -120,18 +130,23 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
         }
     }
 
-    /// A circle that the job's own variables close.
-    fn check_circle(&self, member: &Member<'_>, scope: &Scope<'_>, own: &Layer) {
-        let referring = own.list().iter().filter(|v| !v.raw && !references(&v.value).is_empty());
-        if let Some(circle) = scope.circle(referring.map(|v| v.key.as_str())) {
-            let text = format!(
-                "{} job: circular variable reference detected: {}",
-                member.name,
-                circle.join(" refers to ")
-            );
-            self.session
-                .error(&code::GITLAB_CIRCULAR_VARIABLES, member.entry.span, text);
+    /// A fault that the job's own variables lead into. They must not be expanded then.
+    fn check_variables(&self, member: &Member<'_>, root: &Layer, own: &Layer) -> bool {
+        let referring = own.list().iter().filter(|v| !v.raw && v.value.contains(['$', '%']));
+        let mut referring = referring.map(|v| v.key.as_str()).peekable();
+        if referring.peek().is_none() {
+            return true;
         }
+        let settings = self.layers.settings(None);
+        let nothing = Layer::default();
+        let scope = self.layers.scope(&nothing, root, own, &settings);
+        let Some(fault) = scope.fault(referring) else {
+            return true;
+        };
+        let text = format!("{} job: {fault}", member.name);
+        self.session
+            .error(&code::GITLAB_CIRCULAR_VARIABLES, member.entry.span, text);
+        false
     }
 
     fn caches(&self, member: &Member<'_>, build: &Build) -> Vec<tasuki_model::plan::Cache> {

@@ -1,5 +1,7 @@
 //! Jobs after `parallel` is expanded.
 
+use crate::Session;
+use crate::diag::code;
 use crate::lang::gitlab::entry::{Cell, Definition, JobEntry, Parallel, cell_name, cells};
 use crate::yaml::Text;
 use foldhash::{HashMap, HashMapExt as _};
@@ -24,14 +26,21 @@ pub(super) struct Members<'d> {
 }
 
 impl<'d> Members<'d> {
-    pub(super) fn of(definition: &'d Definition) -> Self {
+    /// Expands parallel jobs. More than the pipeline may have are reported, and not made.
+    pub(super) fn of(session: &Session<'_>, definition: &'d Definition) -> Self {
         let mut members = Self {
             list: Vec::with_capacity(definition.jobs.len()),
             by_name: HashMap::with_capacity(definition.jobs.len()),
             by_base: HashMap::with_capacity(definition.jobs.len()),
         };
+        let limit = session.input.context.limits.jobs;
         for entry in &definition.jobs {
             members.expand(entry);
+            if members.list.len() > limit {
+                let text = format!("the number of jobs has exceeded the limit of {limit} (parallel jobs count each)");
+                session.error(&code::GITLAB_TOO_MANY, entry.span, text);
+                break;
+            }
         }
         for (at, member) in members.list.iter().enumerate() {
             members.by_base.entry(&member.entry.name).or_default().push(at);

@@ -1,6 +1,7 @@
 //! From a checked configuration to the Plan of one pipeline: parallel jobs are expanded, the graph is checked, rules
 //! are evaluated for the context, names are expanded.
 
+mod budget;
 mod cache_key;
 mod circle;
 mod environment;

@@ -2,6 +2,7 @@
 
 use tasuki_model::plan::{AutoCancel, Language, PLAN_VERSION, Plan, Workflow};
 
+use super::budget::Budget;
 use super::facts::Facts;
 use super::graph::{Edge, Graph};
 use super::job::{Drawn, Seeder};
@@ -21,7 +22,7 @@ pub(crate) fn check(session: &Session<'_>, definition: &Definition) {
     Graph::of(session, definition);
     let context = session.input.context;
     let layers = Layers::new(context, root_variables(definition));
-    check_circles(session, definition, &layers);
+    check_variables(session, definition, &layers);
 }
 
 /// The Plan of the pipeline that the session's context asks for, or why there is none.
@@ -32,16 +33,24 @@ pub(crate) fn create(session: &Session<'_>, definition: &Definition) -> (Option<
     }
     let facts = Facts::new(session);
     let layers = Layers::new(session.input.context, root_variables(definition));
+    check_variables(session, definition, &layers);
+    if session.errors() > 0 {
+        return (None, None);
+    }
     let Some(decision) = workflow::decide(definition, &layers, &facts) else {
         return (None, Some(Skip::FilteredByWorkflowRules));
     };
     let layers = layers.with_workflow(&decision.variables);
-    check_circles(session, definition, &layers);
+    check_variables(session, definition, &layers);
+    if session.errors() > 0 {
+        return (None, None);
+    }
     let seeder = Seeder {
         session,
         layers: &layers,
         facts: &facts,
         graph: &graph,
+        budget: Budget::new(),
     };
     let drawn: Vec<Option<Drawn<'_>>> = (0..graph.members.list.len()).map(|at| seeder.draw(at)).collect();
     if session.errors() > 0 || session.is_waiting() {
@@ -62,17 +71,16 @@ fn root_variables(definition: &Definition) -> Vec<tasuki_model::plan::Variable> 
     definition.variables.iter().map(|root| root.variable.clone()).collect()
 }
 
-/// Circles among the variables that all jobs share.
-fn check_circles(session: &Session<'_>, definition: &Definition, layers: &Layers<'_>) {
+/// Faults among the variables that all jobs share.
+fn check_variables(session: &Session<'_>, definition: &Definition, layers: &Layers<'_>) {
     let (root, settings) = (layers.root(&Default::default()), layers.settings(None));
     let nothing = Default::default();
     let scope = layers.scope(&nothing, &root, &nothing, &settings);
     let given = session.input.context.trigger.variables.iter().chain(settings.list());
     let names = root.list().iter().chain(given).map(|variable| variable.key.as_str());
-    if let Some(circle) = scope.circle(names) {
-        let text = format!("circular variable reference detected: {}", circle.join(" refers to "));
+    if let Some(fault) = scope.fault(names) {
         let span = definition.variables_span;
-        session.report(Problem::new(&code::GITLAB_CIRCULAR_VARIABLES, span, text));
+        session.error(&code::GITLAB_CIRCULAR_VARIABLES, span, fault.to_string());
     }
 }
 
@@ -111,19 +119,13 @@ fn report_missing(session: &Session<'_>, graph: &Graph<'_>, at: usize, edge: &Ed
 }
 
 fn check_sizes(session: &Session<'_>, definition: &Definition, drawn: &[Option<Drawn<'_>>]) -> bool {
-    let limit = session.input.context.limits.jobs;
-    let count = drawn.iter().flatten().count();
     let span = definition.span;
-    if count > limit {
-        let text = format!("the number of jobs has exceeded the limit of {limit}: there are {count}");
-        session.error(&code::GITLAB_TOO_MANY, span, text);
-    }
     let deployments = drawn.iter().flatten().filter(|job| job.environment.is_some()).count();
     if deployments > MAX_DEPLOYMENTS {
         let text = format!("too many deployment jobs: {deployments} (limit {MAX_DEPLOYMENTS})");
         session.error(&code::GITLAB_TOO_MANY, span, text);
     }
-    count <= limit && deployments <= MAX_DEPLOYMENTS
+    deployments <= MAX_DEPLOYMENTS
 }
 
 /// `None` where no job is left, or only such of `.pre` and `.post`.

@@ -4,6 +4,10 @@ use std::collections::HashMap;
 
 use tasuki_model::plan::Variable;
 
+/// Bytes that an expanded text may have; references that would make it longer stay as written. A few variables that
+/// double one another would otherwise fill the memory.
+pub(super) const MAX_EXPANDED: usize = 1 << 20;
+
 /// Variables that refer to one another in a circle.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("circular variable reference detected: [{}]", names.join(", "))]
@@ -28,14 +32,14 @@ enum Doubled {
 }
 
 /// Replaces every reference; what is not defined becomes nothing. For names (environment, resource group, …).
-pub fn expand<'v>(text: &str, lookup: impl Fn(&str) -> Option<std::borrow::Cow<'v, str>>) -> String {
+pub fn expand<'v>(text: &str, mut lookup: impl FnMut(&str) -> Option<std::borrow::Cow<'v, str>>) -> String {
     replace(text, Doubled::Plain, |name, _| {
         lookup(name).unwrap_or_default().into_owned()
     })
 }
 
 /// Replaces every reference to something defined; others stay as written. For tags and `rules:changes`.
-pub fn expand_existing<'v>(text: &str, lookup: impl Fn(&str) -> Option<std::borrow::Cow<'v, str>>) -> String {
+pub fn expand_existing<'v>(text: &str, mut lookup: impl FnMut(&str) -> Option<std::borrow::Cow<'v, str>>) -> String {
     replace(text, Doubled::Plain, |name, written| {
         lookup(name).map_or_else(|| written.to_owned(), std::borrow::Cow::into_owned)
     })
@@ -149,7 +153,7 @@ fn visit(start: usize, children: &[Vec<usize>], state: &mut [Visit], order: &mut
     Ok(())
 }
 
-fn replace(text: &str, doubled: Doubled, with: impl Fn(&str, &str) -> String) -> String {
+fn replace(text: &str, doubled: Doubled, mut with: impl FnMut(&str, &str) -> String) -> String {
     if !text.contains(['$', '%']) {
         return text.to_owned();
     }
@@ -157,7 +161,11 @@ fn replace(text: &str, doubled: Doubled, with: impl Fn(&str, &str) -> String) ->
     for part in parts(text, doubled) {
         match part {
             Part::Text(text) => out.push_str(text),
-            Part::Reference(name, written) => out.push_str(&with(name, written)),
+            Part::Reference(name, written) => {
+                let value = with(name, written);
+                let fits = out.len() + value.len() <= MAX_EXPANDED;
+                out.push_str(if fits { &value } else { written });
+            }
         }
     }
     out

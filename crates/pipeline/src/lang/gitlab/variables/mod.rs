@@ -4,11 +4,13 @@
 //! pipeline is made) and the payload of a task (when it is claimed) follow one set of rules.
 
 mod expand;
+mod fault;
 mod scope;
 mod settings;
 mod sources;
 
 pub use expand::{Circular, expand, expand_existing, expand_values, references};
+pub use fault::Fault;
 pub use scope::{Layer, Scope, VariableSource};
 pub use settings::{scope_matches, settings};
 pub use sources::Sources;

@@ -1,12 +1,11 @@
 //! Lookups over layers that many jobs share.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use foldhash::HashMap;
 use tasuki_model::plan::Variable;
 
-use super::expand::{expand, expand_existing, references};
+use super::expand::{expand, expand_existing};
 use crate::lang::gitlab::expr;
 
 /// Something that has variables. Called for a name that no source above has.
@@ -60,6 +59,17 @@ impl VariableSource for Layer {
     }
 }
 
+/// References followed for one text, and how deep: far more than anybody writes.
+const MAX_STEPS: usize = 10_000;
+pub(super) const MAX_CHAIN: usize = 100;
+
+/// What was followed on the way to a value.
+#[derive(Default)]
+struct Trail<'a> {
+    names: Vec<&'a str>,
+    steps: usize,
+}
+
 /// Sources in order of precedence, the last wins.
 #[derive(Clone, Default)]
 pub struct Scope<'a> {
@@ -89,66 +99,33 @@ impl<'a> Scope<'a> {
     /// The value of a variable with everything in it expanded; undefined references in it become nothing.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<Cow<'a, str>> {
-        self.resolve(name, self.layers.len(), &mut Vec::new())
+        self.resolve(name, self.layers.len(), &mut Trail::default())
     }
 
-    fn resolve(&self, name: &str, below: usize, open: &mut Vec<&'a str>) -> Option<Cow<'a, str>> {
+    fn resolve(&self, name: &str, below: usize, trail: &mut Trail<'a>) -> Option<Cow<'a, str>> {
         let (at, variable) = self.find(name, below)?;
         if variable.raw || !variable.value.contains(['$', '%']) {
             return Some(Cow::Borrowed(&variable.value));
         }
-        if open.contains(&variable.key.as_str()) {
-            // A circle: reported where the pipeline is made; a self-reference means the layer below.
+        // Circles, and chains beyond all measure, are reported where the pipeline is made.
+        trail.steps += 1;
+        let endless = trail.steps > MAX_STEPS || trail.names.len() > MAX_CHAIN;
+        if endless || trail.names.contains(&variable.key.as_str()) {
             return None;
         }
-        open.push(&variable.key);
-        let opened = std::cell::RefCell::new(std::mem::take(open));
+        trail.names.push(&variable.key);
         let value = expand(&variable.value, |inner| {
-            if inner == variable.key {
-                // The list of open names is only searched for circles of two or more.
-                return self.resolve(inner, at, &mut Vec::new());
+            if inner != variable.key {
+                return self.resolve(inner, self.layers.len(), trail);
             }
-            self.resolve(inner, self.layers.len(), &mut opened.borrow_mut())
+            // Itself is no circle: it means the layer below.
+            let names = std::mem::take(&mut trail.names);
+            let value = self.resolve(inner, at, trail);
+            trail.names = names;
+            value
         });
-        *open = opened.into_inner();
-        open.pop();
+        trail.names.pop();
         Some(Cow::Owned(value))
-    }
-
-    /// A circle of two or more variables that one of `names` leads into, first name repeated at the end.
-    pub(crate) fn circle<'n>(&self, names: impl Iterator<Item = &'n str>) -> Option<Vec<String>> {
-        let mut done = HashSet::new();
-        for name in names {
-            let Some(start) = self.variable(name) else { continue };
-            // Each open variable with the references in it that are still to be followed.
-            let mut path: Vec<(&'a str, Vec<&'a str>)> = Vec::new();
-            self.open(start, &mut path, &done);
-            while let Some((current, left)) = path.last_mut() {
-                let current = *current;
-                let Some(next) = left.pop() else {
-                    done.insert(current);
-                    path.pop();
-                    continue;
-                };
-                if next == current || done.contains(next) {
-                    continue;
-                }
-                if let Some(from) = path.iter().position(|(open, _)| *open == next) {
-                    let names = path[from..].iter().map(|(open, _)| (*open).to_owned());
-                    return Some(names.chain([next.to_owned()]).collect());
-                }
-                if let Some(variable) = self.variable(next) {
-                    self.open(variable, &mut path, &done);
-                }
-            }
-        }
-        None
-    }
-
-    fn open(&self, variable: &'a Variable, path: &mut Vec<(&'a str, Vec<&'a str>)>, done: &HashSet<&'a str>) {
-        if !done.contains(variable.key.as_str()) && !variable.raw && variable.value.contains(['$', '%']) {
-            path.push((&variable.key, references(&variable.value)));
-        }
     }
 
     /// Expands a name: undefined references become nothing.
