@@ -84,7 +84,7 @@ enum Line {
 /// # Errors
 /// When the database cannot be read or `out` not be written.
 pub fn export(store: &Store, out: impl Write + Send + 'static) -> Result<Summary> {
-    store.read_blocking(move |tx| write(tx, out))
+    store.read_alone_blocking(move |tx| write(tx, out))
 }
 
 /// [`export`] as a part of a larger read, so that more can be read of the same moment.

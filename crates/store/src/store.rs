@@ -195,6 +195,34 @@ impl Store {
         self.call_blocking(Mode::Read, body)
     }
 
+    /// [`Store::read_blocking`] on a connection of its own, for reads that take long: nobody waits behind them.
+    ///
+    /// # Errors
+    /// What `body` gives, or what keeps it from running.
+    pub fn read_alone_blocking<T, E, F>(&self, body: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (reply, answer) = mpsc::channel();
+        let call = Box::new(Call::new(body, move |result| {
+            let _ = reply.send(result);
+        }));
+        let bell = Bell {
+            here: self.shared.hints.clone(),
+            others: None,
+        };
+        match &self.shared.url {
+            DbUrl::Sqlite(path) => engine::sqlite::read_alone(path, call, &bell),
+            // The driver brings a runtime of its own, which cannot run inside another one.
+            DbUrl::Postgres(url) => std::thread::scope(|scope| {
+                scope.spawn(|| engine::postgres::read_alone(url, call, &bell));
+            }),
+        }
+        answer.recv().unwrap_or_else(|_| Err(Error::Closed.into()))
+    }
+
     fn call_blocking<T, E, F>(&self, mode: Mode, body: F) -> Result<T, E>
     where
         T: Send + 'static,

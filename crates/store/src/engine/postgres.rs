@@ -76,6 +76,23 @@ pub(crate) fn open(url: &str, connections: usize, here: broadcast::Sender<Notifi
     Ok((engine, bell))
 }
 
+/// Runs one long read on a connection of its own, on the calling thread.
+pub(crate) fn read_alone(url: &str, operation: Box<dyn Operation>, bell: &Bell) {
+    match tls::read(url) {
+        Ok((config, tls)) => serve(
+            &mut Link {
+                config,
+                tls,
+                open: None,
+            },
+            Mode::Read,
+            operation,
+            bell,
+        ),
+        Err(error) => operation.finish(Err(error)),
+    }
+}
+
 /// A connection that is made again when it breaks.
 struct Link {
     config: Config,

@@ -59,6 +59,19 @@ pub(crate) fn open(path: &Path, readers: usize, bell: &Bell) -> Result<Engine> {
     })
 }
 
+/// Runs one long read on a connection of its own, on the calling thread.
+pub(crate) fn read_alone(path: &Path, operation: Box<dyn Operation>, bell: &Bell) {
+    match connect(path) {
+        Ok(connection) => {
+            if let Err(error) = run(&connection, "PRAGMA query_only = ON") {
+                return operation.finish(Err(error));
+            }
+            read(&connection, operation, bell);
+        }
+        Err(error) => operation.finish(Err(error)),
+    }
+}
+
 fn create(path: &Path) -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     std::fs::OpenOptions::new()

@@ -104,7 +104,8 @@ on_each_database! {
 
     /// An archive that is damaged or cut short leaves nothing behind.
     fn damaged_archives_are_refused(database) {
-        let source = Database::sqlite().open();
+        let origin = Database::sqlite();
+        let source = origin.open();
         write(&source, fill);
         let (bytes, summary) = export(&source);
         let mut flipped = bytes.clone();

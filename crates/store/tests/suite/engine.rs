@@ -106,6 +106,32 @@ on_each_database! {
         assert_eq!(read(&store, |tx| settings::get(tx, "key")).as_deref(), Some("new"));
     }
 
+    /// However many long reads there are, nobody waits behind them.
+    fn long_reads_hold_nobody_up(database) {
+        let store = database.open();
+        write(&store, |tx| settings::set(tx, "key", "old"));
+        let nested = store.clone();
+        // Ten inside one another: more than there are threads for reads.
+        fn nest(store: &Store, depth: u32) -> Option<String> {
+            let inner = store.clone();
+            store
+                .read_alone_blocking::<_, Error, _>(move |tx| {
+                    let found = settings::get(tx, "key")?;
+                    if depth == 0 {
+                        write(&inner, |tx| settings::set(tx, "key", "new"));
+                        return Ok(read(&inner, |tx| settings::get(tx, "key")));
+                    }
+                    nest(&inner, depth - 1);
+                    assert_eq!(settings::get(tx, "key")?, found, "still the same moment");
+                    Ok(found)
+                })
+                .unwrap()
+        }
+        assert_eq!(nest(&nested, 10).as_deref(), Some("old"));
+        let refused = store.read_alone_blocking(|tx| settings::set(tx, "key", "x"));
+        assert!(matches!(refused, Err(Error::Statement { .. })), "{refused:?}");
+    }
+
     fn a_closed_store_says_so(database) {
         let store = database.open();
         write(&store, |tx| settings::set(tx, "key", "kept"));
