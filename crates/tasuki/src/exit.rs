@@ -151,10 +151,20 @@ fn hint(error: &anyhow::Error) -> Option<String> {
                 .errors
                 .iter()
                 .map(|wrong| format!("{}: {}", wrong.field, wrong.message));
-            let found = problem
-                .diagnostics
-                .iter()
-                .map(|d| format!("{}:{}:{}: {}", d.file, d.line, d.column, d.message));
+            let found = problem.diagnostics.iter().filter_map(|d| {
+                // What the message says already is not said again.
+                let told = problem
+                    .detail
+                    .as_ref()
+                    .is_some_and(|detail| detail.contains(&d.message));
+                let text = format!("{}:{}:{}: {}", d.file, d.line, d.column, d.message);
+                match (&d.hint, told) {
+                    (Some(hint), true) => Some(hint.clone()),
+                    (Some(hint), false) => Some(format!("{text}; {hint}")),
+                    (None, true) => None,
+                    (None, false) => Some(text),
+                }
+            });
             let all: Vec<_> = fields.chain(found).collect();
             (!all.is_empty()).then(|| all.join("\n        "))
         }

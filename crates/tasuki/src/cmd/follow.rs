@@ -16,6 +16,10 @@ use crate::print::{self, Form, Live, LogReader, Piece, Style};
 /// How often a broken connection is taken up again before the command gives up.
 const TRIES: u32 = 5;
 
+/// From this many jobs on a pipeline is not read again for every single change.
+const MANY: usize = 200;
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// The exit code of an outcome.
 pub(super) fn exit_of(status: Status) -> Exit {
     match status {
@@ -52,8 +56,12 @@ pub(super) async fn pipeline(client: &ApiClient, id: i64, form: Form) -> Outcome
     feeds.push(changes(client, format!("pipelines/{id}/events")));
     loop {
         for (at, job) in jobs(&detail).enumerate() {
-            for task in shown.news_of(at, job)? {
-                feeds.push(log(client, task));
+            if shown.is_news(job) {
+                // The list of a pipeline's jobs leaves out their tasks.
+                let whole = client.job(job.id).await?;
+                for task in shown.news_of(at, &whole)? {
+                    feeds.push(log(client, task));
+                }
             }
         }
         if is_over(&detail) && shown.open_logs == 0 {
@@ -70,6 +78,9 @@ pub(super) async fn pipeline(client: &ApiClient, id: i64, form: Form) -> Outcome
                 Some(Err(error)) => return Err(error),
                 None => break,
             }
+        }
+        if names.len() > MANY {
+            tokio::time::sleep(PAUSE).await;
         }
         detail = client.pipeline(id).await?;
     }
@@ -111,6 +122,11 @@ impl Shown {
             tasks: HashMap::new(),
             open_logs: 0,
         }
+    }
+
+    /// Whether the job has another status than was shown.
+    fn is_news(&self, job: &Job) -> bool {
+        self.status.get(&job.id) != Some(&job.status)
     }
 
     /// Tells a job's new status; gives the tasks whose logs are to be followed from now on.

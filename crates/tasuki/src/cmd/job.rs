@@ -165,15 +165,19 @@ impl List {
             return Ok(Exit::Success);
         }
         let style = Style::stdout();
-        let mut table = Table::new(&["JOB", "STATUS", "STAGE", "NAME", "TRIES"]);
+        let mut table = Table::new(&["JOB", "STATUS", "STAGE", "NAME", "TOOK"]);
         for job in jobs {
-            let tries = job.tasks.iter().map(|task| task.attempt).max().unwrap_or(0);
+            let took = job
+                .started_at
+                .zip(job.finished_at)
+                .map(|(start, end)| print::duration(end.0.since(start.0)));
+            let status = style.status(job.status);
             table.row([
                 job.id.to_string(),
-                style.status(job.status),
+                status,
                 job.stage,
                 job.name,
-                tries.to_string(),
+                took.unwrap_or_default(),
             ]);
         }
         print::raw(&table.text())?;

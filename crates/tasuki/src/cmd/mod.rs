@@ -36,8 +36,12 @@ use crate::role::{LogFormat, server_runtime, start_log};
 ///   tasuki project add .       let the server build this repository on every commit
 ///   tasuki doctor              find out what is missing
 ///
-/// Exit codes: 0 success · 1 the pipeline, job or configuration failed · 2 wrong usage or settings of tasuki ·
-/// 3 system fault (ours, the network's, the machine's) · 130 interrupted.
+/// Exit codes:
+///   0    success
+///   1    the pipeline, the job or its configuration failed
+///   2    wrong usage or settings of tasuki
+///   3    system fault: ours, the network's, the machine's
+///   130  interrupted
 #[derive(Debug, Parser)]
 #[command(
     name = "tasuki",

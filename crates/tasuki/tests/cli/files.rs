@@ -2,7 +2,7 @@
 
 use crate::world::World;
 
-const BROKEN: &str = "build:\n  stage: biuld\n  scirpt: make\n";
+const BROKEN: &str = "build:\n  script: make\n  aftr_script: tidy\n";
 const GOOD: &str = "stages: [build, test]\n\
     build:\n  stage: build\n  script: [make]\n\
     test:\n  stage: test\n  script: [make test]\n  rules:\n    - if: $CI_PIPELINE_SOURCE == \"merge_request_event\"\n    - changes: [src/*]\n";
@@ -34,7 +34,7 @@ fn lint_names_place_and_remedy() {
     let dir = world.repository("app", &[(".gitlab-ci.yml", BROKEN)]);
     let human = world.run(&dir, &["lint"]).expect(1);
     assert!(human.out.contains(".gitlab-ci.yml:3:3"), "{}", human.out);
-    assert!(human.out.contains("did you mean `script`"), "{}", human.out);
+    assert!(human.out.contains("did you mean `after_script`"), "{}", human.out);
     assert!(!human.out.contains('\x1b'), "NO_COLOR is honoured");
 
     let found = world.run(&dir, &["lint", "--json"]).expect(1).json();

@@ -91,9 +91,16 @@ pub(super) fn inner() -> anyhow::Result<()> {
 /// Compiles for a push to `main` and counts the jobs.
 fn jobs_of(config: &str) -> anyhow::Result<usize> {
     let context = Context::default();
-    let input = Input { lang: Language::Gitlab, file: ".gitlab-ci.yml", text: config, context: &context };
+    let input = Input {
+        lang: Language::Gitlab,
+        file: ".gitlab-ci.yml",
+        text: config,
+        context: &context,
+    };
     let output = compile_with(&input, Mode::Create, |_| Answer::Refused(Refusal::NotFound));
-    let plan = output.plan.with_context(|| format!("it does not compile: {:?}", output.diagnostics))?;
+    let plan = output
+        .plan
+        .with_context(|| format!("it does not compile: {:?}", output.diagnostics))?;
     Ok(plan.workflows.iter().map(|workflow| workflow.jobs.len()).sum())
 }
 
