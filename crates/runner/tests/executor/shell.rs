@@ -270,3 +270,52 @@ async fn wrong_settings_are_named() {
         "no-such-user",
     );
 }
+
+/// The victim of the next test: this very test binary, started again with a folder in its environment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "is run, and killed, by a_runner_killed_in_mid_job_leaves_nothing"]
+async fn victim() {
+    #[expect(clippy::disallowed_methods, reason = "how the test tells its victim where")]
+    let folder = std::env::var("TASUKI_TEST_FOLDER").expect("is started by a test");
+    let mut config = Config::new(format!("{folder}/builds"), format!("{folder}/cache"));
+    config.binary = Binary::at(env!("CARGO_BIN_EXE_tasuki-guest"));
+    let executor = Shell::new(config, Tasks::new()).expect("is configured");
+    let sandbox = prepare(&executor, task()).await;
+    let pids = format!("{folder}/pids");
+    let script = format!(
+        "echo $$ > {pids}.new; (sleep 1000 & echo $! >> {pids}.new); \
+         setsid env -i sh -c 'echo $$ >> {pids}.new; exec sleep 1000' & sleep 0.1; mv {pids}.new {pids}; sleep 1000"
+    );
+    output(&*sandbox, &script).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_killed_in_mid_job_leaves_nothing() {
+    let patience = std::time::Duration::from_secs(20);
+    for _ in 0..5 {
+        let place = Place::new();
+        #[expect(clippy::disallowed_methods, reason = "the test's own victim")]
+        let mut victim = std::process::Command::new(std::env::current_exe().expect("is known"))
+            .args(["--exact", "shell::victim", "--ignored"])
+            .env("TASUKI_TEST_FOLDER", place.folder.path())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("starts");
+        let pids = place.folder.path().join("pids");
+        let started = std::time::Instant::now();
+        while !pids.exists() {
+            assert!(started.elapsed() < patience, "the victim does not get going");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        victim.kill().expect("is killed");
+        victim.wait().expect("is dead");
+        let pids = std::fs::read_to_string(pids).expect("is there");
+        assert_eq!(pids.lines().count(), 3);
+        // Processes go by themselves, since their supervisor hears the silence; folders with the next start.
+        crate::conformance::gone(&pids, patience).await;
+        assert!(!place.leftovers().is_empty());
+        assert_eq!(place.executor().sweep().await.expect("sweeps").sandboxes, 1);
+        assert_eq!(place.leftovers(), Vec::<PathBuf>::new());
+    }
+}

@@ -185,11 +185,22 @@ impl Target<'_> {
     }
 }
 
+/// Makes a folder, or makes one that is there writable to us: its own permissions come last.
 pub(super) fn make_folder(confined: &Confined, path: &Path) -> Result<()> {
-    confined
-        .make_folders(path)
-        .map(drop)
-        .map_err(|error| cannot_make(path, &error))
+    let made = confined.make_folders(path).and_then(|folder| {
+        let mode = rustix::fs::fstat(&folder)?.st_mode;
+        if mode & 0o300 != 0o300 {
+            let (parent, name) = confined.place(path)?;
+            rustix::fs::chmodat(
+                &parent,
+                name,
+                Mode::from_raw_mode(mode & 0o777 | 0o700),
+                AtFlags::empty(),
+            )?;
+        }
+        Ok(())
+    });
+    made.map_err(|error| cannot_make(path, &error))
 }
 
 /// A path that leads through a link out of the folder ends here, too.
