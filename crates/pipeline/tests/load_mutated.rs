@@ -177,7 +177,7 @@ fn check(text: &str, other: &str) {
         }
     }
     assert!(
-        started.elapsed() < Duration::from_secs(20),
+        started.elapsed() < Duration::from_secs(120),
         "took {:?}: {text}",
         started.elapsed()
     );
