@@ -58,6 +58,7 @@ fn heavy_kill_nine_loses_nothing_doubles_nothing_leaves_nothing() {
 }
 
 fn check_job(world: &mut World, job: &serde_json::Value, context: &str) {
+    let job = &world.job(&job["id"]);
     let tasks = job["tasks"].as_array().unwrap_or_else(|| panic!("{context}: no tasks in {job}"));
     let accepted: Vec<_> = tasks.iter().filter(|task| task["status"] == "success").collect();
     assert_eq!(accepted.len(), 1, "{context}: one accepted result in {tasks:?}");

@@ -170,6 +170,11 @@ impl World {
         }
     }
 
+    /// A job with its tasks.
+    pub(crate) fn job(&mut self, id: &Value) -> Value {
+        self.call("GET", &format!("/jobs/{id}"), &Value::Null)
+    }
+
     pub(crate) fn log(&mut self, task: &Value) -> String {
         let url = format!("http://{}/api/v1/tasks/{task}/log", self.address);
         let request = self.http.get(url).bearer_auth(&self.token);

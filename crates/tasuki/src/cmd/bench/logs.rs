@@ -35,7 +35,7 @@ pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
                 None,
             )
             .await?;
-        if let Some(id) = detail["workflows"][0]["jobs"][0]["tasks"][0]["id"].as_i64() {
+        if let Some(id) = stage.task(&mut wire, &detail["workflows"][0]["jobs"][0]).await? {
             break id;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
