@@ -6,7 +6,7 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue, header};
 
 /// Scripts and styles only from our own files, nothing inline, no frames, no foreign form targets.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self'; font-src 'self'; manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 const FIXED: [(HeaderName, &str); 5] = [
@@ -18,7 +18,7 @@ const FIXED: [(HeaderName, &str); 5] = [
 ];
 
 /// Adds them; a handler's own `Cache-Control` stays, everything else must not be stored.
-pub async fn layer(request: Request, next: Next) -> Response {
+pub(super) async fn layer(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in &FIXED {

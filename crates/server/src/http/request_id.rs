@@ -7,14 +7,14 @@ use http::{HeaderName, HeaderValue};
 use tracing::Instrument as _;
 
 /// The header that carries it, both ways.
-pub static HEADER: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) static HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The id of the request at hand, found among its extensions.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
 /// Names the request, logs its end with status and duration, and echoes the name.
-pub async fn layer(mut request: Request, next: Next) -> Response {
+pub(super) async fn layer(mut request: Request, next: Next) -> Response {
     let id = request
         .headers()
         .get(&HEADER)

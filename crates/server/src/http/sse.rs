@@ -17,23 +17,23 @@ const BUFFER: usize = 16;
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
 /// Where a stream's events go. Sending waits for a slow reader.
-pub struct Sink(mpsc::Sender<Event>);
+pub(crate) struct Sink(mpsc::Sender<Event>);
 
 /// The reader has gone, or the server stops.
-pub struct Gone;
+pub(crate) struct Gone;
 
 impl Sink {
     /// Sends one event.
     ///
     /// # Errors
     /// [`Gone`]: end the stream.
-    pub async fn send(&self, event: Event) -> Result<(), Gone> {
+    pub(crate) async fn send(&self, event: Event) -> Result<(), Gone> {
         self.0.send(event).await.map_err(|_| Gone)
     }
 }
 
 /// Answers with a stream that `feed` fills. It ends with `feed`, when the reader goes, or when the server stops.
-pub fn stream<F, Fut>(app: &App, feed: F) -> Response
+pub(crate) fn stream<F, Fut>(app: &App, feed: F) -> Response
 where
     F: FnOnce(Sink) -> Fut + Send + 'static,
     Fut: Future<Output = Result<(), Gone>> + Send + 'static,
@@ -76,6 +76,6 @@ impl Stream for Events {
 
 /// Where a reader that was cut off wants to go on: the id of the last event that it got.
 #[must_use]
-pub fn last_event_id(headers: &HeaderMap) -> Option<u64> {
+pub(crate) fn last_event_id(headers: &HeaderMap) -> Option<u64> {
     headers.get("last-event-id")?.to_str().ok()?.trim().parse().ok()
 }

@@ -69,7 +69,7 @@ impl Watcher {
 
     /// Follows the refs of the repository at `root` from now on.
     pub(super) fn follow(&self, project: ProjectId, root: &Path) -> Following {
-        let Ok(common) = common_dir(root).and_then(|dir| Ok(dir.canonicalize().unwrap_or(dir))) else {
+        let Ok(common) = common_dir(root).map(|dir| dir.canonicalize().unwrap_or(dir)) else {
             return Following::Looks;
         };
         lock(&self.watched)
@@ -186,7 +186,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             collect(&entry.path(), files);
-        } else if !entry.path().extension().is_some_and(|extension| extension == "lock") {
+        } else if entry.path().extension().is_none_or(|extension| extension != "lock") {
             files.push(entry.path());
         }
     }

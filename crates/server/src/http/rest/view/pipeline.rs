@@ -14,7 +14,7 @@ use super::{damaged, read, status};
 pub fn pipeline(tx: &mut Tx<'_>, row: &pipelines::Pipeline, url: &str) -> Result<Pipeline> {
     let project = projects::get(tx, row.project_id)?.map_or_else(String::new, |project| project.path);
     let counts = counts(tx, row.id)?;
-    Ok(of_row(row, project, counts, url)?)
+    of_row(row, project, counts, url)
 }
 
 fn of_row(row: &pipelines::Pipeline, project: String, counts: Counts, url: &str) -> Result<Pipeline> {
