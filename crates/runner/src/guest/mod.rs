@@ -6,12 +6,11 @@
 
 mod archive;
 mod artifacts;
-pub mod cache;
-pub mod checkout;
+mod cache;
+mod checkout;
 pub(crate) mod confined;
 mod context;
 mod error;
-mod expand;
 mod git;
 mod http;
 mod main;
@@ -22,7 +21,6 @@ mod serve;
 mod snapshot;
 
 pub use context::Context;
-pub use expand::expand;
 pub use main::main;
 pub use request::{
     ArtifactSource, CacheEntry, Checkout, ClearWorktree, Compression, Coordinator, Credentials, Dependency,

@@ -171,6 +171,27 @@ fn a_repository_is_used_again_but_nothing_planted_in_it() {
 }
 
 #[test]
+fn a_repository_that_keeps_its_configuration_gets_the_address() {
+    let place = Place::new(&[]);
+    done(place.request(|_| {}), &[]);
+    git(&place.project(), &["config", "user.name", "kept"]);
+    let moved = place.folder.path().join("moved");
+    fs::rename(place.origin(), &moved).expect("is moved");
+    let head = git(&moved, &["rev-parse", "HEAD"]);
+    fs::create_dir(place.origin()).expect("a folder");
+    git(&place.origin(), &["init", "-q"]);
+    place.commit("other", "not this one");
+    done(
+        place.request(|request| {
+            (request.url, request.sha, request.clean_config) = (format!("file://{}", moved.display()), head, false);
+        }),
+        &[],
+    );
+    assert_eq!(place.text("file"), "version 5\n");
+    assert_eq!(git(&place.project(), &["config", "user.name"]), "kept");
+}
+
+#[test]
 fn cleaning_and_checking_out_can_be_left() {
     let place = Place::new(&[]);
     done(place.request(|_| {}), &[]);

@@ -25,6 +25,7 @@ impl<'a> Git<'a> {
         set("maintenance.auto", "false");
         set("advice.detachedHead", "false");
         set("core.hooksPath", "/dev/null");
+        set("core.fsmonitor", "false");
         set("safe.directory", "*");
         if !request.user_agent.is_empty() {
             set("http.userAgent", &request.user_agent);

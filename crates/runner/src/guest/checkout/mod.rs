@@ -6,10 +6,8 @@
 //! answered by a credential helper that reads `CI_JOB_TOKEN`.
 
 mod git;
-mod options;
 mod source;
 mod submodules;
 mod url;
 
-pub use options::{OptionError, Options};
 pub(super) use source::{checkout, clear};

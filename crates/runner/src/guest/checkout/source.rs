@@ -41,6 +41,12 @@ pub(in crate::guest) fn checkout(request: &Checkout, context: &Context) -> Resul
         depth => context.say(&format!("Fetching changes with git depth set to {depth}...")),
     }
     let reused = set_up(request, &remote, context)?;
+    if reused && !request.clean_config {
+        git.must(
+            "setting the remote's address",
+            &["config", "remote.origin.url", &remote.url],
+        )?;
+    }
     fetch(request, &git)?;
     if !request.checkout {
         context.say("Skipping Git checkout");

@@ -1,4 +1,5 @@
-//! Restoring and saving.
+//! Caches: archives beside the builds, `<cache_dir>/<project slug>/<key>/cache.zip`, and in an object store where the
+//! request names one. A cache never fails a job: what goes wrong is a warning, and the next key is tried.
 
 use std::fs::{self, File};
 use std::io::{self, Seek as _, SeekFrom, Write};
@@ -22,7 +23,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 const ATTEMPTS: u32 = 3;
 
 /// Restores the first cache that is there and whole. None is no failure.
-pub(in crate::guest) fn restore(request: &RestoreCache, context: &Context) -> Result<Report> {
+pub(super) fn restore(request: &RestoreCache, context: &Context) -> Result<Report> {
     fs::create_dir_all(&request.project).map_err(Error::io("make the project folder"))?;
     for entry in &request.entries {
         context.say(&format!("Checking cache for {}...", entry.key));
@@ -144,7 +145,7 @@ fn download(entry: &CacheEntry, limit: Duration, context: &Context) -> Result<u6
 }
 
 /// Makes a new archive, unless nothing changed.
-pub(in crate::guest) fn save(request: &SaveCache, context: &Context) -> Result<Report> {
+pub(super) fn save(request: &SaveCache, context: &Context) -> Result<Report> {
     context.say(&format!("Creating cache {}...", request.entry.key));
     let done = try_save(request, context);
     match done {
