@@ -89,7 +89,11 @@
 
   if (!log.dataset.stream) return;
   const stack = [log];
-  for (let d = log.lastElementChild; d?.matches("details.sec") && d.dataset.open; d = d.lastElementChild) stack.push(d);
+  for (let n = Number(log.dataset.depth || 0); n > 0; n--) {
+    const open = [...stack[stack.length - 1].children].findLast((el) => el.matches("details.sec"));
+    if (!open) break;
+    stack.push(open);
+  }
   const row = (tag, n, html) => {
     const el = document.createElement(tag), a = document.createElement("a"), span = document.createElement("span");
     el.className = "l"; el.id = "L" + n; a.href = "#L" + n; a.textContent = n;

@@ -23,7 +23,7 @@ mod request_id;
 pub mod rest;
 mod router;
 pub mod runner_api;
-mod sse;
+pub(crate) mod sse;
 
 pub use limit::{RateLimiter, Refused};
 pub use listener::serve;

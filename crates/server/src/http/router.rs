@@ -43,7 +43,11 @@ async fn not_found(State(app): State<App>, request: Request) -> Response {
     if git::split(request.uri().path()).is_some() {
         return git::serve(&app, request).await;
     }
-    Problem::not_found(request.uri().path()).into_response()
+    let (parts, _) = request.into_parts();
+    match ui::by_project_path(&app, &parts.method, parts.uri.path(), &parts.headers).await {
+        Some(page) => page,
+        None => Problem::not_found(parts.uri.path()).into_response(),
+    }
 }
 
 async fn wrong_method(request: Request) -> Response {

@@ -18,7 +18,7 @@ const NODE_GAP: usize = 10;
 const MOST_EDGES: usize = 600;
 
 /// A job in the picture.
-pub struct Node {
+pub(super) struct Node {
     pub url: String,
     pub name: String,
     pub status: Status,
@@ -32,13 +32,13 @@ pub struct Node {
 impl Node {
     /// Class in the style sheet.
     #[must_use]
-    pub fn class(&self) -> &'static str {
+    pub(super) fn class(&self) -> &'static str {
         if self.warning { "warning" } else { self.status.as_str() }
     }
 
     /// State for people.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub(super) fn word(&self) -> &'static str {
         if self.warning {
             "failed, which is allowed"
         } else {
@@ -48,21 +48,21 @@ impl Node {
 }
 
 /// A column of the picture.
-pub struct Column {
+pub(super) struct Column {
     pub title: String,
     pub nodes: Vec<Node>,
 }
 
 /// A line from a job to one that needs it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Edge {
+pub(super) struct Edge {
     pub path: String,
     /// What it waits for has succeeded.
     pub done: bool,
 }
 
 /// The picture of one workflow.
-pub struct Graph {
+pub(super) struct Graph {
     pub columns: Vec<Column>,
     pub edges: Vec<Edge>,
     /// Lines were left out because there are too many of them.
@@ -74,7 +74,7 @@ pub struct Graph {
 impl Graph {
     /// Lays the columns out.
     #[must_use]
-    pub fn new(columns: Vec<Column>) -> Self {
+    pub(super) fn new(columns: Vec<Column>) -> Self {
         let all: usize = columns.iter().flat_map(|c| &c.nodes).map(|n| n.needs.len()).sum();
         let crowded = all > MOST_EDGES;
         let edges = if crowded { Vec::new() } else { edges(&columns) };

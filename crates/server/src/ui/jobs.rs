@@ -2,24 +2,32 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::State;
-use axum::routing::get;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
 use tasuki_model::id::{JobId, TaskId};
 use tasuki_model::reason::FailureReason;
 use tasuki_proto::rest::{self as api, Status};
 use tasuki_store::tasks;
 
 use super::frame::{self, Frame, Result, not_found};
+use super::log_view::{self, LogView};
 use super::show::{StatusView, Took, duration, short_sha, size};
 use crate::app::App;
 use crate::http::extract::Id;
-use crate::http::rest::view;
+use crate::http::rest::{self, view};
 use crate::identity::Caller;
+use crate::scheduler::Play;
 
 pub(super) fn router() -> Router<App> {
     Router::new()
         .route("/jobs/{id}", get(show))
+        .route("/jobs/{id}/play", post(play))
+        .route("/jobs/{id}/cancel", post(cancel))
+        .route("/jobs/{id}/retry", post(retry))
         .route("/tasks/{id}", get(show_task))
+        .route("/tasks/{id}/stream", get(log_view::stream))
 }
 
 #[derive(Template)]
@@ -60,17 +68,6 @@ struct Failure {
     more: Option<String>,
 }
 
-struct LogView {
-    html: String,
-    live: bool,
-    /// Sections that are open at the end.
-    depth: usize,
-    hidden_lines: u64,
-    whole_url: String,
-    raw_url: String,
-    stream_url: String,
-}
-
 struct File {
     url: String,
     filename: String,
@@ -84,20 +81,26 @@ struct Attempt {
     status: StatusView,
 }
 
-async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> Result {
-    page(&app, &caller, JobId(id), None).await
+#[derive(Deserialize)]
+struct Extent {
+    /// The whole log, however long.
+    all: Option<String>,
+}
+
+async fn show(State(app): State<App>, caller: Caller, Id(id): Id, Query(extent): Query<Extent>) -> Result {
+    page(&app, &caller, JobId(id), None, extent.all.is_some()).await
 }
 
 /// The page of the task's job with that task's log.
-async fn show_task(State(app): State<App>, caller: Caller, Id(id): Id) -> Result {
+async fn show_task(State(app): State<App>, caller: Caller, Id(id): Id, Query(extent): Query<Extent>) -> Result {
     let found = app.store().read(move |tx| tasks::get(tx, TaskId(id))).await?;
     let Some(task) = found else {
         return Err(not_found("task"));
     };
-    page(&app, &caller, task.job_id, Some(task.id)).await
+    page(&app, &caller, task.job_id, Some(task.id), extent.all.is_some()).await
 }
 
-async fn page(app: &App, caller: &Caller, id: JobId, task: Option<TaskId>) -> Result {
+async fn page(app: &App, caller: &Caller, id: JobId, task: Option<TaskId>, whole: bool) -> Result {
     let url = app.url().to_owned();
     let found = app.store().read(move |tx| view::job_page(tx, id, task, &url)).await?;
     let Some(found) = found else {
@@ -110,11 +113,18 @@ async fn page(app: &App, caller: &Caller, id: JobId, task: Option<TaskId>) -> Re
     if !found.job.status.is_final() {
         frame = frame.live(format!("/api/v1/pipelines/{}/events", found.job.pipeline_id));
     }
+    let log = match shown {
+        Some(task) if task.started_at.is_some() || task.log_size > 0 => {
+            log_view::view(app, caller, TaskId(task.id), whole).await?
+        }
+        Some(_) | None => None,
+    };
+    let why = app.scheduler().why_pending(id).await?.map(rest::why);
     Ok(frame::page(&JobPage {
         frame,
         failure: failure(&found.job),
-        why: None,
-        log: None,
+        why,
+        log,
         artifacts: shown
             .map(|task| task.artifacts.iter().map(file).collect())
             .unwrap_or_default(),
@@ -127,6 +137,25 @@ async fn page(app: &App, caller: &Caller, id: JobId, task: Option<TaskId>) -> Re
             .collect(),
         j: head(&found.job, &found.pipeline, shown),
     }))
+}
+
+async fn play(State(app): State<App>, Id(id): Id) -> Result {
+    app.scheduler().play(JobId(id), Play { variables: Vec::new() }).await?;
+    Ok(back(id))
+}
+
+async fn cancel(State(app): State<App>, Id(id): Id) -> Result {
+    app.scheduler().cancel_job(JobId(id)).await?;
+    Ok(back(id))
+}
+
+async fn retry(State(app): State<App>, Id(id): Id) -> Result {
+    app.scheduler().retry_job(JobId(id)).await?;
+    Ok(back(id))
+}
+
+fn back(id: i64) -> Response {
+    Redirect::to(&format!("/jobs/{id}")).into_response()
 }
 
 fn head(job: &api::Job, pipeline: &api::Pipeline, task: Option<&api::Task>) -> Head {

@@ -8,6 +8,7 @@ mod frame;
 mod graph;
 mod jobs;
 pub mod log;
+mod log_view;
 mod login;
 mod pipelines;
 mod projects;
@@ -19,7 +20,8 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
-use http::Method;
+use http::{HeaderMap, Method};
+use tasuki_store::projects as projects_table;
 use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
@@ -71,4 +73,23 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
     }
     request.extensions_mut().insert(caller);
     next.run(request).await
+}
+
+/// The page of the project whose path is the request's path: pipelines know their project's address by its name.
+/// `None`: there is none, or the caller may not know.
+pub async fn by_project_path(app: &App, method: &Method, path: &str, headers: &HeaderMap) -> Option<Response> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    let path = path.trim_matches('/').to_owned();
+    let caller = identity::authenticate(app.store(), headers, app.now()).await.ok()??;
+    if caller.access < Access::Read {
+        return None;
+    }
+    let project = app
+        .store()
+        .read(move |tx| projects_table::by_path(tx, &path))
+        .await
+        .ok()??;
+    Some(Redirect::to(&format!("/projects/{}", project.id)).into_response())
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tasuki_model::id::ResourceClassId;
 use tasuki_model::time::Timestamp;
 use tasuki_proto::rest::{CreatedToken, NewToken, Page, Token, TokenScope};
-use tasuki_store::{Tx, resource_classes, tokens};
+use tasuki_store::{Tx, resource_classes, runners, tokens};
 
 use super::api::Api;
 use super::runners::fresh;
@@ -139,13 +139,43 @@ pub(super) fn insert(
         expires_ms: expires,
     };
     let id = tokens::create(tx, &new, now)?;
+    if class.is_some() {
+        // Runners of a class show its token, so it is a registration as well: any number of processes may share it.
+        let runner = runners::NewRunner {
+            token_hash: hash,
+            description: name,
+            scope: "instance",
+            project_id: None,
+            resource_class_id: class,
+            tags_json: "[]",
+            run_untagged: true,
+            locked: false,
+            paused: false,
+            access_level: "not_protected",
+            maximum_timeout_s: None,
+            maintenance_note: "",
+            token_expires_ms: expires,
+        };
+        runners::create(tx, &runner, now)?;
+    }
     let missing = tasuki_store::Error::Missing { what: "token", id };
     let row = tokens::by_hash(tx, hash, now)?.ok_or_else(|| missing.clone())?;
     view::token(tx, &row)?.ok_or(missing)
 }
 
 async fn remove(State(app): State<App>, Id(id): Id) -> Result<StatusCode> {
-    let removed = app.store().write(move |tx| tokens::remove(tx, id)).await?;
+    let removed = app
+        .store()
+        .write(move |tx| {
+            let Some(token) = tokens::all(tx)?.into_iter().find(|token| token.id == id) else {
+                return Ok(false);
+            };
+            if let Some(runner) = runners::by_token_hash(tx, &token.hash)? {
+                runners::remove(tx, runner.id)?;
+            }
+            tokens::remove(tx, id)
+        })
+        .await?;
     removed
         .then_some(StatusCode::NO_CONTENT)
         .ok_or_else(|| Problem::not_found(format!("token {id}")))

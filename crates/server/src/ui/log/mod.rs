@@ -8,4 +8,4 @@ mod line;
 mod render;
 
 pub use ansi::stylesheet;
-pub use render::{Piece, Renderer, page};
+pub use render::{Page, Piece, Renderer, page};

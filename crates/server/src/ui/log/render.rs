@@ -1,5 +1,6 @@
 //! Bytes of a log, in any cut, to pieces of HTML.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -232,17 +233,25 @@ fn is_blank(text: &str) -> bool {
     html.is_empty() || text.trim().is_empty()
 }
 
+/// Pieces as the markup of a page.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    pub html: String,
+    /// Sections that are open at the end: what comes later belongs into the innermost.
+    pub depth: usize,
+}
+
 /// Pieces as the markup of a page, from line `from` on. Sections that are open there are opened again.
 #[must_use]
-pub fn page(pieces: &[Piece], from: u64) -> String {
-    let mut amended = std::collections::HashMap::new();
+pub fn page(pieces: &[Piece], from: u64) -> Page {
+    let mut amended = HashMap::new();
     for piece in pieces {
         if let Piece::Amend { n, html } = piece {
             amended.insert(*n, html.as_str());
         }
     }
     let mut out = String::new();
-    // Sections that began before `from`: `None` while nothing of them is in the page.
+    // Of sections that began before `from`: their markup while nothing of them is in the page.
     let mut open: Vec<Option<String>> = Vec::new();
     for piece in pieces {
         match piece {
@@ -253,8 +262,8 @@ pub fn page(pieces: &[Piece], from: u64) -> String {
             }
             Piece::Line { .. } => {}
             Piece::Open { n, html, collapsed } => {
-                let markup = section_markup(*n, amended.get(n).copied().unwrap_or(html), *collapsed && *n >= from);
-                open.push(Some(markup));
+                let html = amended.get(n).copied().unwrap_or(html);
+                open.push(Some(section_markup(*n, html, *collapsed && *n >= from)));
                 if *n >= from {
                     reopen(&mut open, &mut out);
                 }
@@ -266,10 +275,15 @@ pub fn page(pieces: &[Piece], from: u64) -> String {
             }
         }
     }
-    for _ in open.iter().filter(|section| section.is_none()) {
+    // What is still open goes on below: also what nothing of was shown so far.
+    reopen(&mut open, &mut out);
+    for _ in &open {
         out.push_str("</details>");
     }
-    out
+    Page {
+        html: out,
+        depth: open.len(),
+    }
 }
 
 fn reopen(open: &mut [Option<String>], out: &mut String) {
@@ -336,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_log_becomes_lines_and_sections() {
-        let html = page(&pieces(LOG, 7), 1);
+        let html = page(&pieces(LOG, 7), 1).html;
         let expected = "<div class=\"l\" id=\"L1\"><a href=\"#L1\">1</a><span>Running</span></div>\n\
             <details class=\"sec\" open><summary class=\"l\" id=\"L2\"><a href=\"#L2\">2</a><span>\
             <time datetime=\"2026-08-01T10:11:12.123456Z\">10:11:12.123</time><span class=\"b f6\">Getting sources</span>\
@@ -352,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_page_may_start_inside_a_section() {
-        let html = page(&pieces(LOG, 100), 4);
+        let html = page(&pieces(LOG, 100), 4).html;
         assert!(
             html.starts_with("<details class=\"sec\" open><summary class=\"l\" id=\"L2\">"),
             "{html}"
@@ -370,7 +384,7 @@ mod tests {
             "\u{1b}[31mopen\nstill red\n",
         ];
         for attack in attacks {
-            let html = page(&pieces(attack, 5), 1);
+            let html = page(&pieces(attack, 5), 1).html;
             assert_eq!(
                 html.matches("<details").count(),
                 html.matches("</details>").count(),
@@ -381,13 +395,14 @@ mod tests {
             assert!(!html.contains("<script"), "{html}");
         }
         let deep: String = (0..100).map(|i| format!("section_start:1:s{i}\rS\n")).collect();
-        let html = page(&pieces(&deep, 1000), 1);
+        let Page { html, depth } = page(&pieces(&deep, 1000), 1);
+        assert_eq!(depth, DEEPEST);
         assert_eq!(html.matches("<details").count(), DEEPEST);
     }
 
     #[test]
     fn a_long_line_says_that_it_is_cut() {
-        let html = page(&pieces(&"ü".repeat(LONGEST_LINE), 4096), 1);
+        let html = page(&pieces(&"ü".repeat(LONGEST_LINE), 4096), 1).html;
         assert!(
             html.contains(&format!("… {LONGEST_LINE} more bytes are in the raw log")),
             "{}",

@@ -1,0 +1,12 @@
+//! The server as its clients see it: over real HTTP, with a real database.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
+mod artifacts;
+mod authorisation;
+mod life;
+mod registration;
+mod rest;
+mod support;
+mod trace;
+mod ui;
