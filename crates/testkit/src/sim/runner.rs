@@ -143,12 +143,12 @@ impl Sim {
             self.die(at);
             return Ok(());
         }
-        let frozen = self.stormy && self.random.permille(2);
         let runner = self.runners[at].identity.runner;
         let Some(this) = self.runners[at].runs.get(&run) else {
             return Ok(());
         };
         let (task, hash, acknowledged) = (this.task.id, this.hash.clone(), this.acknowledged);
+        let frozen = self.stormy && self.random.permille(if acknowledged { 2 } else { 40 });
         if frozen {
             // Swapped out, suspended, cut off: it comes back and believes nothing has happened.
             self.tally.freezes += 1;
