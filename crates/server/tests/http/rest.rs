@@ -325,7 +325,7 @@ async fn a_text_is_checked() {
         .json();
     assert_eq!(
         (&bad[0]["severity"], &bad[0]["line"]),
-        (&json!("error"), &json!(2)),
+        (&json!("error"), &json!(1)),
         "{bad}"
     );
     server

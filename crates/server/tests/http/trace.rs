@@ -91,7 +91,7 @@ async fn a_log_that_is_too_long_says_so_and_fails_the_job() {
         .await
         .expect(200);
     assert!(
-        log.text.contains("limit"),
+        log.text.contains("longer than the 1000 bytes"),
         "{}",
         &log.text[log.text.len().saturating_sub(200)..]
     );
