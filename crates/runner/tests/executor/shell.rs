@@ -73,7 +73,6 @@ async fn output(place: &dyn Sandbox, script: &str) -> String {
     output.text()
 }
 
-/// Covers: CM-DATA-02
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_conforms() {
     let place = Place::new();
@@ -189,7 +188,6 @@ async fn another_runner_process_with_the_same_folder_is_noticed() {
     first.teardown().await.expect("is torn down");
 }
 
-/// Covers: GA-EPH-08
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sweep_removes_what_a_crash_left() {
     let place = Place::new();
@@ -236,6 +234,29 @@ async fn a_record_that_lies_removes_nothing() {
     std::fs::write(records.join("d.json"), "not json").expect("is written");
     assert_eq!(place.executor().sweep().await.expect("sweeps").sandboxes, 0);
     assert!(victim.join("x").exists() && place.builds().exists());
+}
+
+#[tokio::test]
+async fn a_failed_prepare_leaves_nothing() {
+    let place = Place::new();
+    // A file where the caches' folder is to be.
+    std::fs::write(place.folder.path().join("cache"), "").expect("is written");
+    let executor = place.executor();
+    for _ in 0..2 {
+        let error = executor
+            .prepare(task(), Stop::new(), Arc::new(Discard))
+            .await
+            .err()
+            .expect("cannot be made");
+        assert!(error.is_transient() && error.to_string().contains("cache"), "{error}");
+        assert_eq!(place.leftovers(), Vec::<PathBuf>::new());
+        assert_eq!(
+            std::fs::read_dir(place.builds().join(".tasuki"))
+                .expect("is there")
+                .count(),
+            0
+        );
+    }
 }
 
 #[tokio::test]

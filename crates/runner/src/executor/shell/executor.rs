@@ -157,8 +157,14 @@ impl Place {
             return Err(taken);
         }
         let cgroup = Cgroup::create(record.sandbox());
-        record.save(&folders, cgroup.as_ref())?;
-        folders.make(user)?;
+        let made = record.save(&folders, cgroup.as_ref()).and_then(|()| folders.make(user));
+        if let Err(error) = made {
+            // What cannot be removed now stays written down for the sweep.
+            if remove(record.sandbox(), cgroup.as_ref(), &folders).is_ok() {
+                record.remove();
+            }
+            return Err(error);
+        }
         reserved.keep();
         Ok(Self {
             folders,
