@@ -28,7 +28,10 @@ impl Backoff {
 
     /// The next pause: between a half and the whole of the present step.
     pub fn pause(&mut self) -> Duration {
-        let step = self.first.saturating_mul(1_u32.checked_shl(self.tries).unwrap_or(u32::MAX)).min(self.most);
+        let step = self
+            .first
+            .saturating_mul(1_u32.checked_shl(self.tries).unwrap_or(u32::MAX))
+            .min(self.most);
         self.tries = (self.tries + 1).min(31);
         step.mul_f64(rand::rng().random_range(0.5..=1.0))
     }
@@ -49,7 +52,10 @@ mod tests {
         for whole in [100_u64, 200, 400, 800, 1000, 1000] {
             let pause = backoff.pause();
             let (low, high) = (Duration::from_millis(whole / 2), Duration::from_millis(whole));
-            assert!(pause >= low && pause <= high, "{pause:?} lies outside {low:?}..{high:?}");
+            assert!(
+                pause >= low && pause <= high,
+                "{pause:?} lies outside {low:?}..{high:?}"
+            );
         }
         for _ in 0..100 {
             assert!(backoff.pause() <= Duration::from_secs(1));

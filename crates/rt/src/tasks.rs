@@ -28,7 +28,10 @@ impl Tasks {
     /// An empty group with a token of its own.
     #[must_use]
     pub fn new() -> Self {
-        Self { tracker: TaskTracker::new(), token: CancellationToken::new() }
+        Self {
+            tracker: TaskTracker::new(),
+            token: CancellationToken::new(),
+        }
     }
 
     /// Cancelled when the group shuts down. A task that loops selects on it.
@@ -44,7 +47,10 @@ impl Tasks {
         F::Output: Send + 'static,
     {
         let span = tracing::info_span!("task", name);
-        #[expect(clippy::disallowed_methods, reason = "this is the door through which all others spawn")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the door through which all others spawn"
+        )]
         let inner = tokio::spawn(future.instrument(span));
         self.tracker.spawn(async move {
             match inner.await {

@@ -3,7 +3,10 @@
 //! `cargo test -p tasuki-testkit --test simulation` runs at least 1,000 simulated hours;
 //! `… -- --seed N` repeats one run, `… -- --seeds N --hours H` runs more.
 
-#![expect(clippy::print_stdout, reason = "a test target without the usual harness prints its own result")]
+#![expect(
+    clippy::print_stdout,
+    reason = "a test target without the usual harness prints its own result"
+)]
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};

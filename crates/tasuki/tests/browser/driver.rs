@@ -45,7 +45,11 @@ impl Browser {
             return None;
         }
         tasuki_proto::tls::install();
-        let mut driver = program(DRIVER).arg("--port=0").stdout(Stdio::piped()).spawn().expect("chromedriver starts");
+        let mut driver = program(DRIVER)
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("chromedriver starts");
         let out = BufReader::new(driver.stdout.take().expect("its output"));
         let port = out
             .lines()
@@ -69,7 +73,10 @@ impl Browser {
         let options = json!({"args": arguments, "binary": "/usr/bin/chromium", "prefs": preferences});
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}}});
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let mut browser = Self {
             driver,
             session: format!("http://127.0.0.1:{port}/session"),
@@ -93,7 +100,11 @@ impl Browser {
             })
             .map_err(|error| error.to_string())?;
         let body: Value = serde_json::from_str(&text).map_err(|error| format!("{error} in {text}"))?;
-        if status.is_success() { Ok(body["value"].clone()) } else { Err(body["value"]["message"].to_string()) }
+        if status.is_success() {
+            Ok(body["value"].clone())
+        } else {
+            Err(body["value"]["message"].to_string())
+        }
     }
 
     fn try_post(&self, path: &str, body: &Value) -> Result<Value, String> {
@@ -101,7 +112,8 @@ impl Browser {
     }
 
     fn post(&self, path: &str, body: &Value) -> Value {
-        self.try_post(path, body).unwrap_or_else(|error| panic!("{path}: {error}"))
+        self.try_post(path, body)
+            .unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
     fn get(&self, path: &str) -> Value {
@@ -111,11 +123,15 @@ impl Browser {
 
     fn find(&self, using: &str, value: &str) -> Result<String, String> {
         let found = self.try_post("/element", &json!({"using": using, "value": value}))?;
-        found[ELEMENT].as_str().map(str::to_owned).ok_or_else(|| format!("no element in {found}"))
+        found[ELEMENT]
+            .as_str()
+            .map(str::to_owned)
+            .ok_or_else(|| format!("no element in {found}"))
     }
 
     fn element(&self, selector: &str) -> String {
-        self.find("css selector", selector).unwrap_or_else(|error| panic!("{selector}: {error}\n{}", self.text("body")))
+        self.find("css selector", selector)
+            .unwrap_or_else(|error| panic!("{selector}: {error}\n{}", self.text("body")))
     }
 
     pub(crate) fn open(&mut self, url: &str) {
@@ -152,7 +168,11 @@ impl Browser {
                 .and_then(|element| self.try_post(&format!("/element/{element}/click"), &json!({})));
             match clicked {
                 Ok(_) => return,
-                Err(error) => assert!(Instant::now() < deadline, "no link {text:?}: {error}\n{}", self.text("body")),
+                Err(error) => assert!(
+                    Instant::now() < deadline,
+                    "no link {text:?}: {error}\n{}",
+                    self.text("body")
+                ),
             }
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -160,9 +180,14 @@ impl Browser {
 
     /// What a person reads in the element.
     pub(crate) fn text(&self, selector: &str) -> String {
-        let Ok(element) = self.find("css selector", selector) else { return String::new() };
+        let Ok(element) = self.find("css selector", selector) else {
+            return String::new();
+        };
         let request = self.http.get(format!("{}/element/{element}/text", self.session));
-        self.ask(request).ok().and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
+        self.ask(request)
+            .ok()
+            .and_then(|text| text.as_str().map(str::to_owned))
+            .unwrap_or_default()
     }
 
     pub(crate) fn wait_for_text(&mut self, selector: &str, text: &str, patience: Duration) {
@@ -172,7 +197,10 @@ impl Browser {
             if !seen.is_empty() && seen.contains(text) {
                 return;
             }
-            assert!(Instant::now() < deadline, "{text:?} did not appear in {selector}; seen: {seen}");
+            assert!(
+                Instant::now() < deadline,
+                "{text:?} did not appear in {selector}; seen: {seen}"
+            );
             std::thread::sleep(Duration::from_millis(100));
         }
     }

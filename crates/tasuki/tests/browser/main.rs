@@ -45,7 +45,8 @@ fn browser_a_newcomer_watches_the_example_go_green() {
     browser.screenshot("job");
 
     browser.open(&(browser.address() + "#L3"));
-    let marked = browser.evaluate("return document.querySelector(':target') !== null && document.querySelector(':target').id");
+    let marked =
+        browser.evaluate("return document.querySelector(':target') !== null && document.querySelector(':target').id");
     assert_eq!(marked, "L3", "a line can be linked to");
     assert_eq!(browser.errors(), Vec::<String>::new(), "the browser's console is clean");
 }
@@ -66,16 +67,27 @@ fn browser_text_of_jobs_never_becomes_markup() {
     browser.wait_for_text("#head", "passed", PATIENCE);
     browser.click_link("onerror");
     browser.wait_for_text("#log", "onerror", PATIENCE);
-    assert_eq!(browser.evaluate("return document.querySelectorAll('main img, main script, #log b').length"), 0);
+    assert_eq!(
+        browser.evaluate("return document.querySelectorAll('main img, main script, #log b').length"),
+        0
+    );
     let title = browser.evaluate("return document.title");
-    assert!(title != "owned" && title != "1", "the page's title was taken over: {title}");
+    assert!(
+        title != "owned" && title != "1",
+        "the page's title was taken over: {title}"
+    );
 }
 
 #[test]
 #[ignore = "needs Chromium; run by `cargo xtask test browser`"]
 fn browser_pages_are_readable_without_scripts_and_small() {
-    let Some(mut browser) = Browser::without_scripts() else { return };
-    let server = Server::project("plain", &[(".gitlab-ci.yml", "hello:\n  script: [echo 'read me without scripts']\n")]);
+    let Some(mut browser) = Browser::without_scripts() else {
+        return;
+    };
+    let server = Server::project(
+        "plain",
+        &[(".gitlab-ci.yml", "hello:\n  script: [echo 'read me without scripts']\n")],
+    );
     browser.log_in(&server);
     let deadline = std::time::Instant::now() + PATIENCE;
     loop {
@@ -89,6 +101,9 @@ fn browser_pages_are_readable_without_scripts_and_small() {
     browser.click_link("#1");
     browser.click_link("hello");
     assert!(browser.text("#log").contains("read me without scripts"));
-    let bytes: usize = ["/login", "/assets/app.css", "/assets/app.js"].iter().map(|path| server.size_of(path)).sum();
+    let bytes: usize = ["/login", "/assets/app.css", "/assets/app.js"]
+        .iter()
+        .map(|path| server.size_of(path))
+        .sum();
     assert!(bytes > 0 && bytes <= 100 * 1024, "the first page weighs {bytes} bytes");
 }

@@ -33,7 +33,11 @@ impl Server {
             std::fs::write(folder.join(file), text).expect("a file");
         }
         let author = ["-c", "user.name=browser", "-c", "user.email=browser@localhost"];
-        for arguments in [&["init", "-q", "-b", "main"][..], &["add", "-A"], &["commit", "-q", "-m", "browser"]] {
+        for arguments in [
+            &["init", "-q", "-b", "main"][..],
+            &["add", "-A"],
+            &["commit", "-q", "-m", "browser"],
+        ] {
             run(program("git").args(author).args(arguments).current_dir(&folder));
         }
         let name = format!("browser/{name}");
@@ -58,10 +62,18 @@ impl Server {
         let address = out
             .lines()
             .map_while(Result::ok)
-            .find_map(|line| line.strip_prefix("ready ").map(|url| url.trim_end_matches('/').to_owned()))
+            .find_map(|line| {
+                line.strip_prefix("ready ")
+                    .map(|url| url.trim_end_matches('/').to_owned())
+            })
             .expect("tasuki tells its address");
         let token = read(&data.path().join("tasuki/admin.token"));
-        Self { child, address, token, _data: data }
+        Self {
+            child,
+            address,
+            token,
+            _data: data,
+        }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -74,7 +86,10 @@ impl Server {
 
     /// Bytes of a page or asset, uncompressed.
     pub(crate) fn size_of(&self, path: &str) -> usize {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         runtime
             .block_on(async { reqwest::get(self.url(path)).await?.error_for_status()?.bytes().await })
             .unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -83,7 +98,10 @@ impl Server {
 }
 
 fn read(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).trim().to_owned()
+    std::fs::read_to_string(path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        .trim()
+        .to_owned()
 }
 
 fn run(command: &mut Command) {

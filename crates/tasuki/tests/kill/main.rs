@@ -27,7 +27,11 @@ enum Victim {
 #[test]
 #[ignore = "heavy: minutes of real processes; run by `cargo xtask test heavy`"]
 fn heavy_kill_nine_loses_nothing_doubles_nothing_leaves_nothing() {
-    let number = |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let number = |name: &str, default: u64| {
+        std::env::var_os(name)
+            .and_then(|text| text.to_str()?.parse().ok())
+            .unwrap_or(default)
+    };
     let (cycles, seed) = (number("KILL_CYCLES", 50), number("KILL_SEED", 1));
     println!("KILL_SEED={seed} KILL_CYCLES={cycles}");
     let mut dice = StdRng::seed_from_u64(seed);
@@ -50,7 +54,11 @@ fn heavy_kill_nine_loses_nothing_doubles_nothing_leaves_nothing() {
         world.start_what_is_dead();
         let jobs = world.wait_until_finished(pipeline, Duration::from_secs(90));
         for job in &jobs {
-            check_job(&mut world, job, &format!("cycle {cycle}, {victim:?} killed, seed {seed}"));
+            check_job(
+                &mut world,
+                job,
+                &format!("cycle {cycle}, {victim:?} killed, seed {seed}"),
+            );
         }
         println!("cycle {cycle}: {victim:?} killed, pipeline {pipeline} is green");
     }
@@ -59,7 +67,9 @@ fn heavy_kill_nine_loses_nothing_doubles_nothing_leaves_nothing() {
 
 fn check_job(world: &mut World, job: &serde_json::Value, context: &str) {
     let job = &world.job(&job["id"]);
-    let tasks = job["tasks"].as_array().unwrap_or_else(|| panic!("{context}: no tasks in {job}"));
+    let tasks = job["tasks"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{context}: no tasks in {job}"));
     let accepted: Vec<_> = tasks.iter().filter(|task| task["status"] == "success").collect();
     assert_eq!(accepted.len(), 1, "{context}: one accepted result in {tasks:?}");
     for task in tasks {
@@ -73,5 +83,9 @@ fn check_job(world: &mut World, job: &serde_json::Value, context: &str) {
         .filter_map(|rest| rest.trim_end().parse().ok())
         .collect();
     let expected: Vec<usize> = (1..=LINES).collect();
-    assert_eq!(lines, expected, "{context}: the log of {} is not whole:\n{log}", job["name"]);
+    assert_eq!(
+        lines, expected,
+        "{context}: the log of {} is not whole:\n{log}",
+        job["name"]
+    );
 }

@@ -36,8 +36,14 @@ impl World {
         tasuki_proto::tls::install();
         let folder = tempfile::tempdir().expect("a temporary folder");
         // A fixed port: the server comes back under the address that the runner knows.
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("a free port")
+            .port();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let mut world = Self {
             address: format!("127.0.0.1:{port}"),
             token: String::new(),
@@ -49,9 +55,16 @@ impl World {
             folder,
         };
         world.start_server();
-        world.token = std::fs::read_to_string(world.path("data/admin.token")).expect("an admin token").trim().to_owned();
+        world.token = std::fs::read_to_string(world.path("data/admin.token"))
+            .expect("an admin token")
+            .trim()
+            .to_owned();
         let repository = world.repository(lines);
-        let project = world.call("POST", "/projects", &json!({"location": repository, "path": "kill/test"}));
+        let project = world.call(
+            "POST",
+            "/projects",
+            &json!({"location": repository, "path": "kill/test"}),
+        );
         world.project = project["id"].as_i64().expect("the project's id");
         let runner = world.call("POST", "/runners", &json!({"name": "kill"}));
         let config = format!(
@@ -78,9 +91,18 @@ impl World {
              after:\n  needs: [run]\n  script:\n    - for i in $(seq {lines}); do echo \"kilometre=$i\"; done\n"
         );
         std::fs::write(folder.join(".gitlab-ci.yml"), config).expect("a file");
-        for arguments in [&["init", "-q", "-b", "main"][..], &["add", "-A"], &["commit", "-q", "-m", "kill"]] {
+        for arguments in [
+            &["init", "-q", "-b", "main"][..],
+            &["add", "-A"],
+            &["commit", "-q", "-m", "kill"],
+        ] {
             let author = ["-c", "user.name=kill", "-c", "user.email=kill@localhost"];
-            let status = program("git").args(author).args(arguments).current_dir(&folder).status().expect("git");
+            let status = program("git")
+                .args(author)
+                .args(arguments)
+                .current_dir(&folder)
+                .status()
+                .expect("git");
             assert!(status.success());
         }
         folder
@@ -88,7 +110,10 @@ impl World {
 
     fn start_server(&mut self) {
         let mut child = self
-            .tasuki(&["up", "--slots", "0", "--listen", &self.address.clone(), "--data"], "server.log")
+            .tasuki(
+                &["up", "--slots", "0", "--listen", &self.address.clone(), "--data"],
+                "server.log",
+            )
             .arg(self.path("data"))
             .stdout(Stdio::piped())
             .spawn()
@@ -102,11 +127,21 @@ impl World {
     fn start_runner(&mut self) {
         let config = self.path("runner.toml");
         let mut command = self.tasuki(&["runner", "run", "--config"], "runner.log");
-        self.runner = Some(command.arg(config).stdout(Stdio::null()).spawn().expect("the runner starts"));
+        self.runner = Some(
+            command
+                .arg(config)
+                .stdout(Stdio::null())
+                .spawn()
+                .expect("the runner starts"),
+        );
     }
 
     fn tasuki(&self, arguments: &[&str], log: &str) -> Command {
-        let log = std::fs::File::options().create(true).append(true).open(self.path(log)).expect("a log file");
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.path(log))
+            .expect("a log file");
         let mut command = program(env!("CARGO_BIN_EXE_tasuki"));
         command.args(arguments).stderr(log);
         command
@@ -145,7 +180,11 @@ impl World {
             if detail["counts"]["running"].as_u64().is_some_and(|running| running > 0) {
                 return;
             }
-            assert!(Instant::now() < deadline, "no job ran within 30 s: {detail}\n{}", self.read("runner.log"));
+            assert!(
+                Instant::now() < deadline,
+                "no job ran within 30 s: {detail}\n{}",
+                self.read("runner.log")
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -178,7 +217,9 @@ impl World {
     pub(crate) fn log(&mut self, task: &Value) -> String {
         let url = format!("http://{}/api/v1/tasks/{task}/log", self.address);
         let request = self.http.get(url).bearer_auth(&self.token);
-        self.runtime.block_on(async { request.send().await?.error_for_status()?.text().await }).expect("the log")
+        self.runtime
+            .block_on(async { request.send().await?.error_for_status()?.text().await })
+            .expect("the log")
     }
 
     fn call(&mut self, method: &str, path: &str, body: &Value) -> Value {
@@ -206,7 +247,10 @@ impl World {
             if processes.is_empty() && folders.is_empty() {
                 return;
             }
-            assert!(Instant::now() < deadline, "left behind: processes {processes:?}, folders {folders:?}");
+            assert!(
+                Instant::now() < deadline,
+                "left behind: processes {processes:?}, folders {folders:?}"
+            );
             std::thread::sleep(Duration::from_millis(200));
         }
     }
@@ -224,9 +268,16 @@ fn marked_processes() -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
         let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-        if environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(MARK.as_bytes())) {
+        if environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable.starts_with(MARK.as_bytes()))
+        {
             let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            found.push(format!("{}: {}", entry.file_name().display(), String::from_utf8_lossy(&command)));
+            found.push(format!(
+                "{}: {}",
+                entry.file_name().display(),
+                String::from_utf8_lossy(&command)
+            ));
         }
     }
     found

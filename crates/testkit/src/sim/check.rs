@@ -93,7 +93,7 @@ impl Sim {
             }
         }
         let live = all.iter().any(|job| {
-            !states[&job.id].is_completed() && !(states[&job.id] == Status::Manual && self.is_optional(job))
+            !states[&job.id].is_completed() && (states[&job.id] != Status::Manual || !self.is_optional(job))
         });
         let shown_done = status(&row.state)?.is_completed();
         if live == shown_done {

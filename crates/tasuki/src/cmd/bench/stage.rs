@@ -116,8 +116,13 @@ impl Stage {
 
     /// The newest task of a job of a pipeline; the pipeline's list of jobs leaves their tasks out.
     pub(super) async fn task(&self, wire: &mut Wire, job: &serde_json::Value) -> anyhow::Result<Option<i64>> {
-        let job = wire.api(&self.token, Method::GET, &format!("/api/v1/jobs/{}", job["id"]), None).await?;
-        Ok(job["tasks"].as_array().and_then(|tasks| tasks.last()).and_then(|task| task["id"].as_i64()))
+        let job = wire
+            .api(&self.token, Method::GET, &format!("/api/v1/jobs/{}", job["id"]), None)
+            .await?;
+        Ok(job["tasks"]
+            .as_array()
+            .and_then(|tasks| tasks.last())
+            .and_then(|task| task["id"].as_i64()))
     }
 
     /// The raw log of a job's only task.
