@@ -66,7 +66,8 @@ pub async fn backup(files: &Files, to: &Path) -> Result<Report, Error> {
 async fn copy_all(files: &Files, to: &Path) -> Result<Report, Error> {
     let (database, manifest) = (create(&to.join(DATABASE))?, create(&to.join(MANIFEST))?);
     let store = files.store().clone();
-    let summary: Summary = blocking(move || Ok(store.read_alone_blocking(move |tx| dump(tx, database, manifest))?)).await?;
+    let summary: Summary =
+        blocking(move || Ok(store.read_alone_blocking(move |tx| dump(tx, database, manifest))?)).await?;
     let mut report = Report {
         rows: summary.rows,
         blobs: 0,
