@@ -111,9 +111,12 @@
       d.append(row("summary", p.n, p.html));
       at.append(d); stack.push(d);
     } else if (p.op === "close" && stack.length > 1) {
-      const s = document.createElement("span");
-      s.className = "took"; s.textContent = took(p.seconds * 1000);
-      stack.pop().append(s);
+      const section = stack.pop();
+      if (p.seconds > 0) {
+        const s = document.createElement("span");
+        s.className = "took"; s.textContent = took(p.seconds * 1000);
+        section.append(s);
+      }
     }
   };
   let following = !location.hash;

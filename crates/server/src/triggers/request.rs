@@ -6,7 +6,6 @@ use tasuki_model::trigger::{GitRef, Source};
 use tasuki_store::projects::Project;
 use tracing::warn;
 
-use super::answer::named;
 use super::create::{Read, Start, Started};
 use super::forge::PushOptions;
 use super::{Error, Triggers};
@@ -93,7 +92,8 @@ impl Triggers {
             return Err(Error::Empty);
         }
         // A commit by its id belongs to no ref of its own: it is built as part of the default branch.
-        match named(mirror, plain).await? {
+        let is_id = name.len() >= 7 && name.bytes().all(|digit| digit.is_ascii_hexdigit());
+        match if is_id { mirror.resolve(name).await? } else { None } {
             Some(commit) => Ok((GitRef::Branch(project.default_branch.clone()), commit)),
             None => Err(Error::NoRef(name.to_owned())),
         }

@@ -108,28 +108,36 @@ fn edges(columns: &[Column]) -> Vec<Edge> {
     all
 }
 
-/// From the right edge of the needed job to the left edge of the other one; within one column around the right side.
+/// From the right edge of the needed job to the left edge of the other one. Within one column it goes around the
+/// right side; over several columns it runs in the gap below the needed job's row, so that it passes no job in
+/// between as if it were its.
 fn path(from: (usize, usize), to: (usize, usize)) -> String {
-    let left = |(column, _): (usize, usize)| column * (COLUMN + COLUMN_GAP);
-    let middle = |(_, row): (usize, usize)| HEAD + row * (NODE + NODE_GAP) + NODE / 2;
-    let (x1, y1) = (left(from) + COLUMN, middle(from));
-    let mut out = String::new();
-    if to.0 > from.0 {
-        let (x2, y2) = (left(to), middle(to));
-        // Bends in the gap before the target, so that lines over several columns run level until there.
-        let bend = x2 - COLUMN_GAP;
-        let half = COLUMN_GAP / 2;
+    let left = |column: usize| column * (COLUMN + COLUMN_GAP);
+    let middle = |row: usize| HEAD + row * (NODE + NODE_GAP) + NODE / 2;
+    let (x1, y1) = (left(from.0) + COLUMN, middle(from.1));
+    let y2 = middle(to.1);
+    if to.0 <= from.0 {
+        let around = x1 + COLUMN_GAP / 2;
+        return format!("M{x1} {y1}C{around} {y1} {around} {y2} {x1} {y2}");
+    }
+    let x2 = left(to.0);
+    let bend = x2 - COLUMN_GAP;
+    let half = COLUMN_GAP / 2;
+    let mut out = format!("M{x1} {y1}");
+    let lane = if to.0 == from.0 + 1 {
+        y1
+    } else {
+        let lane = y1 + (NODE + NODE_GAP) / 2;
+        let settled = x1 + COLUMN_GAP;
         let _ = write!(
             out,
-            "M{x1} {y1}H{bend}C{} {y1} {} {y2} {x2} {y2}",
-            bend + half,
-            x2 - half
+            "C{} {y1} {} {lane} {settled} {lane}H{bend}",
+            x1 + half,
+            settled - half
         );
-    } else {
-        let y2 = middle(to);
-        let out_x = x1 + COLUMN_GAP / 2;
-        let _ = write!(out, "M{x1} {y1}C{out_x} {y1} {out_x} {y2} {x1} {y2}");
-    }
+        lane
+    };
+    let _ = write!(out, "C{} {lane} {} {y2} {x2} {y2}", bend + half, x2 - half);
     out
 }
 
@@ -161,11 +169,16 @@ mod tests {
             },
         ]);
         let paths: Vec<_> = graph.edges.iter().map(|e| e.path.as_str()).collect();
-        assert_eq!(
-            paths,
-            ["M216 47C248 47 248 95 216 95", "M216 95H216C248 95 248 47 280 47"]
-        );
+        assert_eq!(paths, ["M216 47C248 47 248 95 216 95", "M216 95C248 95 248 47 280 47"]);
         assert_eq!((graph.width, graph.height), (496, 28 + 2 * 48));
+    }
+
+    #[test]
+    fn a_long_line_passes_below_the_jobs_between() {
+        assert_eq!(
+            path((0, 0), (2, 1)),
+            "M216 47C248 47 248 71 280 71H496C528 71 528 95 560 95"
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tasuki_store::tasks;
 
 use super::frame::{self, Frame, Result, not_found};
 use super::log_view::{self, LogView};
-use super::show::{StatusView, Took, duration, short_sha, size};
+use super::show::{StatusView, Took, duration, prose, short_sha, size};
 use crate::app::App;
 use crate::http::extract::Id;
 use crate::http::rest::{self, view};
@@ -36,7 +36,7 @@ struct JobPage {
     frame: Frame,
     j: Head,
     failure: Option<Failure>,
-    why: Option<api::WhyPending>,
+    why: Option<Why>,
     log: Option<LogView>,
     artifacts: Vec<File>,
     attempts: Vec<Attempt>,
@@ -61,6 +61,12 @@ struct Head {
     can_cancel: bool,
     can_retry: bool,
     can_play: bool,
+}
+
+/// Sentences as HTML.
+struct Why {
+    message: String,
+    remedy: Option<String>,
 }
 
 struct Failure {
@@ -119,7 +125,13 @@ async fn page(app: &App, caller: &Caller, id: JobId, task: Option<TaskId>, whole
         }
         Some(_) | None => None,
     };
-    let why = app.scheduler().why_pending(id).await?.map(rest::why);
+    let why = app.scheduler().why_pending(id).await?.map(|pending| {
+        let why = rest::why(pending);
+        Why {
+            message: prose(&why.message),
+            remedy: why.remedy.as_deref().map(prose),
+        }
+    });
     Ok(frame::page(&JobPage {
         frame,
         failure: failure(&found.job),

@@ -3,6 +3,8 @@
 use tasuki_model::time::Timestamp;
 use tasuki_proto::rest::{Status, Time};
 
+use super::log::escape;
+
 /// A status: its class in the style sheet and its word for people.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StatusView {
@@ -93,6 +95,24 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
+/// A sentence as HTML: what stands between a pair of backticks is code.
+pub(super) fn prose(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 32);
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('`') {
+        let Some((code, left)) = after.split_once('`') else {
+            break;
+        };
+        escape(before, &mut out);
+        out.push_str("<code>");
+        escape(code, &mut out);
+        out.push_str("</code>");
+        rest = left;
+    }
+    escape(rest, &mut out);
+    out
+}
+
 /// The first eight characters of a commit.
 pub(super) fn short_sha(sha: &str) -> String {
     sha.chars().take(8).collect()
@@ -103,6 +123,18 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn sentences_may_hold_code() {
+        let check = |text: &str, expected: &str| assert_eq!(prose(text), expected, "{text}");
+        check("plain <b>", "plain &lt;b&gt;");
+        check(
+            "run `make <x>` or `y`.",
+            "run <code>make &lt;x&gt;</code> or <code>y</code>.",
+        );
+        check("one ` alone", "one ` alone");
+        check("``", "<code></code>");
+    }
 
     #[test]
     fn numbers_are_short() {

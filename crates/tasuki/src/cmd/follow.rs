@@ -1,6 +1,7 @@
 //! Following a pipeline or a job to its end: `--wait`, `job log -f`, `exec`.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -138,14 +139,14 @@ impl Shown {
             .iter()
             .filter(|task| started(task.status) && task.started_at.is_some())
         {
-            if !self.tasks.contains_key(&task.id) {
+            if let Entry::Vacant(place) = self.tasks.entry(task.id) {
                 let several = job.tasks.iter().any(|other| other.parallel_index > 0);
                 let name = if several {
                     format!("{} {}", job.name, task.parallel_index + 1)
                 } else {
                     job.name.clone()
                 };
-                self.tasks.insert(task.id, (at, name));
+                place.insert((at, name));
                 self.open_logs += 1;
                 new.push(task.id);
             }

@@ -122,9 +122,9 @@ impl Create {
         };
         let created = self.connection.client()?.create_token(&new).await?;
         if self.json {
-            print::json(&created)?
+            print::json(&created)?;
         } else {
-            print::line(&created.secret)?
+            print::line(&created.secret)?;
         }
         Ok(Exit::Success)
     }

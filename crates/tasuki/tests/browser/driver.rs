@@ -54,7 +54,13 @@ impl Browser {
         let port = out
             .lines()
             .map_while(Result::ok)
-            .find_map(|line| line.split("on port ").nth(1)?.trim_end_matches('.').parse::<u16>().ok())
+            .find_map(|line| {
+                line.split("successfully on port ")
+                    .nth(1)?
+                    .trim_end_matches('.')
+                    .parse::<u16>()
+                    .ok()
+            })
             .expect("chromedriver tells its port");
         let profile = tempfile::tempdir().expect("a folder for the profile");
         let arguments = [

@@ -178,7 +178,7 @@ fn cancel_retry_and_outcomes() {
     wait_for("the job to run again", || {
         up.jobs(id)
             .iter()
-            .find(|job| job["id"].to_string() == slow && job["status"] == "running")
+            .find(|job| job["name"] == "slow" && job["status"] == "running")
             .map(drop)
     });
     up.run(&["job", "cancel", &slow]).expect(0);

@@ -73,7 +73,7 @@ fn check_job(world: &mut World, job: &serde_json::Value, context: &str) {
     let accepted: Vec<_> = tasks.iter().filter(|task| task["status"] == "success").collect();
     assert_eq!(accepted.len(), 1, "{context}: one accepted result in {tasks:?}");
     for task in tasks {
-        let ended = ["success", "failed", "canceled"].contains(&task["status"].as_str().unwrap_or_default());
+        let ended = ["success", "failed", "error", "canceled"].contains(&task["status"].as_str().unwrap_or_default());
         assert!(ended, "{context}: {task} is still open");
     }
     let log = world.log(&accepted[0]["id"]);

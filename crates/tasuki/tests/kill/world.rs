@@ -50,7 +50,11 @@ impl World {
             server: None,
             runner: None,
             project: 0,
-            http: reqwest::Client::new(),
+            // No connection is kept: it would be one to a server that is dead by then.
+            http: reqwest::Client::builder()
+                .pool_max_idle_per_host(0)
+                .build()
+                .expect("a client"),
             runtime,
             folder,
         };

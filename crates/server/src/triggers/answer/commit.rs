@@ -171,7 +171,7 @@ impl Projects {
 }
 
 /// A branch, a tag or a commit id, in this order.
-pub(in crate::triggers) async fn named(mirror: &Mirror, name: &str) -> Result<Option<Oid>, Error> {
+async fn named(mirror: &Mirror, name: &str) -> Result<Option<Oid>, Error> {
     for full in [format!("refs/heads/{name}"), format!("refs/tags/{name}")] {
         if let Some(commit) = mirror.resolve(&full).await? {
             return Ok(Some(commit));

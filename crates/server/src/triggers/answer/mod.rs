@@ -6,7 +6,6 @@ mod remote;
 
 use tasuki_pipeline::{Answer, Answers, Compile, Input, Origin, Output, Refusal, Request};
 
-pub(super) use commit::named;
 pub use commit::{AtCommit, Comparison, Projects};
 pub use folder::InFolder;
 pub use remote::{Reach, Remote};

@@ -218,7 +218,7 @@ fn is_reordering(c: char) -> bool {
 }
 
 /// Appends `text` such that it is text wherever it stands in HTML, between quotes too.
-pub(super) fn escape(text: &str, out: &mut String) {
+pub(in crate::ui) fn escape(text: &str, out: &mut String) {
     for c in text.chars() {
         match c {
             '<' => out.push_str("&lt;"),

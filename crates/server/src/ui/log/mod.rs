@@ -7,5 +7,6 @@ mod ansi;
 mod line;
 mod render;
 
+pub(super) use ansi::escape;
 pub use ansi::stylesheet;
 pub use render::{Page, Piece, Renderer, page};

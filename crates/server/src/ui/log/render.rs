@@ -270,7 +270,11 @@ pub fn page(pieces: &[Piece], from: u64) -> Page {
             }
             Piece::Close { seconds } => {
                 if let Some(None) = open.pop() {
-                    let _ = write!(out, "<span class=\"took\">{}</span></details>", duration(*seconds));
+                    // What took no time to speak of needs no number.
+                    if *seconds > 0 {
+                        let _ = write!(out, "<span class=\"took\">{}</span>", duration(*seconds));
+                    }
+                    out.push_str("</details>");
                 }
             }
         }

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{HeaderMap, Method, Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tasuki_rt::Tasks;
 use tokio::net::TcpStream;
@@ -19,7 +19,6 @@ pub(super) struct Wire {
 /// What the server said.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
@@ -56,7 +55,6 @@ impl Wire {
         let body = body.collect().await?.to_bytes();
         Ok(Answer {
             status: parts.status,
-            headers: parts.headers,
             body,
         })
     }

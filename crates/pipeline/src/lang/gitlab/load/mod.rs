@@ -41,11 +41,7 @@ pub fn load(session: &Session<'_>) -> Option<Config> {
     let stages = stages::stages(session, &root);
     session.show_merged(Node::map_of(root.clone(), Span::start_of(FileId(0))));
     let span = root.first().map_or(Span::start_of(FileId(0)), |(key, _)| key.span);
-    let config = Config {
-        root,
-        span,
-        stages,
-    };
+    let config = Config { root, span, stages };
     size::fits(session, &config).then_some(config)
 }
 
