@@ -32,7 +32,11 @@ pub(crate) fn output(program: &str, args: &[&str]) -> anyhow::Result<String> {
         .output()
         .with_context(|| format!("cannot start {program}; is it installed?"))?;
     if !output.status.success() {
-        bail!("`{program} {}` failed: {}", args.join(" "), String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "`{program} {}` failed: {}",
+            args.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -42,7 +46,10 @@ pub(crate) fn exists(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the door to programs of the workspace's own commands")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the door to programs of the workspace's own commands"
+)]
 fn command(program: &str) -> Command {
     Command::new(program)
 }

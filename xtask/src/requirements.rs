@@ -45,7 +45,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut faults = Vec::new();
     for (id, places) in &covers {
         if !rows.contains_key(id) {
-            faults.push(format!("{}: unknown requirement {id}", places.iter().next().map_or("?", String::as_str)));
+            faults.push(format!(
+                "{}: unknown requirement {id}",
+                places.iter().next().map_or("?", String::as_str)
+            ));
         }
     }
     for (id, row) in &rows {
@@ -54,13 +57,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             State::Done if !named => faults.push(format!("{id} is called done, but no test names it")),
             State::Open if named => faults.push(format!("{id} is named by a test, but its row says open")),
             State::Docs if !page_exists(&row.wording) => {
-                faults.push(format!("{id} is shown by the docs, but its row names no page that exists, as in `… [docs/x.md]`"));
+                faults.push(format!(
+                    "{id} is shown by the docs, but its row names no page that exists, as in `… [docs/x.md]`"
+                ));
             }
             State::Open | State::Done | State::Docs => {}
         }
     }
     print(args, &rows, &covers);
-    ensure!(rows.len() == ROWS, "docs/requirements holds {} rows instead of {ROWS}", rows.len());
+    ensure!(
+        rows.len() == ROWS,
+        "docs/requirements holds {} rows instead of {ROWS}",
+        rows.len()
+    );
     if !faults.is_empty() {
         bail!("{}", faults.join("\n"));
     }
@@ -92,7 +101,10 @@ fn rows() -> anyhow::Result<BTreeMap<String, Row>> {
                 "docs" => State::Docs,
                 other => bail!("{}: state `{other}` is none of open, done, docs", place()),
             };
-            let row = Row { state, wording: wording.to_owned() };
+            let row = Row {
+                state,
+                wording: wording.to_owned(),
+            };
             if rows.insert(id.to_owned(), row).is_some() {
                 bail!("{}: {id} stands twice", place());
             }
@@ -125,7 +137,10 @@ fn covers(files: &[File]) -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> 
                 bail!("{}:{}: `Covers:` stands above no function", file.path, at + 1);
             };
             for id in ids[1].split(',').map(str::trim).filter(|id| !id.is_empty()) {
-                found.entry(id.to_owned()).or_default().insert(format!("{}::{test}", file.path));
+                found
+                    .entry(id.to_owned())
+                    .or_default()
+                    .insert(format!("{}::{test}", file.path));
             }
         }
     }
@@ -160,9 +175,10 @@ fn print(args: &Args, rows: &BTreeMap<String, Row>, covers: &BTreeMap<String, BT
         println!("{group:<6} {done:>5} {docs:>5} {open:>5} {:>5}", done + docs + open);
     }
     if let Some(wanted) = &args.open {
-        for (id, row) in rows.iter().filter(|(id, row)| {
-            row.state == State::Open && (wanted == "all" || id.starts_with(&format!("{wanted}-")))
-        }) {
+        for (id, row) in rows
+            .iter()
+            .filter(|(id, row)| row.state == State::Open && (wanted == "all" || id.starts_with(&format!("{wanted}-"))))
+        {
             println!("{id}  {}", row.wording);
         }
     }

@@ -32,10 +32,22 @@ struct Suite {
     commands: &'static [&'static [&'static str]],
 }
 
-const POSTGRES: Need = Need { program: "postgres", package: "postgresql" };
-const CHROMIUM: Need = Need { program: "chromedriver", package: "chromium-driver" };
-const LFS: Need = Need { program: "git-lfs", package: "git-lfs" };
-const PYTHON: Need = Need { program: "python3", package: "python3-venv" };
+const POSTGRES: Need = Need {
+    program: "postgres",
+    package: "postgresql",
+};
+const CHROMIUM: Need = Need {
+    program: "chromedriver",
+    package: "chromium-driver",
+};
+const LFS: Need = Need {
+    program: "git-lfs",
+    package: "git-lfs",
+};
+const PYTHON: Need = Need {
+    program: "python3",
+    package: "python3-venv",
+};
 
 const SUITES: &[Suite] = &[
     Suite {
@@ -44,7 +56,15 @@ const SUITES: &[Suite] = &[
         needs: &[],
         commands: &[
             &["cargo", "fmt", "--check"],
-            &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+            &[
+                "cargo",
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ],
             &["cargo", "xtask", "tidy"],
             &["cargo", "xtask", "requirements"],
             &["cargo", "xtask", "codegen", "--check"],
@@ -80,13 +100,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             bail!("no suite is called {name}; `cargo xtask test --list` prints them");
         }
     }
-    let chosen: Vec<_> = SUITES.iter().filter(|s| args.names.is_empty() || args.names.iter().any(|n| n == s.name)).collect();
+    let chosen: Vec<_> = SUITES
+        .iter()
+        .filter(|s| args.names.is_empty() || args.names.iter().any(|n| n == s.name))
+        .collect();
     let missing = provide(&chosen, !args.no_install);
     let mut failed = Vec::new();
     for suite in chosen {
-        let lacks: Vec<_> = suite.needs.iter().filter(|need| missing.contains(&need.program)).collect();
+        let lacks: Vec<_> = suite
+            .needs
+            .iter()
+            .filter(|need| missing.contains(&need.program))
+            .collect();
         for need in &lacks {
-            say(&format!("SKIPPED in {}: what needs {} (Debian package {})", suite.name, need.program, need.package));
+            say(&format!(
+                "SKIPPED in {}: what needs {} (Debian package {})",
+                suite.name, need.program, need.package
+            ));
         }
         for command in suite.commands {
             say(&format!("{}: {}", suite.name, command.join(" ")));
@@ -109,13 +139,26 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 /// Installs the Debian packages that are missing, as root; returns the programs that are still missing.
 fn provide(suites: &[&Suite], install: bool) -> Vec<&'static str> {
     let needs: Vec<&Need> = suites.iter().flat_map(|suite| suite.needs).collect();
-    let lacking = || needs.iter().filter(|need| !present(need.program)).map(|need| need.program).collect::<Vec<_>>();
-    let packages: Vec<_> = needs.iter().filter(|need| !present(need.program)).map(|need| need.package).collect();
+    let lacking = || {
+        needs
+            .iter()
+            .filter(|need| !present(need.program))
+            .map(|need| need.program)
+            .collect::<Vec<_>>()
+    };
+    let packages: Vec<_> = needs
+        .iter()
+        .filter(|need| !present(need.program))
+        .map(|need| need.package)
+        .collect();
     if packages.is_empty() {
         return Vec::new();
     }
     if !install || !is_root() || !exists("apt-get") {
-        say(&format!("not installed (needs root and apt-get): {}", packages.join(" ")));
+        say(&format!(
+            "not installed (needs root and apt-get): {}",
+            packages.join(" ")
+        ));
         return lacking();
     }
     let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];

@@ -9,6 +9,9 @@ use crate::workspace::{File, files};
 /// A file longer than this must be split.
 const MOST_LINES: usize = 1000;
 
+/// A `mod.rs` declares and documents its room; one that also holds the type that the room is about stays short.
+const MOST_LINES_OF_A_DOOR: usize = 300;
+
 /// Which crate may use which (docs/ARCHITECTURE.md, "Crates"): arrows point down only.
 const ARROWS: &[(&str, &[&str])] = &[
     ("tasuki-model", &[]),
@@ -16,27 +19,42 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tasuki-pipeline", &["tasuki-model"]),
     ("tasuki-proto", &["tasuki-model"]),
     ("tasuki-store", &["tasuki-model"]),
-    ("tasuki-server", &["tasuki-model", "tasuki-rt", "tasuki-pipeline", "tasuki-proto", "tasuki-store"]),
+    (
+        "tasuki-server",
+        &[
+            "tasuki-model",
+            "tasuki-rt",
+            "tasuki-pipeline",
+            "tasuki-proto",
+            "tasuki-store",
+        ],
+    ),
     ("tasuki-runner", &["tasuki-model", "tasuki-rt", "tasuki-proto"]),
-    ("tasuki-testkit", &[
-        "tasuki-model",
-        "tasuki-rt",
-        "tasuki-pipeline",
-        "tasuki-proto",
-        "tasuki-store",
-        "tasuki-server",
-        "tasuki-runner",
-    ]),
-    ("tasuki", &[
-        "tasuki-model",
-        "tasuki-rt",
-        "tasuki-pipeline",
-        "tasuki-proto",
-        "tasuki-store",
-        "tasuki-server",
-        "tasuki-runner",
+    (
         "tasuki-testkit",
-    ]),
+        &[
+            "tasuki-model",
+            "tasuki-rt",
+            "tasuki-pipeline",
+            "tasuki-proto",
+            "tasuki-store",
+            "tasuki-server",
+            "tasuki-runner",
+        ],
+    ),
+    (
+        "tasuki",
+        &[
+            "tasuki-model",
+            "tasuki-rt",
+            "tasuki-pipeline",
+            "tasuki-proto",
+            "tasuki-store",
+            "tasuki-server",
+            "tasuki-runner",
+            "tasuki-testkit",
+        ],
+    ),
     ("xtask", &[]),
 ];
 
@@ -75,7 +93,9 @@ fn check_file(file: &File, faults: &mut Vec<String>) {
     let lines = file.text.lines().count();
     let is_rust = path.ends_with(".rs");
     if is_rust && lines > MOST_LINES {
-        faults.push(format!("{path}: {lines} lines; {MOST_LINES} are the most: split it by what it does"));
+        faults.push(format!(
+            "{path}: {lines} lines; {MOST_LINES} are the most: split it by what it does"
+        ));
     }
     if is_rust && let Some(stem) = path.rsplit('/').next().and_then(|name| name.strip_suffix(".rs")) {
         let folder = path.rsplit('/').nth(1).unwrap_or_default();
@@ -84,11 +104,20 @@ fn check_file(file: &File, faults: &mut Vec<String>) {
                 faults.push(format!("{path}: `{name}` says nothing; name what is in it"));
             }
         }
-        if stem == "lib" || stem == "mod" {
-            let code = file.text.lines().filter(|line| line.trim_start().starts_with("fn ")).count();
-            if code > 3 {
-                faults.push(format!("{path}: only declares and documents; move its functions to named files"));
-            }
+        let functions = file
+            .text
+            .lines()
+            .filter(|line| line.trim_start().starts_with("fn "))
+            .count();
+        if stem == "lib" && functions > 0 {
+            faults.push(format!(
+                "{path}: only declares and documents; move its functions to named files"
+            ));
+        }
+        if stem == "mod" && functions > 3 && lines > MOST_LINES_OF_A_DOOR {
+            faults.push(format!(
+                "{path}: a room's door grew to {lines} lines; move its functions to named files"
+            ));
         }
     }
     if is_rust && !path.starts_with("xtask/") {
@@ -96,7 +125,10 @@ fn check_file(file: &File, faults: &mut Vec<String>) {
             // Put together at run time, so that this file does not find itself.
             let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:")];
             if marks.iter().any(|mark| line.contains(mark)) {
-                faults.push(format!("{path}:{}: behaviour is written, or its absence is documented; no reminders", at + 1));
+                faults.push(format!(
+                    "{path}:{}: behaviour is written, or its absence is documented; no reminders",
+                    at + 1
+                ));
             }
         }
     }
@@ -106,7 +138,10 @@ fn check_file(file: &File, faults: &mut Vec<String>) {
 }
 
 fn check_arrows(faults: &mut Vec<String>) -> anyhow::Result<()> {
-    let text = crate::program::output("cargo", &["metadata", "--format-version", "1", "--no-deps", "--offline"])?;
+    let text = crate::program::output(
+        "cargo",
+        &["metadata", "--format-version", "1", "--no-deps", "--offline"],
+    )?;
     let metadata: serde_json::Value = serde_json::from_str(&text).context("cargo metadata is not JSON")?;
     let allowed: BTreeMap<&str, &[&str]> = ARROWS.iter().copied().collect();
     for package in metadata["packages"].as_array().into_iter().flatten() {
@@ -127,7 +162,10 @@ fn check_arrows(faults: &mut Vec<String>) -> anyhow::Result<()> {
 }
 
 fn check_lock(all: &[File], faults: &mut Vec<String>) -> anyhow::Result<()> {
-    let lock = all.iter().find(|file| file.path == "Cargo.lock").context("Cargo.lock is not committed")?;
+    let lock = all
+        .iter()
+        .find(|file| file.path == "Cargo.lock")
+        .context("Cargo.lock is not committed")?;
     for (name, why) in REFUSED {
         if lock.text.lines().any(|line| line == format!("name = \"{name}\"")) {
             faults.push(format!("Cargo.lock: {name} is refused: {why}"));
@@ -144,7 +182,11 @@ fn check_lock(all: &[File], faults: &mut Vec<String>) -> anyhow::Result<()> {
 /// Links between the pages of the docs lead somewhere.
 fn check_links(all: &[File], faults: &mut Vec<String>) {
     for file in all.iter().filter(|file| file.path.ends_with(".md")) {
-        let folder = crate::workspace::root().join(&file.path).parent().map(std::path::Path::to_path_buf).unwrap_or_default();
+        let folder = crate::workspace::root()
+            .join(&file.path)
+            .parent()
+            .map(std::path::Path::to_path_buf)
+            .unwrap_or_default();
         for (at, line) in file.text.lines().enumerate() {
             for link in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
                 let target = link.split('#').next().unwrap_or(link);

@@ -6,7 +6,9 @@ use anyhow::Context as _;
 
 /// The repository's root folder.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
 /// One text file of the repository.
@@ -29,7 +31,10 @@ pub(crate) fn files(below: &[&str]) -> anyhow::Result<Vec<File>> {
         }
         let bytes = std::fs::read(&whole).with_context(|| format!("cannot read {path}"))?;
         if let Ok(text) = String::from_utf8(bytes) {
-            files.push(File { path: path.to_owned(), text });
+            files.push(File {
+                path: path.to_owned(),
+                text,
+            });
         }
     }
     Ok(files)
