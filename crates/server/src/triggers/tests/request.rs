@@ -66,7 +66,8 @@ async fn whoever_asks_gets_a_pipeline_or_the_reason() {
     let Ok(Started::None(NoPipeline::Invalid(found))) = run(want(None)).await else {
         panic!("it is valid")
     };
-    assert!(found.iter().any(|d| d.message.contains("scirpt")), "{found:?}");
+    let hints = |d: &tasuki_pipeline::Diagnostic| d.hint.as_deref().is_some_and(|hint| hint.contains("scirpt"));
+    assert!(found.iter().any(hints), "{found:?}");
     assert!(
         world.pipelines().await.len() <= before + 1,
         "nothing is stored for a request"
