@@ -87,7 +87,8 @@ fn mark(error: anyhow::Error, exit: Option<Exit>, hint: Option<String>) -> anyho
         }
         .into(),
         Err(error) => Marked {
-            error: error.into(),
+            // As what it is, so that its type can still be asked for.
+            error: error.reallocate_into_boxed_dyn_error_without_backtrace(),
             exit,
             hint,
         }

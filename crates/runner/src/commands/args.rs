@@ -8,30 +8,56 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Clone, Subcommand)]
 pub enum RunnerCommand {
     /// Register a runner and add it to config.toml
+    ///
+    /// Example: tasuki runner register --non-interactive --url http://ci.example.com:8080 --token glrt-…
     Register(Box<RegisterArgs>),
     /// Work for all runners of config.toml
+    ///
+    /// Example: tasuki runner run --config runner.toml
     Run(RunArgs),
     /// Work for one runner without a config.toml
+    ///
+    /// Example: tasuki runner run-single --url http://ci.example.com:8080 --token glrt-…
     RunSingle(Box<RunSingleArgs>),
     /// Ask the servers whether the runners are still registered
+    ///
+    /// Example: tasuki runner verify --delete
     Verify(VerifyArgs),
     /// List the runners of config.toml
+    ///
+    /// Example: tasuki runner list
     List(ListArgs),
     /// Remove runners from their server and from config.toml
+    ///
+    /// Example: tasuki runner unregister --name build-1
     Unregister(UnregisterArgs),
     /// Exchange the token of a runner
+    ///
+    /// Example: tasuki runner reset-token --name build-1
     ResetToken(ResetTokenArgs),
     /// Install a systemd service
+    ///
+    /// Example: tasuki runner install --user ci
     Install(ServiceArgs),
     /// Remove the systemd service
+    ///
+    /// Example: tasuki runner uninstall
     Uninstall(ServiceArgs),
     /// Start the service
+    ///
+    /// Example: tasuki runner start
     Start(ServiceArgs),
     /// Stop the service
+    ///
+    /// Example: tasuki runner stop
     Stop(ServiceArgs),
     /// Stop and start the service
+    ///
+    /// Example: tasuki runner restart
     Restart(ServiceArgs),
     /// Tell whether the service runs
+    ///
+    /// Example: tasuki runner status
     Status(ServiceArgs),
 }
 

@@ -145,6 +145,10 @@ impl Sim {
             } => match server.finish(task, &hash, outcome, log).await {
                 Ok(reported) => {
                     self.touch_pipeline_of(task).await?;
+                    if reported == Reported::LogMissing {
+                        let now = self.now();
+                        self.ledger.heard.insert(task, now);
+                    }
                     if let Reported::Accepted(status) = reported {
                         self.tally.accepted += 1;
                         self.accept(task, runner, status).await?;

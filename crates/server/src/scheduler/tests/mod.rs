@@ -138,9 +138,14 @@ impl World {
         }
     }
 
+    /// Ends the server: its timer does not run any more.
+    pub(super) async fn stop(&self) {
+        self.tasks.close_and_wait(Duration::from_secs(5)).await;
+    }
+
     /// As after kill -9: everything in memory is gone.
     pub(super) async fn restart(&mut self) {
-        self.tasks.close_and_wait(Duration::from_secs(5)).await;
+        self.stop().await;
         self.tasks = Tasks::new();
         self.scheduler = open(&self.store, &self.clock, &self.tasks).await;
     }

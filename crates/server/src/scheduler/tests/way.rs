@@ -291,6 +291,7 @@ async fn everything_survives_a_restart() {
         .await;
     let a = world.take(&runner(1)).await;
     let b = world.try_claim(&runner(2)).await.unwrap();
+    world.stop().await;
     world.clock.advance(Duration::from_mins(5));
     world.restart().await;
     // A runner could not reach a server that was down: its lease starts anew.
