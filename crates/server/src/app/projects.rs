@@ -5,7 +5,7 @@ use std::path::Path;
 use tasuki_model::id::ProjectId;
 use tasuki_model::secret::Secret;
 use tasuki_proto::rest::NewProject;
-use tasuki_store::projects;
+use tasuki_store::{pipelines, projects, retention};
 
 use super::App;
 use crate::config::ProjectSettings;
@@ -13,6 +13,9 @@ use crate::git::{self, Credential, Remote};
 use crate::http::error::{Code, Problem};
 use crate::identity::token::{self, Kind};
 use crate::triggers::project_path;
+
+/// Rows that are removed in one transaction.
+const PAGE: u32 = 200;
 
 /// A project that was added.
 pub struct Added {
@@ -83,11 +86,42 @@ impl App {
     /// When the database fails.
     pub async fn remove_project(&self, id: ProjectId) -> Result<(), Problem> {
         let now = self.now();
+        self.remove_pipelines(id).await?;
         self.store().write(move |tx| projects::remove(tx, id, now)).await?;
         if let Err(left) = self.triggers().removed(id).await {
             tracing::warn!(project.id = id.0, error = %left, "the mirror of a removed project could not be removed");
         }
         Ok(())
+    }
+
+    /// Ends and removes a project's pipelines one by one: a long history in one transaction would make all others
+    /// wait.
+    async fn remove_pipelines(&self, id: ProjectId) -> Result<(), Problem> {
+        let now = self.now();
+        let mut before = None;
+        loop {
+            let filter = move || pipelines::Filter {
+                project: Some(id),
+                ref_name: None,
+                before,
+            };
+            let page = self
+                .store()
+                .read(move |tx| pipelines::list(tx, &filter(), PAGE))
+                .await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            before = Some(last.id);
+            for pipeline in page {
+                if pipeline.finished_ms.is_none() {
+                    self.scheduler().cancel_pipeline(pipeline.id).await?;
+                }
+                while self
+                    .store()
+                    .write(move |tx| retention::remove_some(tx, pipeline.id, PAGE, now))
+                    .await?
+                {}
+            }
+        }
     }
 
     /// What is checked out in a folder; `main` where that cannot be seen.

@@ -287,6 +287,21 @@ impl Mirror {
         drop(self.door.write().await);
     }
 
+    /// The pipelines that have a ref here.
+    ///
+    /// # Errors
+    /// Git fails.
+    pub async fn kept(&self) -> Result<Vec<PipelineId>, Error> {
+        let call = Call::new(
+            "for-each-ref",
+            &self.dir,
+            ["for-each-ref", "--format=%(refname)", "refs/pipelines"],
+        );
+        let text = self.git.text(call).await?;
+        let number = |name: &str| name.strip_prefix("refs/pipelines/")?.parse().ok();
+        Ok(text.lines().filter_map(number).collect())
+    }
+
     /// Lets go of the commits of deleted pipelines. Unknown ones are ignored.
     ///
     /// # Errors

@@ -211,7 +211,8 @@ async fn hooks_and_configured_programs_of_the_origin_do_not_run() {
         .keep(PipelineId(1), &mirror.resolve("main").await.unwrap().unwrap())
         .await
         .unwrap();
-    Worktree::read(data.mirrors.git(), origin.path()).await.unwrap();
+    let seen = Worktree::read(data.mirrors.git(), origin.path()).await.unwrap();
+    seen.blobs(data.mirrors.git()).await.unwrap();
     assert!(!trace.exists());
 }
 
@@ -228,7 +229,8 @@ async fn a_worktree_is_read_with_its_uncommitted_changes() {
     let seen = Worktree::read(data.mirrors.git(), &origin.path().join("sub"))
         .await
         .unwrap();
-    assert_eq!(seen.files, [".gitignore", "kept", "new"].map(PathBuf::from));
+    let files = seen.files(data.mirrors.git()).await.unwrap();
+    assert_eq!(files, [".gitignore", "kept", "new"].map(PathBuf::from));
     assert_eq!(seen.branch.as_deref(), Some("main"));
     assert_eq!(seen.commit.unwrap().message, "Write deleted\n\nWhy not");
     assert_eq!(seen.root, origin.path().canonicalize().unwrap());
@@ -238,7 +240,8 @@ async fn a_worktree_is_read_with_its_uncommitted_changes() {
 async fn an_empty_repository_and_a_linked_worktree_are_read() {
     let (origin, data) = (Origin::new(), data());
     let seen = Worktree::read(data.mirrors.git(), origin.path()).await.unwrap();
-    assert!(seen.commit.is_none() && seen.files.is_empty());
+    assert!(seen.commit.is_none());
+    assert!(seen.files(data.mirrors.git()).await.unwrap().is_empty());
     origin.commit("a", "1");
     let linked = tempfile::tempdir().unwrap();
     let path = linked.path().join("tree");

@@ -21,42 +21,44 @@ pub struct Worktree {
     pub branch: Option<String>,
     /// The commit that is checked out; `None` before the first one.
     pub commit: Option<Commit>,
-    /// Files that belong to the folder's present state, relative to `root`: tracked ones that still exist, and new
-    /// ones that are not ignored. Sorted; submodules appear as their folder.
-    pub files: Vec<PathBuf>,
 }
 
 impl Worktree {
-    /// Reads the folder. Three small git calls that run at the same time.
+    /// Reads where HEAD stands: one small git call.
     ///
     /// # Errors
-    /// `dir` is not inside a repository with a work tree, or git fails.
+    /// `dir` is not inside a repository, or git fails.
     pub async fn read(git: &Git, dir: &Path) -> Result<Self, Error> {
         let root = top_level(dir)?;
-        let list = Call::new(
-            "ls-files",
-            &root,
-            [
-                "ls-files",
-                "-z",
-                "--cached",
-                "--others",
-                "--exclude-standard",
-                "--deduplicate",
-            ],
-        );
-        let gone = Call::new("ls-files", &root, ["ls-files", "-z", "--deleted"]);
-        let (commit, list, gone) =
-            tokio::try_join!(named_commit(git, &root, "HEAD"), git.bytes(list), git.bytes(gone))?;
-        let gone: HashSet<_> = paths(&gone).collect();
-        let mut files: Vec<_> = paths(&list).filter(|path| !gone.contains(path)).collect();
-        files.sort();
+        let commit = named_commit(git, &root, "HEAD").await?;
         Ok(Self {
             branch: branch(&root),
             commit,
-            files,
             root,
         })
+    }
+
+    /// Files that belong to the folder's present state, relative to the root: tracked ones that still exist, and new
+    /// ones that are not ignored. Sorted; submodules appear as their folder.
+    ///
+    /// # Errors
+    /// Git fails, or there is no work tree.
+    pub async fn files(&self, git: &Git) -> Result<Vec<PathBuf>, Error> {
+        let options = [
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "--deduplicate",
+        ];
+        let list = Call::new("ls-files", &self.root, options);
+        let gone = Call::new("ls-files", &self.root, ["ls-files", "-z", "--deleted"]);
+        let (list, gone) = tokio::try_join!(git.bytes(list), git.bytes(gone))?;
+        let gone: HashSet<_> = paths(&gone).collect();
+        let mut files: Vec<_> = paths(&list).filter(|path| !gone.contains(path)).collect();
+        files.sort();
+        Ok(files)
     }
 
     /// The id that the present contents of each file have as a blob. Unchanged files take it from git's index, the
@@ -67,10 +69,10 @@ impl Worktree {
     pub async fn blobs(&self, git: &Git) -> Result<Vec<TreeEntry>, Error> {
         let staged = Call::new("ls-files", &self.root, ["ls-files", "-z", "--stage"]);
         let dirty = Call::new("diff-files", &self.root, ["diff-files", "-z", "--name-only"]);
-        let (staged, dirty) = tokio::try_join!(git.bytes(staged), git.bytes(dirty))?;
+        let (files, staged, dirty) = tokio::try_join!(self.files(git), git.bytes(staged), git.bytes(dirty))?;
         let dirty: HashSet<_> = paths(&dirty).collect();
         let known: HashMap<_, _> = staged.split(|byte| *byte == 0).filter_map(staged_entry).collect();
-        let all = self.files.iter().filter_map(|path| {
+        let all = files.iter().filter_map(|path| {
             let blob = match known.get(path) {
                 Some(blob) if !dirty.contains(path) => blob.clone(),
                 _ => hash_blob(&self.root.join(path))?,

@@ -31,5 +31,9 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
 
 /// Figures. Nothing in them is secret, so monitoring needs no token.
 pub(super) async fn metrics(State(app): State<App>) -> Response {
-    ([(header::CONTENT_TYPE, OPENMETRICS)], app.metrics().encode()).into_response()
+    (
+        [(header::CONTENT_TYPE, OPENMETRICS)],
+        app.metrics().encode(app.scheduler()),
+    )
+        .into_response()
 }

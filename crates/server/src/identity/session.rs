@@ -50,7 +50,11 @@ pub async fn open(
         agent: agent.chars().take(LONGEST_AGENT).collect(),
     };
     store
-        .write(move |tx| sessions::create(tx, &session))
+        .write(move |tx| {
+            // A good moment to forget those that have ended: there is one for each that begins.
+            sessions::sweep(tx, now)?;
+            sessions::create(tx, &session)
+        })
         .await
         .map_err(Error::Store)?;
     Ok(secret)

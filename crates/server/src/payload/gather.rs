@@ -1,15 +1,12 @@
 //! Reads from the store what a payload is made of.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use tasuki_model::id::{JobId, TaskId};
 use tasuki_model::labels::Demand;
 use tasuki_model::plan::{self, Language, Variable};
 use tasuki_model::trigger::Trigger;
 use tasuki_pipeline::{Context, PipelineInfo, ServerInfo};
-use tasuki_store::{Tx, artifacts, jobs, pipelines, projects, tasks};
+use tasuki_store::{Tx, jobs, pipelines, projects, tasks};
 
-use super::UpstreamFile;
+use super::{UpstreamFile, upstream};
 use crate::app::variables_of;
 use crate::config::ProjectSettings;
 use crate::scheduler::ClaimedTask;
@@ -36,6 +33,8 @@ pub enum Missing {
     Store(#[from] tasuki_store::Error),
     #[error("a variable of the project cannot be decrypted")]
     Secret(#[source] secrets::Error),
+    #[error("the artifacts of job {job:?} have expired")]
+    Expired { job: String },
     #[error("the {0} of the task is gone")]
     Gone(&'static str),
     #[error("the stored {what} of the task cannot be read")]
@@ -55,7 +54,7 @@ impl From<secrets::Error> for Missing {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(what: &'static str, json: &str) -> Result<T, Missing> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(what: &'static str, json: &str) -> Result<T, Missing> {
     serde_json::from_str(json).map_err(|source| Missing::Damaged { what, source })
 }
 
@@ -65,11 +64,9 @@ struct PlanHead {
     language: Language,
 }
 
-/// A job's plan as it is stored, with the variables that were given when it was played.
+/// What is stored beside a job's plan: the variables that were given when it was played.
 #[derive(serde::Deserialize)]
-struct StoredJob {
-    #[serde(flatten)]
-    job: plan::Job,
+struct Beside {
     #[serde(default)]
     played: Vec<Variable>,
 }
@@ -80,30 +77,35 @@ pub(super) fn gather(
     claimed: &ClaimedTask,
     server: ServerInfo,
     keys: &Keyring,
+    artifacts_days: u32,
 ) -> Result<Gathered, Missing> {
     let task = tasks::get(tx, claimed.id)?.ok_or(Missing::Gone("row"))?;
     let demand: Demand = read("demand", &task.match_json)?;
     let row = jobs::get(tx, claimed.job)?.ok_or(Missing::Gone("job"))?;
-    let stored: StoredJob = read("plan", &jobs::plan(tx, claimed.job)?.ok_or(Missing::Gone("plan"))?)?;
-    let job = stored.job;
+    let stored = jobs::plan(tx, claimed.job)?.ok_or(Missing::Gone("plan"))?;
+    let job: plan::Job = read("plan", &stored)?;
+    let beside: Beside = read("plan", &stored)?;
     let pipeline = pipelines::get(tx, claimed.pipeline)?.ok_or(Missing::Gone("pipeline"))?;
     let details = pipelines::details(tx, claimed.pipeline)?.ok_or(Missing::Gone("trigger"))?;
     let trigger: Trigger = read("trigger", &details.trigger_json)?;
     let head: PlanHead = read("pipeline's plan", &details.plan_json)?;
     let project = projects::get(tx, claimed.project)?.ok_or(Missing::Gone("project"))?;
     let settings = ProjectSettings::read(&project.settings_json);
-    let files = upstream(tx, &row, &job)?;
-    let pick = |kind: &str| {
-        files
-            .iter()
-            .filter(|file| file.kind == kind)
-            .cloned()
-            .collect::<Vec<_>>()
-    };
+    let age = claimed.claimed.since(pipeline.created_ms);
+    let files = upstream::find(
+        tx,
+        &row,
+        &job,
+        &upstream::Times {
+            now: claimed.claimed,
+            age,
+            default_days: artifacts_days,
+        },
+    )?;
     Ok(Gathered {
-        dependencies: pick("archive").into_iter().map(|file| file.archive).collect(),
-        dotenv: pick("dotenv").into_iter().map(|file| file.blob_key).collect(),
-        played: stored.played,
+        dependencies: files.archives,
+        dotenv: files.dotenv,
+        played: beside.played,
         language: head.language,
         pipeline_name: pipeline.name,
         context: Context {
@@ -122,113 +124,4 @@ pub(super) fn gather(
         settings,
         job,
     })
-}
-
-/// A file that an earlier task left for this one.
-#[derive(Clone)]
-struct Upstream {
-    kind: String,
-    blob_key: String,
-    archive: UpstreamFile,
-}
-
-/// Archives and dotenv reports that a job gets. Without `needs`: those of all jobs of earlier stages; with it: of the
-/// needed jobs with `artifacts`. `dependencies` narrows either. Only the newest attempt of a job counts.
-fn upstream(tx: &mut Tx<'_>, row: &jobs::Job, plan: &plan::Job) -> Result<Vec<Upstream>, Missing> {
-    if plan.dependencies.as_ref().is_some_and(Vec::is_empty) || plan.needs.as_ref().is_some_and(Vec::is_empty) {
-        return Ok(Vec::new());
-    }
-    let mut of_job: BTreeMap<JobId, Vec<artifacts::Artifact>> = BTreeMap::new();
-    for file in artifacts::of_pipeline(tx, row.pipeline_id)? {
-        if matches!(file.kind.as_str(), "archive" | "dotenv") {
-            of_job.entry(file.job_id).or_default().push(file);
-        }
-    }
-    if of_job.is_empty() {
-        return Ok(Vec::new());
-    }
-    let needed: Option<BTreeSet<JobId>> = match &plan.needs {
-        None => None,
-        Some(_) => {
-            let edges = jobs::needs_of_job(tx, row.pipeline_id, row.id)?;
-            Some(
-                edges
-                    .into_iter()
-                    .filter(|edge| edge.artifacts)
-                    .map(|edge| edge.needs)
-                    .collect(),
-            )
-        }
-    };
-    let mut found: Vec<(i64, Vec<Upstream>)> = Vec::new();
-    for (id, files) in of_job {
-        let Some(other) = jobs::get(tx, id)? else { continue };
-        let before = match &needed {
-            Some(needed) => needed.contains(&id),
-            None => other.workflow_id == row.workflow_id && other.stage_idx < row.stage_idx,
-        };
-        if before && is_wanted(plan, &other) {
-            found.push((other.idx, newest(tx, &other, files)?));
-        }
-    }
-    // In the order of the plan: what a later job left overwrites what an earlier one did.
-    found.sort_by_key(|(idx, _)| *idx);
-    Ok(found.into_iter().flat_map(|(_, files)| files).collect())
-}
-
-/// Whether `dependencies` names the job, by its own name or by the one before parallel expansion.
-fn is_wanted(plan: &plan::Job, other: &jobs::Job) -> bool {
-    let Some(names) = &plan.dependencies else { return true };
-    let base = other
-        .name
-        .split_once(": [")
-        .map_or(other.name.as_str(), |(base, _)| base);
-    let base = base
-        .rsplit_once(' ')
-        .filter(|(_, part)| is_part(part))
-        .map_or(base, |(base, _)| base);
-    names.iter().any(|name| *name == other.name || name == base)
-}
-
-/// `2/5` of a parallel job's name.
-fn is_part(text: &str) -> bool {
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    text.split_once('/')
-        .is_some_and(|(index, total)| digits(index) && digits(total))
-}
-
-fn newest(tx: &mut Tx<'_>, job: &jobs::Job, files: Vec<artifacts::Artifact>) -> Result<Vec<Upstream>, Missing> {
-    let mut newest: BTreeMap<i64, TaskId> = BTreeMap::new();
-    for task in tasks::of_job(tx, job.id)? {
-        newest.insert(task.parallel_index, task.id);
-    }
-    let current: BTreeSet<TaskId> = newest.into_values().collect();
-    let of_current = files.into_iter().filter(|file| current.contains(&file.task_id));
-    Ok(of_current
-        .map(|file| Upstream {
-            kind: file.kind,
-            blob_key: file.blob_key,
-            archive: UpstreamFile {
-                task: file.task_id,
-                job: job.name.clone(),
-                filename: file.filename,
-                size: file.size,
-            },
-        })
-        .collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_of_parallel_jobs_are_told() {
-        let check = |text: &str, expected: bool| assert_eq!(is_part(text), expected, "{text}");
-        check("1/5", true);
-        check("12/200", true);
-        check("a/b", false);
-        check("1/", false);
-        check("15", false);
-    }
 }

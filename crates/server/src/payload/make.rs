@@ -50,6 +50,7 @@ impl Error {
     pub fn reason(&self) -> FailureReason {
         match self {
             Self::Store(_) => FailureReason::SchedulerFailure,
+            Self::Stored(Missing::Expired { .. }) => FailureReason::MissingDependencyFailure,
             Self::Stored(_) => FailureReason::DataIntegrityFailure,
             Self::Circular(_) => FailureReason::RunnerConfigurationError,
             Self::Dotenv => FailureReason::MissingDependencyFailure,
@@ -62,10 +63,11 @@ impl Error {
 /// # Errors
 /// The task cannot be handed out; [`Error::reason`] says how it is to end.
 pub async fn make(app: &App, claimed: &ClaimedTask, claimant: &Claimant) -> Result<JobResponse, Error> {
+    let days = app.config().retention.artifacts_days;
     let (own, server, vault) = (claimed.clone(), app.server_info(), app.vault().clone());
     let gathered = app
         .store()
-        .read_as(move |tx| gather(tx, &own, server, vault.keys()))
+        .read_as(move |tx| gather(tx, &own, server, vault.keys(), days))
         .await?;
     let dotenv = dotenv_of(app, &gathered.dotenv).await?;
     let facts = Facts {

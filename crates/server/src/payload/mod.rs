@@ -9,6 +9,7 @@ mod images;
 mod make;
 mod source;
 mod steps;
+mod upstream;
 mod variables;
 
 use tasuki_model::id::{JobId, PipelineId, TaskId};

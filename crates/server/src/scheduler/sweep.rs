@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use tasuki_model::id::{JobId, TaskId};
-use tasuki_model::labels::check;
+use tasuki_model::labels::{Offer, check};
 use tasuki_model::reason::FailureReason;
 use tasuki_model::state::task::{Event, State};
 use tasuki_model::state::{Status, job};
-use tasuki_store::{DbUrl, jobs, runners, tasks};
+use tasuki_store::{DbUrl, Tx, jobs, runners, tasks};
 
 use super::cache::{Live, lock};
+use super::entry::{JobMeta, parse};
 use super::error::Error;
 use super::facade::Scheduler;
-use super::op::Op;
+use super::op::{Core, Op};
 use super::start::RETRY_AFTER;
 use super::why::offer_of;
 
@@ -169,10 +170,46 @@ impl Scheduler {
                 Ok::<_, Error>((tasks::queued(tx)?, tasks::running(tx)?, offers))
             })
             .await?;
+        let mut stuck = self.core.waits_too_long(queued, &offers)?;
+        stuck.extend(self.runs_too_long(running).await?);
+        for (id, reason) in stuck {
+            self.write(move |op| op.end_stuck(id, reason)).await?;
+        }
+        Ok(())
+    }
+
+    /// Tasks whose runner neither ends nor stops them in time.
+    async fn runs_too_long(&self, rows: Vec<tasks::Task>) -> Result<Vec<(TaskId, FailureReason)>, Error> {
         let now = self.core.now();
         let limits = &self.core.settings;
         let mut stuck = Vec::new();
-        for row in queued {
+        for row in rows {
+            let (id, job) = (row.id, row.job_id);
+            match Live::read(row)?.state {
+                State::Canceling { since, .. } if now.since(since) >= limits.canceling_limit => {
+                    stuck.push((id, FailureReason::StuckOrTimeoutFailure));
+                }
+                // The runner keeps the job's limit; this is for one that does not.
+                State::Running { started, .. } if now.since(started) > limits.timeout_grace => {
+                    let limit = self.store.read_as(move |tx| limit_of(tx, job)).await?;
+                    if limit.is_some_and(|limit| now.since(started) > limit + limits.timeout_grace) {
+                        stuck.push((id, FailureReason::JobExecutionTimeout));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(stuck)
+    }
+}
+
+impl Core {
+    /// Tasks that no runner took in time.
+    fn waits_too_long(&self, rows: Vec<tasks::Task>, offers: &[Offer]) -> Result<Vec<(TaskId, FailureReason)>, Error> {
+        let now = self.now();
+        let limits = &self.settings;
+        let mut stuck = Vec::new();
+        for row in rows {
             let waited = now.since(row.queued_ms);
             if waited < limits.unmatched_limit {
                 continue;
@@ -187,17 +224,13 @@ impl Scheduler {
                 stuck.push((live.id, FailureReason::StuckOrTimeoutFailure));
             }
         }
-        for row in running {
-            let live = Live::read(row)?;
-            if let State::Canceling { since, .. } = live.state
-                && now.since(since) >= limits.canceling_limit
-            {
-                stuck.push((live.id, FailureReason::StuckOrTimeoutFailure));
-            }
-        }
-        for (id, reason) in stuck {
-            self.write(move |op| op.end_stuck(id, reason)).await?;
-        }
-        Ok(())
+        Ok(stuck)
     }
+}
+
+/// The job's own limit, where its configuration sets one.
+fn limit_of(tx: &mut Tx<'_>, id: JobId) -> Result<Option<Duration>, Error> {
+    let Some(row) = jobs::get(tx, id)? else { return Ok(None) };
+    let meta: JobMeta = parse("graph of job", id.0, &row.graph_json)?;
+    Ok(meta.facts.timeout_s.map(Duration::from_secs))
 }

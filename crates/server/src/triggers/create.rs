@@ -103,8 +103,11 @@ impl Triggers {
         let Some(text) = answerer.text(path).await else {
             return Ok(Started::None(NoPipeline::Missing(path.to_owned())));
         };
-        let context = self.context(&start.project, &settings, trigger).await?;
-        // Parsing is work for the processor: a large configuration must not hold up the server's other requests.
+        let mut context = self.context(&start.project, &settings, trigger.clone()).await?;
+        if !by_push && asks_to_skip(&trigger.commit.message) {
+            // Who asks in person is not sent away by what somebody wrote into the commit.
+            context.trigger.commit.message.clear();
+        }
         let input = Input {
             lang: Language::Gitlab,
             file: path,
@@ -112,7 +115,7 @@ impl Triggers {
             context: &context,
         };
         let output = answerer.compile(&input).await.map_err(Error::Endless)?;
-        self.decide(&start, &settings, context.trigger, output, by_push).await
+        self.decide(&start, &settings, trigger, output, by_push).await
     }
 
     async fn decide(

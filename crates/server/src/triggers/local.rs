@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tasuki_model::id::ProjectId;
 use tasuki_model::trigger::{GitRef, Source};
+use tasuki_rt::Backoff;
 use tasuki_store::projects::{self, Project};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
@@ -23,6 +24,10 @@ const AT_ONCE: usize = 4;
 const SETTLE: Duration = Duration::from_millis(8);
 /// Pause between looks where the kernel reports nothing.
 const LOOK: Duration = Duration::from_secs(2);
+/// Looks that may fail one after the other, and the pauses between them.
+const LOOKS: u32 = 8;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Projects are read from the database in pages of this size.
 const PAGE: u32 = 200;
 
@@ -58,19 +63,24 @@ impl Triggers {
     }
 
     async fn local_projects(&self) -> Result<Vec<Project>, Error> {
+        let mut all = self.all_projects().await?;
+        all.retain(|project| project.kind == "local");
+        Ok(all)
+    }
+
+    pub(super) async fn all_projects(&self) -> Result<Vec<Project>, Error> {
         let mut all: Vec<Project> = Vec::new();
         loop {
             let after = all.last().map(|project| project.path.clone());
-            let page = self
+            let read = self
                 .inner
                 .parts
                 .store
-                .read(move |tx| projects::list(tx, after.as_deref(), PAGE))
-                .await?;
+                .read(move |tx| projects::list(tx, after.as_deref(), PAGE));
+            let page = read.await?;
             let last = page.len() < PAGE as usize;
             all.extend(page);
             if last {
-                all.retain(|project| project.kind == "local");
                 return Ok(all);
             }
         }
@@ -161,15 +171,29 @@ impl Triggers {
         }
     }
 
-    /// Compares the refs with what was seen last and builds what moved. Errors go to the log: nobody waits.
+    /// Compares the refs with what was seen last and builds what moved. Errors go to the log, as nobody waits; what may
+    /// go by itself (a repository in the middle of a change, a busy database) is tried again.
     pub(super) async fn look(&self, project: Project) {
         let id = project.id;
         let turn = self.turn(id);
         let _alone = turn.lock().await;
-        match self.look_once(project).await {
-            Ok(()) => {}
-            Err(Error::NoFolder(folder)) => warn!(project.id = id.0, folder, "the folder is gone"),
-            Err(failed) => error!(project.id = id.0, error = %Chain(&failed), "the repository cannot be read"),
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let stop = self.inner.parts.tasks.token();
+        loop {
+            match self.look_once(project.clone()).await {
+                Ok(()) => return,
+                Err(Error::NoFolder(folder)) => return warn!(project.id = id.0, folder, "the folder is gone"),
+                Err(failed) if failed.is_transient() && backoff.tries() < LOOKS => {
+                    warn!(project.id = id.0, error = %Chain(&failed), "the repository is looked at again");
+                }
+                Err(failed) => {
+                    return error!(project.id = id.0, error = %Chain(&failed), "the repository cannot be read");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff.pause()) => {}
+                () = stop.cancelled() => return,
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 //! | `create` | from "build this commit" to a pipeline, or to the reason why there is none |
 //! | `deliveries` | webhooks: checked, stored, answered, worked on |
 //! | `forge/<name>` | one forge: signature, delivery id, events |
+//! | `housekeeping` | mirrors are kept small |
 //! | `local` | folders of this machine: their refs are watched |
 //! | `select` | a part of a Plan: named jobs and what they need |
 //! | `source` | where a project's commits come from |
@@ -18,6 +19,7 @@ mod create;
 mod deliveries;
 mod error;
 pub mod forge;
+mod housekeeping;
 mod local;
 mod request;
 mod select;
@@ -114,6 +116,7 @@ impl Triggers {
     pub async fn start(&self) -> Result<(), Error> {
         self.keep_live_pipelines().await?;
         self.start_deliveries();
+        self.start_housekeeping();
         self.start_local().await
     }
 

@@ -104,3 +104,66 @@ fn start_by_itself(job: &mut Job) {
         job.when = When::OnSuccess;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tasuki_pipeline::{Answer, Context, Input, Mode, Refusal, compile_with};
+
+    use super::*;
+
+    const CONFIG: &str = "stages: [a, b, c]\n\
+        one: {stage: a, script: [x]}\n\
+        two: {stage: a, script: [x], parallel: 2}\n\
+        hand: {stage: a, script: [x], when: manual}\n\
+        gate: {stage: b, script: [x], needs: [one], rules: [{when: manual}]}\n\
+        last: {stage: c, script: [x]}\n";
+
+    fn check(jobs: &[&str], expected: Result<&[&str], &str>) {
+        let context = Context::default();
+        let input = Input {
+            lang: tasuki_model::plan::Language::Gitlab,
+            file: "f",
+            text: CONFIG,
+            context: &context,
+        };
+        let output = compile_with(&input, Mode::Create, |_| Answer::Refused(Refusal::NotFound));
+        let mut plan = output.plan.unwrap();
+        let selection = Selection {
+            workflow: None,
+            jobs: jobs.iter().map(|&name| name.to_owned()).collect(),
+        };
+        match (selection.apply(&mut plan), expected) {
+            (Ok(()), Ok(expected)) => {
+                let left: Vec<_> = plan
+                    .workflows
+                    .iter()
+                    .flat_map(|w| &w.jobs)
+                    .map(|job| job.name.as_str())
+                    .collect();
+                assert_eq!(left, expected, "{jobs:?}");
+                let by_hand = |job: &&Job| job.gate.is_some() && !jobs.is_empty();
+                assert!(
+                    plan.workflows.iter().flat_map(|w| &w.jobs).find(by_hand).is_none(),
+                    "all start by themselves"
+                );
+            }
+            (Err(Error::NoJob { name, known }), Err(expected)) => {
+                assert_eq!(name, expected);
+                assert!(known.contains(&"last".to_owned()));
+            }
+            (other, _) => panic!("{jobs:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn named_jobs_bring_what_they_need() {
+        check(&["one"], Ok(&["one"]));
+        check(&["two"], Ok(&["two 1/2", "two 2/2"]));
+        check(&["two 2/2"], Ok(&["two 2/2"]));
+        check(&["hand"], Ok(&["hand"]));
+        check(&["gate"], Ok(&["one", "gate"]));
+        check(&["last"], Ok(&["one", "two 1/2", "two 2/2", "gate", "last"]));
+        check(&["one", "nope"], Err("nope"));
+        check(&[], Ok(&["one", "two 1/2", "two 2/2", "hand", "gate", "last"]));
+    }
+}

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use reqwest::Method;
 use serde_json::json;
+use tasuki_rt::Clock;
 
 use crate::support::{Answer, Job, Server};
 
@@ -99,6 +100,26 @@ async fn a_later_job_gets_the_archive_and_the_variables() {
     assert_eq!(
         server.api(Method::GET, &path, None).await.expect(200).text,
         "PK not really"
+    );
+}
+
+/// What expired is told, not left out: the job would fail in strange ways without it.
+#[tokio::test]
+async fn a_job_whose_dependency_expired_fails_by_that_name() {
+    let clock = Clock::manual(1_800_000_000_000);
+    let server = Server::at(&clock).await;
+    let project = server.project("group/name").await;
+    let runner = server.new_runner(json!({})).await;
+    let pipeline = server.pipeline(project, TWO).await;
+    let build = server.take(&runner).await;
+    let archive = "expire_in=1%20hour&artifact_format=zip&artifact_type=archive";
+    server.upload(&build, archive, "out.zip", b"zip").await.expect(201);
+    server.state(&build, json!({"state": "success"})).await.expect(200);
+    clock.advance(std::time::Duration::from_secs(2 * 3600));
+    server.ask(&runner).await.expect(204);
+    assert_eq!(
+        server.job(pipeline, "test").await["failure_reason"],
+        "missing_dependency_failure"
     );
 }
 

@@ -5,6 +5,7 @@
 mod artifacts;
 mod authorisation;
 mod life;
+mod payload;
 mod registration;
 mod rest;
 mod support;

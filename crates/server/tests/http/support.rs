@@ -8,6 +8,7 @@ use tasuki_model::id::{PipelineId, ProjectId};
 use tasuki_model::plan::Language;
 use tasuki_model::trigger::{Commit, GitRef, Source, Trigger};
 use tasuki_pipeline::{Answers, Compile, Context, Input, compile};
+use tasuki_rt::Clock;
 use tasuki_server::app::{App, Running};
 use tasuki_server::config::Config;
 use tasuki_server::scheduler::{Content, Created, NewPipeline};
@@ -67,6 +68,21 @@ impl Server {
         config.long_poll_s = 20;
         change(&mut config);
         let running = App::start(config).await.unwrap();
+        Self::of(running, dir)
+    }
+
+    /// A server whose clock stands still until it is turned.
+    pub(crate) async fn at(clock: &Clock) -> Self {
+        tasuki_proto::tls::install();
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::in_dir(dir.path());
+        config.long_poll_s = 20;
+        config.foreign_lease_s = 100_000_000;
+        let running = App::start_at(config, clock.clone()).await.unwrap();
+        Self::of(running, dir)
+    }
+
+    fn of(running: Running, dir: tempfile::TempDir) -> Self {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .build()

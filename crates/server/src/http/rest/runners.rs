@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use http::{Method, StatusCode};
 use tasuki_model::id::RunnerId;
+use tasuki_model::labels::Offer;
 use tasuki_model::secret::Secret;
 use tasuki_proto::rest::{
     CreatedResourceClass, CreatedRunner, CreatedToken, NewResourceClass, NewRunner, Page, ResourceClass, Runner,
@@ -17,6 +18,7 @@ use super::{tokens, view};
 use crate::app::App;
 use crate::http::error::{Code, Problem, Result};
 use crate::http::extract::{Id, Json as Body, Name};
+use crate::http::runner_api::offer;
 use crate::identity::Access::{Admin, Read};
 use crate::identity::token::{self, Kind};
 
@@ -171,6 +173,7 @@ async fn change(State(app): State<App>, Id(id): Id, Body(patch): Body<RunnerPatc
             let Some(mut row) = runners::get(tx, RunnerId(id))? else {
                 return Ok(None);
             };
+            let before = offer(tx, &row)?;
             row.description = patch.name.unwrap_or(row.description);
             row.tags_json = tags.unwrap_or(row.tags_json);
             row.run_untagged = patch.run_untagged.unwrap_or(row.run_untagged);
@@ -182,19 +185,40 @@ async fn change(State(app): State<App>, Id(id): Id, Body(patch): Body<RunnerPatc
                 row.maximum_timeout_s = i64::try_from(seconds).ok().filter(|s| *s > 0);
             }
             runners::update(tx, &row)?;
-            view::runner(tx, &row, now).map(Some)
+            Ok(Some((view::runner(tx, &row, now)?, before)))
         })
         .await?;
-    changed
-        .map(Json)
-        .ok_or_else(|| Problem::not_found(format!("runner {id}")))
+    let (runner, before) = changed.ok_or_else(|| Problem::not_found(format!("runner {id}")))?;
+    send_away(&app, &before);
+    Ok(Json(runner))
+}
+
+/// Processes that wait with this offer ask again, with what they offer now.
+fn send_away(app: &App, before: &Offer) {
+    let same = |offer: &Offer| {
+        Offer {
+            features: before.features.clone(),
+            ..offer.clone()
+        } == *before
+    };
+    app.scheduler().send_away(same);
 }
 
 async fn remove(State(app): State<App>, Id(id): Id) -> Result<StatusCode> {
-    let removed = app.store().write(move |tx| runners::remove(tx, RunnerId(id))).await?;
-    removed
-        .then_some(StatusCode::NO_CONTENT)
-        .ok_or_else(|| Problem::not_found(format!("runner {id}")))
+    let removed = app
+        .store()
+        .write(move |tx| {
+            let Some(row) = runners::get(tx, RunnerId(id))? else {
+                return Ok(None);
+            };
+            let before = offer(tx, &row)?;
+            runners::remove(tx, row.id)?;
+            Ok(Some(before))
+        })
+        .await?;
+    let before = removed.ok_or_else(|| Problem::not_found(format!("runner {id}")))?;
+    send_away(&app, &before);
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn classes(State(app): State<App>) -> Result<Json<Page<ResourceClass>>> {

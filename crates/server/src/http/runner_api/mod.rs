@@ -20,6 +20,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, patch, post, put};
 
 pub use contacts::Contacts;
+pub use request::offer;
 
 use crate::app::App;
 

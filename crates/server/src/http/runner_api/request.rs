@@ -85,11 +85,23 @@ fn known(
     let Some(row) = runner_of(tx, hash, now)? else {
         return Ok(None);
     };
+    let mut offer = offer(tx, &row)?;
+    // Only what a task can ask for: runners that differ in nothing else wait in one line.
+    let known = [EXTENSION].into_iter().filter(|name| features.has(name));
+    offer.features = known.map(str::to_owned).collect();
+    Ok(Some(Known { row, offer }))
+}
+
+/// What a registration offers, whatever its processes can do.
+///
+/// # Errors
+/// When the database fails.
+pub fn offer(tx: &mut Tx<'_>, row: &runners::Runner) -> tasuki_store::Result<Offer> {
     let class = match row.resource_class_id {
         Some(id) => resource_classes::get(tx, id)?.map(|class| class.name),
         None => None,
     };
-    let offer = Offer {
+    Ok(Offer {
         tags: serde_json::from_str(&row.tags_json).unwrap_or_default(),
         untagged: if row.run_untagged {
             Untagged::Run
@@ -106,15 +118,9 @@ fn known(
             _ => Scope::Instance,
         },
         resource_class: class,
-        // Only what a task can ask for: runners that differ in nothing else wait in one line.
-        features: [EXTENSION]
-            .into_iter()
-            .filter(|name| features.has(name))
-            .map(str::to_owned)
-            .collect(),
+        features: std::collections::BTreeSet::new(),
         intake: if row.paused { Intake::Paused } else { Intake::Open },
-    };
-    Ok(Some(Known { row, offer }))
+    })
 }
 
 fn identity(known: &Known, system_id: String, info: &Info) -> RunnerIdentity {
@@ -130,14 +136,27 @@ fn identity(known: &Known, system_id: String, info: &Info) -> RunnerIdentity {
 }
 
 async fn claim(app: &App, who: &RunnerIdentity, hold: Duration) -> Result<Option<ClaimedTask>> {
-    let held = app.metrics().held_requests.clone();
-    held.inc();
-    let claimed = tokio::select! {
-        claimed = app.scheduler().claim(who, hold) => claimed,
-        () = app.draining().cancelled() => Ok(None),
-    };
-    held.dec();
-    Ok(claimed?)
+    let _held = Held::new(app);
+    Ok(tokio::select! {
+        claimed = app.scheduler().claim(who, hold) => claimed?,
+        () = app.draining().cancelled() => None,
+    })
+}
+
+/// Counts a request while it is held, also where its client hangs up and nobody finishes it.
+struct Held(App);
+
+impl Held {
+    fn new(app: &App) -> Self {
+        app.metrics().held_requests.inc();
+        Self(app.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.metrics().held_requests.dec();
+    }
 }
 
 /// The payload of a claimed task. `None`: it cannot be made, so the task has been ended.
@@ -166,7 +185,6 @@ async fn payload_of(
 }
 
 fn handed_out(app: &App, claimed: &ClaimedTask, job: &JobResponse) -> Response {
-    app.metrics().tasks_claimed.inc();
     app.metrics()
         .queue_seconds
         .observe(claimed.claimed.since(claimed.queued).as_secs_f64());

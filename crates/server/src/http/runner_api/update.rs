@@ -12,7 +12,6 @@ use tasuki_proto::gitlab::{UpdateJob, checksum, headers};
 use super::job_token::{refuse, shown};
 use super::refusal::{Loose, Refusal, Result};
 use crate::app::App;
-use crate::metrics::ResultLabels;
 use crate::payload::HEARTBEAT_MS;
 use crate::scheduler::Reported;
 
@@ -46,17 +45,9 @@ pub(super) async fn update(
 async fn finish(app: &App, task: TaskId, hash: &str, update: &UpdateJob) -> Result<Response> {
     let outcome = outcome(update);
     let log = log_state(app, task, update).await?;
-    match app.scheduler().finish(task, hash, outcome.clone(), log).await {
-        Ok(Reported::Accepted(status)) => {
-            let result = result_of(&outcome);
-            app.metrics()
-                .tasks_finished
-                .get_or_create(&ResultLabels { result })
-                .inc();
-            Ok(answer(StatusCode::OK, status, None))
-        }
-        // A doubled message: the first word stands, and the runner may forget the job.
-        Ok(Reported::Already(status)) => Ok(answer(StatusCode::OK, status, None)),
+    match app.scheduler().finish(task, hash, outcome, log).await {
+        // Of a doubled message the first one stands, and the runner may forget the job.
+        Ok(Reported::Accepted(status) | Reported::Already(status)) => Ok(answer(StatusCode::OK, status, None)),
         Ok(Reported::LogMissing) => Ok(answer(StatusCode::ACCEPTED, Status::Running, Some(AGAIN_S))),
         Err(refused) => Err(refuse(app, task, hash, refused).await),
     }
@@ -74,17 +65,6 @@ fn outcome(update: &UpdateJob) -> Outcome {
         reason,
         exit_code: (update.exit_code != 0).then_some(update.exit_code),
     })
-}
-
-fn result_of(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Success => "success",
-        Outcome::Canceled | Outcome::Skipped => "canceled",
-        Outcome::Failed(failure) => match failure.fault() {
-            tasuki_model::reason::Fault::User => "failure",
-            tasuki_model::reason::Fault::System => "error",
-        },
-    }
 }
 
 /// Whether every byte that the runner announces is stored. A wrong checksum is told in our log only: the runner could

@@ -24,7 +24,7 @@ async fn a_play_may_bring_variables() {
 #[tokio::test]
 async fn a_delayed_job_can_be_played_or_held() {
     let world = World::new().await;
-    let delay = r#"when=delayed | {"gate": {"type": "delay", "seconds": 1800}}"#;
+    let delay = r#"when=delayed | {"gate": {"type": "delay", "seconds": 3600}}"#;
     let id = world
         .create(&[&format!("a {delay}"), &format!("b {delay}"), &format!("c {delay}")])
         .await;
@@ -35,8 +35,7 @@ async fn a_delayed_job_can_be_played_or_held() {
         .unwrap();
     world.scheduler.unschedule(world.job(id, "b").await).await.unwrap();
     world.check(id, "a:pending b:manual c:scheduled =running").await;
-    // Within the hour after which a task that no runner fits is given up.
-    world.advance(Duration::from_mins(30)).await;
+    world.advance(Duration::from_hours(1)).await;
     world.check(id, "a:pending b:manual c:pending =running").await;
 }
 
@@ -66,6 +65,23 @@ async fn stuck_tasks_are_ended() {
     world.clock.advance(Duration::from_mins(1));
     world.scheduler.sweep().await.unwrap();
     world.check(id, "a:failed =failed").await;
+}
+
+#[tokio::test]
+async fn a_runner_that_keeps_no_limit_is_not_waited_for() {
+    let world = World::new().await;
+    let id = world.create(&["a timeout_s=3600", "b"]).await;
+    let (a, b) = (world.take(&runner(1)).await, world.take(&runner(2)).await);
+    for _ in 0..71 {
+        world.clock.advance(Duration::from_mins(1));
+        for task in [&a, &b] {
+            world.scheduler.touch(task.id, &hash(task)).await.ok();
+        }
+        world.scheduler.flush_contacts().await.unwrap();
+    }
+    world.check(id, "a:running b:running =running").await;
+    world.scheduler.sweep().await.unwrap();
+    world.check(id, "a:failed b:running =running").await;
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@ mod commit;
 mod folder;
 mod remote;
 
+use std::time::Duration;
+
 use tasuki_pipeline::{Answer, Answers, Compile, Input, Origin, Output, Refusal, Request};
 
 pub use commit::{AtCommit, Comparison, Projects};
@@ -13,6 +15,8 @@ pub use remote::{Reach, Remote};
 /// Rounds of questions that one compilation may take. Every round answers all that it asks; nested includes need one
 /// each, so that more than this many are a loop.
 const ROUNDS: usize = 1_000;
+/// Longest time for fetching all that one configuration refers to, as GitLab has it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the pipeline's own project is read from.
 #[derive(Debug)]
@@ -48,13 +52,14 @@ impl Answerer {
     pub async fn drive(&self, mut attempt: impl FnMut(&Answers) -> Compile) -> Result<Output, Box<Request>> {
         let mut answers = Answers::new();
         let mut last = None;
+        let until = tokio::time::Instant::now() + PATIENCE;
         for _ in 0..ROUNDS {
-            let requests = match attempt(&answers) {
+            let requests = match busy(|| attempt(&answers)) {
                 Compile::Done(output) => return Ok(output),
                 Compile::Need(requests) => requests,
             };
             last = requests.first().cloned();
-            for (request, answer) in self.answer(requests).await {
+            for (request, answer) in self.answer(requests, until).await {
                 answers.insert(request, answer);
             }
         }
@@ -69,13 +74,13 @@ impl Answerer {
         }
     }
 
-    async fn answer(&self, requests: Vec<Request>) -> Vec<(Request, Answer)> {
+    async fn answer(&self, requests: Vec<Request>, until: tokio::time::Instant) -> Vec<(Request, Answer)> {
         let (own, others): (Vec<_>, Vec<_>) = requests.into_iter().partition(is_own_file);
         let mut all = self.own_files(own).await;
         // Remote files load side by side, four at a time.
         let slow = futures_util::stream::iter(others.into_iter().map(|request| async move {
-            let answer = self.answer_one(&request).await;
-            (request, answer)
+            let answer = tokio::time::timeout_at(until, self.answer_one(&request)).await;
+            (request, answer.unwrap_or_else(|_| late()))
         }));
         all.extend(futures_util::StreamExt::collect::<Vec<_>>(futures_util::StreamExt::buffered(slow, 4)).await);
         all
@@ -172,6 +177,22 @@ fn path(request: &Request) -> Option<&str> {
 
 fn unsupported(why: &str) -> Answer {
     Answer::Refused(Refusal::Unsupported(why.to_owned()))
+}
+
+fn late() -> Answer {
+    let why = format!(
+        "the files of the configuration were not there within {} s",
+        PATIENCE.as_secs()
+    );
+    Answer::Refused(Refusal::Unreachable(why))
+}
+
+/// Work for the processor: a large configuration must not hold up the other requests of a server.
+fn busy<T>(work: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
 }
 
 fn no_server() -> Answer {

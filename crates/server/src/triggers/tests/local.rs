@@ -25,22 +25,26 @@ async fn every_new_tip_is_built_once_also_over_a_restart() {
     git(&dir, &["tag", "-a", "v1", "-m", "One"]);
     world.wait_for(3).await;
     git(&dir, &["checkout", "-q", "-b", "topic/x"]);
-    commit(&dir, "On a topic");
     world.wait_for(4).await;
+    commit(&dir, "On a topic");
+    world.wait_for(5).await;
     git(&dir, &["checkout", "-q", "main"]);
     git(&dir, &["branch", "-q", "-D", "other"]);
     // There and back again: every move is one of its own.
     git(&dir, &["reset", "-q", "--hard", "HEAD^"]);
-    world.wait_for(5).await;
+    world.wait_for(6).await;
     git(&dir, &["reset", "-q", "--hard", "ORIG_HEAD"]);
-    let all = world.wait_for(6).await;
-    assert_eq!(names(&all), ["main", "main", "v1", "topic/x", "main", "main"]);
+    let all = world.wait_for(7).await;
+    assert_eq!(
+        names(&all),
+        ["main", "main", "v1", "topic/x", "topic/x", "main", "main"]
+    );
 
     let known = world.pipelines().await;
-    assert_eq!(known[1].sha, known[5].sha);
+    assert_eq!(known[1].sha, known[6].sha);
     world.restart().await;
     commit(&dir, "After the restart");
-    world.wait_for(7).await;
+    world.wait_for(8).await;
     world.restart().await;
     git(
         &dir,
@@ -53,8 +57,8 @@ async fn every_new_tip_is_built_once_also_over_a_restart() {
             "While a server runs again",
         ],
     );
-    let all = world.wait_for(8).await;
-    assert_eq!(all.len(), 8, "nothing was built twice: {all:?}");
+    let all = world.wait_for(9).await;
+    assert_eq!(all.len(), 9, "nothing was built twice: {all:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,4 +129,22 @@ async fn what_the_configuration_says_decides() {
     git(&dir, &["tag", "v1"]);
     let all = world.wait_for(3).await;
     assert_eq!(all[2].0, "v1", "the branch is filtered out, the tag is not");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refs_of_deleted_pipelines_go() {
+    let world = World::new().await;
+    let dir = world.repository("app", CONFIG);
+    let project = world.add("local", dir.to_str().unwrap(), "{}").await;
+    world.wait_for(1).await;
+    commit(&dir, "Finished from the start [skip ci]");
+    world.wait_for(2).await;
+    let second = world.pipelines().await.remove(1).id;
+    let now = world.triggers.now();
+    let removed = world
+        .store
+        .write(move |tx| tasuki_store::retention::remove_some(tx, second, 1_000, now));
+    assert!(!removed.await.unwrap(), "nothing of it is left");
+    assert_eq!(world.triggers.tidied(&project).await.unwrap(), 1);
+    assert_eq!(world.triggers.tidied(&project).await.unwrap(), 0);
 }

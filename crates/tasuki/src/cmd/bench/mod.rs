@@ -22,13 +22,14 @@ use clap::{Args, ValueEnum};
 
 use figure::{Figure, Machine};
 
-/// Measures tasuki on this machine.
+/// Measures tasuki on this machine
 ///
 /// Examples:
 ///   tasuki bench all
 ///   tasuki bench dispatch --idle-runners 1000
 ///   tasuki bench throughput --seconds 60 --json
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Bench {
     /// What to measure.
     #[arg(value_enum, default_values_t = [What::All])]

@@ -234,7 +234,7 @@ async fn worktree(git: &Git, config: &Config) -> anyhow::Result<Option<Worktree>
 
 async fn start_engine(scratch: &Scratch, slots: u32, executor: String) -> anyhow::Result<Engine> {
     tasuki_proto::tls::install();
-    let server = App::start(scratch.config()).await.context("the engine cannot start")?;
+    let server = App::start(scratch.config()?).await.context("the engine cannot start")?;
     let url = reachable(server.address());
     let api = client(&url, Some(server.admin_token().clone()), None)?;
     let registration = Registration::new(&api, "exec").await?;

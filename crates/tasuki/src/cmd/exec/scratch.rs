@@ -42,18 +42,27 @@ impl Scratch {
         self.folder.path()
     }
 
-    /// A server on these folders.
-    pub(super) fn config(&self) -> Config {
-        let database = self
-            .memory
-            .as_ref()
-            .map(|memory| format!("sqlite:{}", memory.path().join("tasuki.db").display()));
-        Config {
-            database_url: database,
+    /// A server on these folders. Its many small files lie in memory; artifacts, which may be large, on the disk.
+    ///
+    /// # Errors
+    /// The folders cannot be written.
+    pub(super) fn config(&self) -> anyhow::Result<Config> {
+        let data = match &self.memory {
+            None => self.folder.path().join("data"),
+            Some(memory) => {
+                let (blobs, data) = (self.folder.path().join("blobs"), memory.path().join("data"));
+                std::fs::create_dir_all(&blobs)
+                    .and_then(|()| std::fs::create_dir_all(&data))
+                    .and_then(|()| std::os::unix::fs::symlink(&blobs, data.join("blobs")))
+                    .with_context(|| format!("cannot write into {}", memory.path().display()))?;
+                data
+            }
+        };
+        Ok(Config {
             include_private_addresses: true,
             shutdown_grace_s: 2,
-            ..Config::in_dir(self.folder.path().join("data"))
-        }
+            ..Config::in_dir(data)
+        })
     }
 
     /// Removes everything, with build folders that a job made unreadable.

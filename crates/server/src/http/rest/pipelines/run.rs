@@ -10,7 +10,7 @@ use tasuki_model::trigger::Source;
 use tasuki_pipeline as compiler;
 use tasuki_proto::rest::{Diagnostic, LintRequest, NewPipeline, VariableInput};
 
-use super::super::projects;
+use super::super::{projects, view};
 use super::read;
 use crate::app::App;
 use crate::http::error::{Code, Problem, Result};
@@ -60,20 +60,36 @@ pub(super) async fn create(
 pub async fn start(app: &App, caller: &Caller, asked: Asked) -> Result<(PipelineId, bool)> {
     let name = asked.project.clone();
     let project = app.store().read_as(move |tx| projects::find(tx, &name)).await?;
+    let given = variables(asked.pipeline.variables)?;
+    let git_ref = asked.pipeline.git_ref.clone();
     let want = Want {
         source: asked.source,
         git_ref: asked.pipeline.git_ref,
         commit: asked.pipeline.sha,
-        variables: variables(asked.pipeline.variables)?,
+        variables: given.clone(),
         inputs: asked.pipeline.inputs.into_iter().collect(),
         user: Some((caller.name.clone(), caller.name.clone(), String::new())),
         key: asked.key,
     };
     match app.triggers().run(project, want).await? {
         Started::New { id, .. } => Ok((id, true)),
-        Started::Existing(id) => Ok((id, false)),
+        Started::Existing(id) => {
+            same_request(app, id, git_ref.as_deref(), &given).await?;
+            Ok((id, false))
+        }
         Started::None(why) => Err(none(why)),
     }
+}
+
+/// The key was used before: for the same request, or by mistake for another.
+async fn same_request(app: &App, id: PipelineId, git_ref: Option<&str>, given: &[Variable]) -> Result<()> {
+    let trigger = app.store().read(move |tx| view::trigger(tx, id)).await?;
+    let same_ref = git_ref.is_none_or(|name| name == trigger.git_ref.short() || name == trigger.git_ref.full());
+    if same_ref && trigger.variables == given {
+        return Ok(());
+    }
+    let detail = format!("it made pipeline {id}, of another ref or with other variables");
+    Err(Problem::new(Code::IdempotencyMismatch, detail))
 }
 
 /// Variables of a request, checked.
