@@ -83,10 +83,12 @@ impl<'a> Build<'a> {
 
     fn banner(&self) {
         let info = &self.host.info;
-        self.console.line(&format!(
-            "Running with {} {} ({})",
-            info.name, info.version, info.revision
-        ));
+        let revision = match info.revision.as_str() {
+            "" => String::new(),
+            known => format!(" ({known})"),
+        };
+        self.console
+            .line(&format!("Running with {} {}{revision}", info.name, info.version));
         self.console.line(&format!(
             "  on {} {}, system ID: {}",
             self.host.config.name,

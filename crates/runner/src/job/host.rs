@@ -106,7 +106,7 @@ pub fn runner_info(executor: &str, labels: std::collections::BTreeMap<String, St
     Info {
         name: "tasuki".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: option_env!("TASUKI_REVISION").unwrap_or("unknown").to_owned(),
+        revision: option_env!("TASUKI_REVISION").unwrap_or_default().to_owned(),
         platform: std::env::consts::OS.to_owned(),
         architecture: go_architecture().to_owned(),
         executor: executor.to_owned(),
