@@ -112,6 +112,16 @@ impl ApiClient {
         self.call(Method::PUT, &path, Some(variable)).await
     }
 
+    pub async fn delete_project_variable(&self, id: &str, key: &str, environment: &str) -> Result<()> {
+        let path = format!(
+            "projects/{}/variables/{}?environment_scope={}",
+            segment(id),
+            segment(key),
+            segment(environment)
+        );
+        self.done(Method::DELETE, &path, None::<&()>).await
+    }
+
     pub async fn run_pipeline(&self, project: &str, pipeline: &rest::NewPipeline) -> Result<rest::Pipeline> {
         self.call(
             Method::POST,

@@ -40,7 +40,7 @@ pub struct Config {
     pub external_url: Option<String>,
     /// Lets `include: remote` lead to addresses that are not public. Since 0.1.
     pub include_private_addresses: bool,
-    /// Token that registers runners through `POST /api/v4/runners`; absent = only tokens made with `runner token create`. Since 0.1.
+    /// Token that registers runners through `POST /api/v4/runners`; absent = only tokens made with `runner create`. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_token: Option<String>,
     /// Seconds for which a request for a job is held while there is none; 0 answers at once. Since 0.1.

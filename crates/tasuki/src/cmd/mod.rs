@@ -19,6 +19,7 @@ mod server;
 mod token;
 mod trigger;
 mod up;
+mod variable;
 
 use std::process::ExitCode;
 
@@ -75,6 +76,8 @@ enum Command {
     ResourceClass(resource_class::ResourceClass),
     #[command(subcommand)]
     Token(token::Token),
+    #[command(subcommand)]
+    Variable(variable::Variable),
     Server(server::Server),
     #[command(subcommand)]
     Admin(admin::Admin),
@@ -118,6 +121,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Runner(command) => command.run(),
         Command::ResourceClass(command) => command.run(),
         Command::Token(command) => command.run(),
+        Command::Variable(command) => command.run(),
         Command::Admin(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Bench(command) => server_runtime()?.block_on(command.run()).map(|()| Exit::Success),
