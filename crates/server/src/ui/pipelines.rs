@@ -275,7 +275,7 @@ fn pipeline_page(frame: Frame, detail: PipelineDetail) -> PipelinePage {
             status: p.status.into(),
             took: Took::new(p.started_at, p.finished_at),
             created: p.created_at.to_string(),
-            can_cancel: unfinished > 0,
+            can_cancel: !p.status.is_final() && unfinished > 0,
             can_retry: counts.failed + counts.canceled > 0,
         },
     }
