@@ -83,6 +83,7 @@ pub async fn make(app: &App, claimed: &ClaimedTask, claimant: &Claimant) -> Resu
         dotenv: &dotenv,
         dependencies: &gathered.dependencies,
         workspaces: &gathered.workspaces,
+        workflow: &gathered.workflow,
         part: claimed.parallel_index,
         project_timeout_s: gathered.settings.timeout_s,
         runner: RunnerFacts {

@@ -56,6 +56,8 @@ pub struct Facts<'a> {
     pub dependencies: &'a [UpstreamFile],
     /// What earlier jobs persisted, for a job that attaches it.
     pub workspaces: &'a [WorkspaceLayer],
+    /// Name of the job's workflow, where the language shows it to jobs.
+    pub workflow: &'a str,
     /// Which of the job's parallel parts, from 0.
     pub part: i64,
     /// Limit of the project in seconds.
