@@ -21,6 +21,9 @@ pub enum Request {
     Changed { compare_to: Option<String> },
     /// For each path the id of the last commit that changed it. Answer: [`Answer::Commits`].
     LastCommits { paths: Vec<String> },
+    /// The source of an orb of a registry (CircleCI): `namespace/name`, and a version `1.2.3`, `1.2`, `1`, `volatile` or
+    /// `dev:name`, of which the newest that matches is meant. Answer: [`Answer::File`] with the path that was read.
+    Orb { name: String, version: String },
 }
 
 /// Whose file it is.

@@ -40,6 +40,9 @@ pub struct Config {
     pub external_url: Option<String>,
     /// Lets `include: remote` lead to addresses that are not public. Since 0.1.
     pub include_private_addresses: bool,
+    /// Folder of CircleCI orbs, `namespace/name/version.yml`; absent = `TASUKI_CIRCLECI_ORBS`, or none. Since 0.2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub circleci_orbs: Option<PathBuf>,
     /// Token that registers runners through `POST /api/v4/runners`; absent = only tokens made with `runner create`. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_token: Option<String>,
@@ -69,6 +72,7 @@ impl Default for Config {
             blob_credentials: None,
             external_url: None,
             include_private_addresses: false,
+            circleci_orbs: None,
             registration_token: None,
             long_poll_s: 50,
             session_lifetime_s: 12 * 3600,

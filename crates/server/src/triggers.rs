@@ -74,6 +74,8 @@ pub struct Parts {
     pub reach: Reach,
     /// Folder of templates (`include: template`).
     pub templates: Option<PathBuf>,
+    /// Folder of orbs (CircleCI).
+    pub orbs: Option<PathBuf>,
 }
 
 /// Starts pipelines. Cheap to clone; clones share everything.

@@ -113,6 +113,53 @@ codes! {
         "After its variables are expanded it must consist of letters, digits, spaces and `-_/${}.`, be at most 255 characters long, and not start or end with a slash. The job runs without the environment or group. Often a variable is empty in this kind of pipeline.";
     GITLAB_DUPLICATE_PIPELINES = Warning "gitlab-duplicate-pipelines", "A job may run twice for one push.",
         "Its last rule has no condition, so that it joins branch and merge request pipelines alike. Add `workflow:rules` that decide which of the two is made.";
+
+    CIRCLECI_FORMAT = Error "circleci-format", "The configuration is not what a CircleCI file is.",
+        "It is a map with `version: 2.1`, `jobs` and `workflows`. A file without `workflows` needs a job named `build`.";
+    CIRCLECI_UNKNOWN_TOP_LEVEL = Warning "circleci-unknown-top-level", "A key at the top of the file means nothing.",
+        "CircleCI ignores it without a word. Keys that only hold anchors are harmless; `workflow` instead of `workflows` is not.";
+    CIRCLECI_UNKNOWN_KEY = Error "circleci-unknown-key", "A key is not known here.",
+        "The message lists the keys that are permitted at this place. Arguments of a job or command must be declared in its `parameters`.";
+    CIRCLECI_MISSING_KEY = Error "circleci-missing-key", "A key that must be there is missing.",
+        "The element cannot mean anything without it.";
+    CIRCLECI_TYPE = Error "circleci-type", "A value has the wrong type.",
+        "The message names what is expected. Quotes make a string of anything.";
+    CIRCLECI_VALUE = Error "circleci-value", "A key has a value that it does not take.",
+        "The message names what is taken.";
+    CIRCLECI_NAME = Error "circleci-name", "A name has characters that it must not have, or is taken.",
+        "Jobs and workflows are letters, digits, spaces, `-` and `_` and begin with a letter; commands, executors and parameters the same without upper case and spaces.";
+    CIRCLECI_PARAMETER = Error "circleci-parameter", "A parameter's declaration is wrong.",
+        "A parameter has `type` (string, boolean, integer, enum, executor, steps, env_var_name) and, unless it is required, a `default` of that type. Pipeline parameters need a default and cannot be of the types executor, steps and env_var_name.";
+    CIRCLECI_ARGUMENT = Error "circleci-argument", "An argument is missing, unknown or has the wrong type.",
+        "Arguments are given where a job, command or executor is used, pipeline parameters with `--param` or when the pipeline is started. A parameter without `default` must be given.";
+    CIRCLECI_INTERPOLATION = Error "circleci-interpolation", "A `<< … >>` names something that is not there.",
+        "There are `<< parameters.NAME >>` for the parameters of the same job, command or executor, `<< matrix.NAME >>` in a workflow's entry, and `<< pipeline.… >>` outside of orbs. A literal `<<`, as in a here-document, is written `\\<<`.";
+    CIRCLECI_UNDEFINED = Error "circleci-undefined", "A job, command, executor or orb is used that is not defined.",
+        "Elements of an orb are named `orb/element`, where `orb` is a key below `orbs`.";
+    CIRCLECI_RECURSION = Error "circleci-recursion", "Commands or orbs use one another in a circle, or too deep.",
+        "The message shows where. Expansion would never end.";
+    CIRCLECI_EXECUTOR = Error "circleci-executor", "A job has no execution environment, or several.",
+        "A job or executor has exactly one of `docker`, `machine`, `macos`, and a job may name an `executor` instead.";
+    CIRCLECI_STEP = Error "circleci-step", "A step cannot be read.",
+        "A step is a name, or a map of one name to its arguments, e.g. `- run: make` or `- restore_cache: {key: v1}`.";
+    CIRCLECI_CACHE_KEY = Error "circleci-cache-key", "The template of a cache key cannot be read.",
+        "In `{{ … }}` may stand `checksum \"file\"`, `.Branch`, `.BuildNum`, `.Revision`, `.CheckoutKey`, `.Environment.NAME`, `epoch` and `arch`.";
+    CIRCLECI_CONDITION = Error "circleci-condition", "A condition cannot be evaluated.",
+        "A logic statement is a value or a map with one of `and`, `or`, `not`, `equal`, `matches`. Expressions compare pipeline values, as in `pipeline.git.branch == \"main\"`; they may stand in `when` and `unless` of workflows and in `filters`.";
+    CIRCLECI_REQUIRES = Error "circleci-requires", "A job requires one that is not there, or that is there several times.",
+        "`requires` names jobs of the same workflow by their `name`. Members of a matrix are required together by its alias or job name.";
+    CIRCLECI_CIRCLE = Error "circleci-circle", "Jobs require one another in a circle.",
+        "None of them could ever start.";
+    CIRCLECI_MATRIX = Error "circleci-matrix", "A matrix is wrong or too large.",
+        "`matrix.parameters` maps parameters of the job to lists of values, `exclude` lists combinations of all of them.";
+    CIRCLECI_ORB = Error "circleci-orb", "An orb cannot be had.",
+        "Registry orbs are read from the folder that `TASUKI_CIRCLECI_ORBS` names: `namespace/name/version.yml`, e.g. `circleci/node/5.2.0.yml`. Orbs in the file itself need nothing.";
+    CIRCLECI_SETUP = Error "circleci-setup", "Dynamic configuration is not supported.",
+        "A `setup: true` configuration makes another one while it runs. Keep the jobs in one file and choose them with pipeline parameters, `when` and filters.";
+    CIRCLECI_TOO_MANY = Error "circleci-too-many", "The pipeline is larger than allowed.",
+        "Limits count jobs and steps after everything is expanded.";
+    CIRCLECI_NO_EFFECT = Warning "circleci-no-effect", "Something is written that does nothing here.",
+        "It is valid on CircleCI's cloud, but there is nothing that it could change on runners of your own.";
 }
 
 #[cfg(test)]

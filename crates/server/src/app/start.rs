@@ -103,6 +103,7 @@ impl App {
                 Reach::Public
             },
             templates: None,
+            orbs: config.circleci_orbs.clone(),
         });
         let app = App(Arc::new(Parts {
             url,

@@ -4,9 +4,10 @@ use tasuki_model::labels::Demand;
 use tasuki_model::plan::{self, Language, Variable};
 use tasuki_model::trigger::Trigger;
 use tasuki_pipeline::{Context, PipelineInfo, ServerInfo};
-use tasuki_store::{Tx, jobs, pipelines, projects, tasks};
+use tasuki_proto::gitlab::WorkspaceLayer;
+use tasuki_store::{Tx, jobs, pipelines, projects, tasks, workflows};
 
-use super::{UpstreamFile, upstream};
+use super::{UpstreamFile, upstream, workspace};
 use crate::app::variables_of;
 use crate::config::ProjectSettings;
 use crate::scheduler::ClaimedTask;
@@ -24,6 +25,9 @@ pub(super) struct Gathered {
     /// Blob keys of dotenv reports, in the order of the plan.
     pub(super) dotenv: Vec<String>,
     pub(super) played: Vec<Variable>,
+    pub(super) workspaces: Vec<WorkspaceLayer>,
+    /// Name of the job's workflow, where the language shows it to jobs.
+    pub(super) workflow: String,
 }
 
 /// Something that must be there is not, or cannot be read.
@@ -103,6 +107,8 @@ pub(super) fn gather(
         },
     )?;
     Ok(Gathered {
+        workflow: workflow_name(tx, &row, head.language)?,
+        workspaces: workspace::layers(tx, &row, &job, claimed.claimed)?,
         dependencies: files.archives,
         dotenv: files.dotenv,
         played: beside.played,
@@ -124,4 +130,14 @@ pub(super) fn gather(
         settings,
         job,
     })
+}
+
+/// GitLab's jobs never see it, and a claim is to cost as little as it can.
+fn workflow_name(tx: &mut Tx<'_>, row: &jobs::Job, language: Language) -> Result<String, Missing> {
+    if language == Language::Gitlab {
+        return Ok(String::new());
+    }
+    let all = workflows::of_pipeline(tx, row.pipeline_id)?;
+    let own = all.into_iter().find(|workflow| workflow.id == row.workflow_id);
+    Ok(own.map(|workflow| workflow.name).unwrap_or_default())
 }

@@ -2,6 +2,7 @@
 
 mod commit;
 mod folder;
+mod orb;
 mod remote;
 
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub struct Answerer {
     pub remote: Remote,
     /// Folder of templates that the operator brings along.
     pub templates: Option<std::path::PathBuf>,
+    /// Folder of orbs (CircleCI), `namespace/name/version.yml`.
+    pub orbs: Option<std::path::PathBuf>,
 }
 
 impl Answerer {
@@ -115,6 +118,10 @@ impl Answerer {
             Request::Tree {
                 origin: Origin::Remote | Origin::Template | Origin::Component { .. },
             } => unsupported("only projects have a list of files"),
+            Request::Orb { name, version } => match &self.orbs {
+                Some(folder) => orb::find(folder, name, version),
+                None => orb::nowhere(),
+            },
             Request::Changed { compare_to } => match &self.source {
                 Source::Commit(commit) => commit.changed(compare_to.as_deref()).await,
                 Source::Folder(folder) => folder.changed(compare_to.as_deref()).await,
@@ -171,7 +178,7 @@ fn is_own_file(request: &Request) -> bool {
 fn path(request: &Request) -> Option<&str> {
     match request {
         Request::File { path, .. } => Some(path),
-        Request::Tree { .. } | Request::Changed { .. } | Request::LastCommits { .. } => None,
+        Request::Tree { .. } | Request::Changed { .. } | Request::LastCommits { .. } | Request::Orb { .. } => None,
     }
 }
 

@@ -19,8 +19,8 @@ use crate::config::ProjectSettings;
 use crate::git::{Git, Mirror, Oid, Worktree};
 use crate::scheduler::{Content, Created, NewPipeline};
 
-/// The file that is compiled unless the project says otherwise.
-const CONFIG_PATH: &str = ".gitlab-ci.yml";
+/// The files that are looked for, in this order, unless the project names one.
+const CONFIG_PATHS: [&str; 2] = [".gitlab-ci.yml", ".circleci/config.yml"];
 /// GitLab shows and exports no more of a message.
 const MESSAGE_LIMIT: usize = 100_000;
 
@@ -95,21 +95,22 @@ impl Triggers {
             return self.save(&start, &settings, trigger, Content::Skipped, &[]).await;
         }
         let answerer = self.answerer(&start);
-        let path = if settings.config_path.is_empty() {
-            CONFIG_PATH
-        } else {
-            &settings.config_path
-        };
-        let Some(text) = answerer.text(path).await else {
+        let Some((path, text)) = configuration(&answerer, &settings.config_path).await else {
+            let path = if settings.config_path.is_empty() {
+                CONFIG_PATHS[0]
+            } else {
+                &settings.config_path
+            };
             return Ok(Started::None(NoPipeline::Missing(path.to_owned())));
         };
         let mut context = self.context(&start.project, &settings, trigger.clone()).await?;
+        path.clone_into(&mut context.project.config_path);
         if !by_push && asks_to_skip(&trigger.commit.message) {
             // Who asks in person is not sent away by what somebody wrote into the commit.
             context.trigger.commit.message.clear();
         }
         let input = Input {
-            lang: Language::Gitlab,
+            lang: tasuki_pipeline::lang::of_file(path).unwrap_or(Language::Gitlab),
             file: path,
             text: &text,
             context: &context,
@@ -286,6 +287,7 @@ impl Triggers {
             }),
             remote: self.inner.remote.clone(),
             templates: parts.templates.clone(),
+            orbs: parts.orbs.clone(),
         }
     }
 
@@ -353,12 +355,25 @@ pub fn project_info(row: &Project, settings: &ProjectSettings, server_url: &str)
         url: format!("{server_url}/{}", row.path),
         default_branch: row.default_branch.clone(),
         config_path: if settings.config_path.is_empty() {
-            CONFIG_PATH.to_owned()
+            CONFIG_PATHS[0].to_owned()
         } else {
             settings.config_path.clone()
         },
         ..ProjectInfo::default()
     }
+}
+
+/// Path and text of the configuration: the one that is named, or the first of the usual ones that is there.
+async fn configuration<'p>(answerer: &Answerer, named: &'p str) -> Option<(&'p str, std::sync::Arc<str>)> {
+    if !named.is_empty() {
+        return answerer.text(named).await.map(|text| (named, text));
+    }
+    for path in CONFIG_PATHS {
+        if let Some(text) = answerer.text(path).await {
+            return Some((path, text));
+        }
+    }
+    None
 }
 
 /// `[skip ci]` and `[ci skip]` anywhere, with a space, `-` or `_`, in any case.

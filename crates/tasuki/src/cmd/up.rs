@@ -84,6 +84,7 @@ impl Up {
             listen: self.listen,
             external_url: self.external_url.clone(),
             include_private_addresses: true,
+            circleci_orbs: crate::config::orbs(),
             ..Config::in_dir(&data)
         };
         let server = start_server(config).await?;

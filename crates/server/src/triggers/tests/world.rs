@@ -139,6 +139,7 @@ async fn triggers(folder: &tempfile::TempDir, store: &Store, tasks: &Tasks, cloc
         server: ServerInfo::default(),
         reach: Reach::Anywhere,
         templates: None,
+        orbs: None,
     });
     triggers.start().await.unwrap();
     triggers

@@ -31,7 +31,10 @@ impl<'a> Files<'_, 'a> {
                             format!("Project `{project}` reference `{git_ref}` file `{}`", self.masked(path))
                         }
                     },
-                    Request::Tree { .. } | Request::Changed { .. } | Request::LastCommits { .. } => name,
+                    Request::Tree { .. }
+                    | Request::Changed { .. }
+                    | Request::LastCommits { .. }
+                    | Request::Orb { .. } => name,
                 };
                 self.refused(other, entry, &what);
                 return None;

@@ -298,7 +298,7 @@ impl<'s, 'a> Files<'s, 'a> {
 fn source<'t>(found: &Found, answer: &'t FileAnswer) -> Source<'t> {
     let asked = match &found.request {
         Request::File { origin, .. } | Request::Tree { origin } => origin.clone(),
-        Request::Changed { .. } | Request::LastCommits { .. } => Origin::Local,
+        Request::Changed { .. } | Request::LastCommits { .. } | Request::Orb { .. } => Origin::Local,
     };
     let origin = answer.origin.clone().unwrap_or(asked);
     let component = found.component.as_ref().map(|(name, reference)| Component {

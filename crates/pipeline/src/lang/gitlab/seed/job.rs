@@ -199,6 +199,7 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
             services: build.services.clone(),
             tags: drawn.tags,
             resource_class: None,
+            machine: None,
             parallel_index: member.parallel.map(|(index, _)| index),
             parallel_total: member.parallel.map(|(_, total)| total),
             parallelism: 1,
