@@ -108,6 +108,9 @@ pub enum StepKind {
         keys: Vec<String>,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         prefix: bool,
+        /// `{{ … }}` in the keys is evaluated in the sandbox (see [`crate::cache_key`]).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        template: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache: Option<Cache>,
     },
@@ -117,6 +120,8 @@ pub enum StepKind {
         /// An existing entry is left as it is.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         immutable: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        template: bool,
     },
     PersistWorkspace {
         root: String,

@@ -18,6 +18,7 @@ use super::options::unusual_flags;
 use super::requests;
 use super::scripts;
 use super::stage::Stage;
+use super::steps;
 use super::variables::Variables;
 use crate::executor::{RegistryLogin, Sandbox, Shell, Task};
 use crate::guest;
@@ -110,8 +111,8 @@ impl<'a> Build<'a> {
                 "this runner fetches no secrets from outside ({name}): use a masked variable"
             ));
         }
-        if self.job.tasuki.as_ref().is_some_and(|tasuki| !tasuki.steps.is_empty()) {
-            return unsupported("this runner is older than the server: it has no typed steps".to_owned());
+        if let Some(what) = self.typed().iter().find_map(steps::unsupported) {
+            return unsupported(what);
         }
         let options = std::iter::once(&self.job.image)
             .chain(&self.job.services)
@@ -214,8 +215,17 @@ impl<'a> Build<'a> {
         }
     }
 
+    /// Steps that replace the scripts of GitLab's payload.
+    fn typed(&self) -> &'a [plan::Step] {
+        self.job.tasuki.as_ref().map_or(&[], |tasuki| &tasuki.steps)
+    }
+
     async fn stages(&mut self, sandbox: &dyn Sandbox) -> Result<(), Failure> {
         self.prepare_script(sandbox).await?;
+        if !self.typed().is_empty() {
+            // They check out, restore and keep what they want themselves.
+            return self.typed_steps(sandbox).await;
+        }
         let sources = self.get_sources(sandbox).await;
         if let Err(failure) = &sources
             && (self.control.is_over() || failure.reason == FailureReason::JobExecutionTimeout)

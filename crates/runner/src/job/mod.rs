@@ -23,6 +23,7 @@ mod run;
 mod scripts;
 mod stage;
 mod stages;
+mod steps;
 mod variables;
 
 pub use control::Shutdown;

@@ -4,9 +4,10 @@ use tasuki_model::labels::Demand;
 use tasuki_model::plan::{self, Language, Variable};
 use tasuki_model::trigger::Trigger;
 use tasuki_pipeline::{Context, PipelineInfo, ServerInfo};
+use tasuki_proto::gitlab::WorkspaceLayer;
 use tasuki_store::{Tx, jobs, pipelines, projects, tasks};
 
-use super::{UpstreamFile, upstream};
+use super::{UpstreamFile, upstream, workspace};
 use crate::app::variables_of;
 use crate::config::ProjectSettings;
 use crate::scheduler::ClaimedTask;
@@ -24,6 +25,7 @@ pub(super) struct Gathered {
     /// Blob keys of dotenv reports, in the order of the plan.
     pub(super) dotenv: Vec<String>,
     pub(super) played: Vec<Variable>,
+    pub(super) workspaces: Vec<WorkspaceLayer>,
 }
 
 /// Something that must be there is not, or cannot be read.
@@ -103,6 +105,7 @@ pub(super) fn gather(
         },
     )?;
     Ok(Gathered {
+        workspaces: workspace::layers(tx, &row, &job, claimed.claimed)?,
         dependencies: files.archives,
         dotenv: files.dotenv,
         played: beside.played,

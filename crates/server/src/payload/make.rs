@@ -82,6 +82,8 @@ pub async fn make(app: &App, claimed: &ClaimedTask, claimant: &Claimant) -> Resu
         played: &gathered.played,
         dotenv: &dotenv,
         dependencies: &gathered.dependencies,
+        workspaces: &gathered.workspaces,
+        part: claimed.parallel_index,
         project_timeout_s: gathered.settings.timeout_s,
         runner: RunnerFacts {
             id: claimant.id,

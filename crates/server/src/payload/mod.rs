@@ -11,6 +11,7 @@ mod source;
 mod steps;
 mod upstream;
 mod variables;
+mod workspace;
 
 use tasuki_model::id::{JobId, PipelineId, TaskId};
 use tasuki_model::plan;
@@ -20,7 +21,9 @@ use tasuki_model::time::Timestamp;
 use tasuki_pipeline::Context;
 use tasuki_pipeline::lang::gitlab::predefined::RunnerFacts;
 use tasuki_pipeline::lang::gitlab::variables::Circular;
-use tasuki_proto::gitlab::{JobFeatures, JobInfo, JobResponse, RunnerInfo, SourceSnapshot, TasukiExtension};
+use tasuki_proto::gitlab::{
+    JobFeatures, JobInfo, JobResponse, RunnerInfo, SourceSnapshot, TasukiExtension, WorkspaceLayer,
+};
 
 pub use files::{UpstreamFile, report_format};
 pub use gather::Missing;
@@ -51,6 +54,10 @@ pub struct Facts<'a> {
     pub dotenv: &'a [plan::Variable],
     /// Archives that this task fetches, in the order of the plan.
     pub dependencies: &'a [UpstreamFile],
+    /// What earlier jobs persisted, for a job that attaches it.
+    pub workspaces: &'a [WorkspaceLayer],
+    /// Which of the job's parallel parts, from 0.
+    pub part: i64,
     /// Limit of the project in seconds.
     pub project_timeout_s: Option<u64>,
     pub runner: RunnerFacts<'a>,
@@ -111,6 +118,7 @@ pub fn build(facts: &Facts<'_>) -> Result<JobResponse, Circular> {
             source: facts.snapshot.map(|path| SourceSnapshot { path: path.to_owned() }),
             cache_url: Some(format!("{url}/api/v4/tasuki/caches")),
             steps: if plain { Vec::new() } else { job.steps.clone() },
+            workspaces: facts.workspaces.to_vec(),
             job_timeout_s: job.timeout_s,
         }),
         variables,

@@ -149,7 +149,7 @@ fn take_newest(
 }
 
 /// The newest task of each part of a job, with the time of its end.
-fn newest(tx: &mut Tx<'_>, job: JobId) -> Result<BTreeMap<TaskId, Option<Timestamp>>, Missing> {
+pub(super) fn newest(tx: &mut Tx<'_>, job: JobId) -> Result<BTreeMap<TaskId, Option<Timestamp>>, Missing> {
     let mut parts = BTreeMap::new();
     for task in tasks::of_job(tx, job)? {
         parts.insert(task.parallel_index, (task.id, task.finished_ms));
