@@ -13,8 +13,6 @@ pub struct Late {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Expr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shell: Option<Expr>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<Expr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continue_on_error: Option<Expr>,
@@ -57,17 +55,11 @@ impl Step {
             step.name = name;
         }
         if let StepKind::Run {
-            command,
-            shell,
-            directory,
-            ..
+            command, directory, ..
         } = &mut step.kind
         {
             if let Some(text) = value(&late.command)? {
                 *command = text;
-            }
-            if let Some(text) = value(&late.shell)? {
-                *shell = Some(text);
             }
             if let Some(text) = value(&late.directory)? {
                 *directory = Some(text);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Artifacts, Cache};
+use super::{Artifacts, Cache, Late};
 use crate::expr::Expr;
 
 /// One step of a job.

@@ -125,8 +125,8 @@ codes! {
         "Texts stand in single quotes, `''` is a quote in a text. Which contexts and functions there are depends on the key: `secrets` and `env`, for example, do not exist in `jobs.<id>.if`.";
     GITHUB_CONDITION = Warning "github-condition", "A condition is always true.",
         "`if: text ${{ x }}` makes a text, and a text that is not empty is true. Write the whole condition between the braces, or no braces at all.";
-    GITHUB_EVENT = Warning "github-event", "An event of `on` never starts the workflow here.",
-        "tasuki starts workflows by `push`, `pull_request`, `workflow_dispatch`, `schedule` and `workflow_call`. What else `on` names is checked and has no effect.";
+    GITHUB_NO_EFFECT = Warning "github-no-effect", "Something is understood, and has no effect here.",
+        "tasuki starts workflows by `push`, `pull_request`, `workflow_dispatch`, `schedule` and `workflow_call`; other events of `on` never come. Concurrency of a whole workflow stands in the Plan and nothing acts on it yet: give it to the jobs instead.";
     GITHUB_FILTER = Error "github-filter", "A filter of an event cannot be used.",
         "Patterns: `*` (not `/`), `**`, `?` and `+` after a character, `[abc]`, `!` at the start. A list needs a pattern without `!`; `branches` and `branches-ignore` (tags, paths alike) exclude each other.";
     GITHUB_INPUT = Error "github-input", "An input is missing, unknown or has a wrong value.",

@@ -8,9 +8,9 @@ mod step;
 mod strategy;
 mod workflow;
 
-pub(super) use action::{Action, ActionInput, Runs, parse as parse_action};
-pub(super) use container::{Container, Service};
-pub(super) use job::{Body, Call, Environment, Job, JobKind, RunsOn, Secrets};
+pub(super) use action::{Action, Runs, parse as parse_action};
+pub(super) use container::Container;
+pub(super) use job::{Body, Call, Environment, Job, JobKind, Secrets};
 pub(super) use step::{Step, StepKind, Uses};
-pub(super) use strategy::{Matrix, MatrixRows, Strategy, Vector};
-pub(super) use workflow::{Concurrency, Defaults, Workflow, parse as parse_workflow};
+pub(super) use strategy::{Matrix, MatrixRows};
+pub(super) use workflow::{Concurrency, Queue, Workflow, parse as parse_workflow};

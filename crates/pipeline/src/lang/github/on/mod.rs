@@ -7,6 +7,6 @@ mod glob;
 mod inputs;
 mod parse;
 
-pub(super) use inputs::{Input, InputKind, given};
-pub(super) use parse::{Call, On, Output, parse};
-pub(super) use filter::{Filters, Verdict};
+pub(super) use filter::Verdict;
+pub(super) use inputs::{Input, default_value, given};
+pub(super) use parse::{Call, On, Required, parse};

@@ -113,7 +113,7 @@ fn add(session: &Session<'_>, on: &mut On, name: &str, span: Span, node: Option<
 fn never(session: &Session<'_>, event: &Event, span: Span) {
     let message = format!("tasuki starts no workflow by `{}`", event.name);
     session.report(
-        Problem::new(&code::GITHUB_EVENT, span, message)
+        Problem::new(&code::GITHUB_NO_EFFECT, span, message)
             .hint("push, pull_request, workflow_dispatch, schedule and workflow_call do"),
     );
 }

@@ -7,7 +7,7 @@ use super::super::entry::Secrets as GivenSecrets;
 use super::super::fields::{Entry, Field, literal_value};
 use super::super::fold::{self, Known, World};
 use super::facts;
-use crate::Session;
+use crate::{Mode, Session};
 use crate::diag::{Problem, code};
 
 /// A need of the job that is made: its id, the names of its members in the Plan, and what it gives.
@@ -33,7 +33,8 @@ pub(super) enum Secrets {
 pub(super) struct Scope<'a> {
     pub(super) github: &'a Value,
     pub(super) vars: &'a Value,
-    pub(super) inputs: &'a [(String, Expr)],
+    /// Absent inside an action, where they are known when it is reached.
+    pub(super) inputs: Option<&'a [(String, Expr)]>,
     pub(super) secrets: &'a Secrets,
     pub(super) job: Option<&'a str>,
     pub(super) needs: &'a [NeedScope],
@@ -44,18 +45,28 @@ pub(super) struct Scope<'a> {
 impl Scope<'_> {
     /// The field with everything evaluated that is known; an error is told and gives null.
     pub(super) fn fold(&self, session: &Session<'_>, field: &Field) -> Expr {
+        self.folded(session, field).unwrap_or(Expr::Literal(Literal::Null))
+    }
+
+    fn folded(&self, session: &Session<'_>, field: &Field) -> Option<Expr> {
         if matches!(field.expr, Expr::Literal(_)) {
-            return field.expr.clone();
+            return Some(field.expr.clone());
         }
-        fold::fold(&field.expr, self).unwrap_or_else(|error| {
-            session.error(&code::GITHUB_EXPRESSION, field.span, error.to_string());
-            Expr::Literal(Literal::Null)
-        })
+        match fold::fold(&field.expr, self) {
+            Ok(expr) => Some(expr),
+            Err(error) => {
+                // Without a trigger a payload is missing, and with it what `fromJSON` and the like would read.
+                if session.mode == Mode::Create {
+                    session.error(&code::GITHUB_EXPRESSION, field.span, error.to_string());
+                }
+                None
+            }
+        }
     }
 
     /// The value of a field that must be known now.
     pub(super) fn value(&self, session: &Session<'_>, field: &Field, what: &str) -> Option<Value> {
-        let folded = self.fold(session, field);
+        let folded = self.folded(session, field)?;
         let value = fold::known(&folded);
         if value.is_none() {
             let message = format!("{what} depends on what is known only while the pipeline runs");
@@ -132,10 +143,9 @@ impl World for Scope<'_> {
             "matrix" => Known::Value(self.matrix.clone()),
             "strategy" => Known::Value(self.strategy.clone()),
             "inputs" => {
-                let known = self.inputs.iter().map(|(key, expr)| Some((key.clone(), fold::known(expr)?)));
-                known
-                    .collect::<Option<Vec<_>>>()
-                    .map_or(Known::Late, |all| Known::Value(fold::object(all)))
+                let known = |(key, expr): &(String, Expr)| Some((key.clone(), fold::known(expr)?));
+                let all = self.inputs.and_then(|all| all.iter().map(known).collect::<Option<Vec<_>>>());
+                all.map_or(Known::Late, |all| Known::Value(fold::object(all)))
             }
             _ => Known::Late,
         }
@@ -149,7 +159,7 @@ impl World for Scope<'_> {
                 Some((at(Expr::Context("github".to_owned()), &key.to_ascii_lowercase()), 1))
             }
             "inputs" => {
-                let found = self.inputs.iter().find(|(known, _)| known.eq_ignore_ascii_case(key));
+                let found = self.inputs?.iter().find(|(known, _)| known.eq_ignore_ascii_case(key));
                 Some((found.map_or(Expr::Literal(Literal::Null), |(_, expr)| expr.clone()), 1))
             }
             "secrets" => match self.secrets {
