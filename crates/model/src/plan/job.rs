@@ -70,7 +70,7 @@ pub struct Job {
     pub artifacts: Option<Artifacts>,
     /// Values that later jobs can read, evaluated on the runner after the last step.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub outputs: BTreeMap<String, String>,
+    pub outputs: BTreeMap<String, Expr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
     /// Starts another pipeline instead of running steps.

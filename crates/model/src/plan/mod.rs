@@ -8,6 +8,7 @@ mod cache;
 mod gate;
 mod image;
 mod job;
+mod late;
 mod step;
 mod variable;
 
@@ -22,6 +23,7 @@ pub use job::{
     AllowFailure, Downstream, DownstreamTarget, Environment, EnvironmentAction, ForwardVariables, Job, Machine,
     MachineKind, Matrix, Need, NeedSource, Release, ReleaseLink, Retry, Strategy, When,
 };
+pub use late::{Late, seconds};
 pub use step::{ActionRef, Step, StepKind, StepWhen};
 pub use variable::{IdToken, Variable};
 

@@ -160,6 +160,34 @@ codes! {
         "Limits count jobs and steps after everything is expanded.";
     CIRCLECI_NO_EFFECT = Warning "circleci-no-effect", "Something is written that does nothing here.",
         "It is valid on CircleCI's cloud, but there is nothing that it could change on runners of your own.";
+    GITHUB_FORMAT = Error "github-format", "A workflow, action or part of it has the wrong shape.",
+        "A workflow is a map with at least `on` and `jobs`; an action is a map with `name`, `description` and `runs`. The message says what was found and what may stand there.";
+    GITHUB_UNKNOWN_KEY = Error "github-unknown-key", "A key is not one of those that may stand here.",
+        "Nothing is ignored silently: a key without a meaning is most often misspelled, or one level too high or too low.";
+    GITHUB_DUPLICATE_KEY = Error "github-duplicate-key", "A key is written twice in the same map.",
+        "Keys are compared without case. GitHub refuses such a file.";
+    GITHUB_VALUE = Error "github-value", "A value is not one of those that may stand here.",
+        "The message names what may. A value with `${{ }}` in it is checked when it is evaluated.";
+    GITHUB_EXPRESSION = Error "github-expression", "An expression cannot be read or evaluated.",
+        "Texts stand in single quotes, `''` is a quote in a text. Which contexts and functions there are depends on the key: `secrets` and `env`, for example, do not exist in `jobs.<id>.if`.";
+    GITHUB_CONDITION = Warning "github-condition", "A condition is always true.",
+        "`if: text ${{ x }}` makes a text, and a text that is not empty is true. Write the whole condition between the braces, or no braces at all.";
+    GITHUB_NO_EFFECT = Warning "github-no-effect", "Something is understood, and has no effect here.",
+        "tasuki starts workflows by `push`, `pull_request`, `workflow_dispatch`, `schedule` and `workflow_call`; other events of `on` never come. Concurrency of a whole workflow stands in the Plan and nothing acts on it yet: give it to the jobs instead.";
+    GITHUB_FILTER = Error "github-filter", "A filter of an event cannot be used.",
+        "Patterns: `*` (not `/`), `**`, `?` and `+` after a character, `[abc]`, `!` at the start. A list needs a pattern without `!`; `branches` and `branches-ignore` (tags, paths alike) exclude each other.";
+    GITHUB_INPUT = Error "github-input", "An input is missing, unknown or has a wrong value.",
+        "Inputs are declared under `workflow_dispatch.inputs` or `workflow_call.inputs`; an input that is required and has no default must be given.";
+    GITHUB_NEEDS = Error "github-needs", "A job needs one that is not there, or jobs need one another in a circle.",
+        "`needs` names the ids of other jobs of the same file. At least one job must need nothing.";
+    GITHUB_MATRIX = Error "github-matrix", "A matrix cannot be expanded.",
+        "Each vector is a list with at least one value, `include` and `exclude` are lists of maps, `exclude` names only keys of the matrix, and at most 256 jobs come of it.";
+    GITHUB_USES = Error "github-uses", "A reusable workflow or an action cannot be used.",
+        "Workflows and actions of the same repository are written `./.github/workflows/file.yml` and `./path/of/the/action`; they are read at the commit that is built.";
+    GITHUB_TOO_MANY = Error "github-too-many", "The workflow is larger than allowed.",
+        "Limits count jobs after matrices are expanded and reusable workflows are put in.";
+    GITHUB_ACTION = Warning "github-action", "An action is used in a way that has no effect.",
+        "An unknown input is given to it, or it declares something that is not done for actions of the own repository.";
 }
 
 #[cfg(test)]
