@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::bail;
 
+use crate::engine::Engine;
 use crate::program::{self, exists};
 
 #[derive(clap::Args)]
@@ -29,9 +30,46 @@ struct Suite {
     name: &'static str,
     about: &'static str,
     needs: &'static [Need],
+    beside: Beside,
     commands: &'static [&'static [&'static str]],
 }
 
+/// What runs beside a suite.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Nothing,
+    /// A container engine and a registry.
+    Engine,
+}
+
+const DOCKERD: Need = Need {
+    program: "dockerd",
+    package: "docker.io",
+};
+const CONTAINERD: Need = Need {
+    program: "containerd",
+    package: "containerd",
+};
+const RUNC: Need = Need {
+    program: "runc",
+    package: "runc",
+};
+const IPTABLES: Need = Need {
+    program: "iptables",
+    package: "iptables",
+};
+const REGISTRY: Need = Need {
+    program: "docker-registry",
+    package: "docker-registry",
+};
+const BUSYBOX: Need = Need {
+    program: "busybox",
+    package: "busybox-static",
+};
+const HTPASSWD: Need = Need {
+    program: "htpasswd",
+    package: "apache2-utils",
+};
 const POSTGRES: Need = Need {
     program: "postgres",
     package: "postgresql",
@@ -54,6 +92,7 @@ const SUITES: &[Suite] = &[
         name: "style",
         about: "format, lints, tidy, requirements, generated references",
         needs: &[],
+        beside: Beside::Nothing,
         commands: &[
             &["cargo", "fmt", "--check"],
             &[
@@ -74,18 +113,43 @@ const SUITES: &[Suite] = &[
         name: "fast",
         about: "tests of every crate, on both databases, with real git, shells and sockets; 1,000 simulated hours",
         needs: &[POSTGRES, LFS, PYTHON],
+        beside: Beside::Nothing,
         commands: &[&["cargo", "test", "--workspace"]],
     },
     Suite {
         name: "heavy",
         about: "kill -9 of real servers and runners in mid-job, 10 cycles",
         needs: &[],
+        beside: Beside::Nothing,
         commands: &[&["cargo", "test", "-p", "tasuki", "--test", "kill", "--", "--ignored"]],
+    },
+    Suite {
+        name: "docker",
+        about: "jobs in containers of a real engine, a registry with a password, kill -9 of a runner",
+        needs: &[DOCKERD, CONTAINERD, RUNC, IPTABLES, REGISTRY, BUSYBOX, HTPASSWD],
+        beside: Beside::Engine,
+        commands: &[
+            // They count what is on the engine: one after the other.
+            &[
+                "cargo",
+                "test",
+                "-p",
+                "tasuki-runner",
+                "--test",
+                "docker",
+                "--",
+                "--ignored",
+                "--test-threads",
+                "1",
+            ],
+            &["cargo", "test", "-p", "tasuki", "--test", "docker", "--", "--ignored"],
+        ],
     },
     Suite {
         name: "browser",
         about: "the web UI in a headless Chromium",
         needs: &[CHROMIUM],
+        beside: Beside::Nothing,
         commands: &[&["cargo", "test", "-p", "tasuki", "--test", "browser", "--", "--ignored"]],
     },
 ];
@@ -121,11 +185,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 suite.name, need.program, need.package
             ));
         }
+        let engine = match suite.beside {
+            Beside::Nothing => None,
+            Beside::Engine if !lacks.is_empty() => continue,
+            Beside::Engine => match Engine::start() {
+                Ok(engine) => Some(engine),
+                Err(error) => {
+                    say(&format!("SKIPPED {}: {error:#}", suite.name));
+                    continue;
+                }
+            },
+        };
+        let env = engine.as_ref().map(Engine::env).unwrap_or_default();
         for command in suite.commands {
             say(&format!("{}: {}", suite.name, command.join(" ")));
             let start = Instant::now();
             let (program, rest) = (command[0], &command[1..]);
-            if let Err(error) = program::run(program, rest) {
+            if let Err(error) = program::run_in(&crate::workspace::root(), program, rest, &env) {
                 say(&format!("FAILED {}: {error}", suite.name));
                 failed.push(suite.name);
             }
@@ -187,7 +263,7 @@ fn is_root() -> bool {
 }
 
 #[expect(clippy::print_stdout, reason = "the command's output")]
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     println!("=== {line}");
 }
 

@@ -13,6 +13,7 @@ mod context;
 mod error;
 mod git;
 mod http;
+pub(crate) mod inside;
 mod keyed;
 mod main;
 mod request;

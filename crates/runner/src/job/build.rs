@@ -188,6 +188,7 @@ impl<'a> Build<'a> {
             project_id: self.job.job_info.project_id,
             folder_suffix: empty.then(|| "-empty".to_owned()),
             variables: self.variables.environment(),
+            public_variables: self.variables.public_environment(),
             image: (!self.job.image.name.is_empty()).then(|| image(&self.job.image)),
             services: self
                 .job

@@ -24,7 +24,7 @@ use super::up::Executor;
 use crate::config::client;
 use crate::exit::{Exit, Mark as _, Outcome, wrong_usage};
 use crate::print::{self, Form};
-use crate::role::{Interrupts, LocalRunner, Registration, Request, RunningRunner, reachable, server_runtime};
+use crate::role::{Interrupts, LocalExecutor, LocalRunner, Registration, Request, RunningRunner, reachable, server_runtime};
 use scratch::Scratch;
 
 /// Run the pipeline of the folder you are in, without a server.
@@ -38,6 +38,7 @@ use scratch::Scratch;
 /// Examples:
 ///   tasuki exec
 ///   tasuki exec test lint            these jobs and what they need
+///   tasuki exec --executor docker --docker-image debian:12
 ///   tasuki exec --event merge_request --var DEPLOY=no
 ///   tasuki exec --json | jq -r 'select(.event == "job") | .job + " " + .status'
 #[derive(Debug, Args)]
@@ -55,6 +56,9 @@ pub(crate) struct Exec {
     /// How jobs are run
     #[arg(long, value_enum, default_value_t = Executor::Shell)]
     executor: Executor,
+    /// Image of jobs that name none, with --executor docker
+    #[arg(long, value_name = "IMAGE")]
+    docker_image: Option<String>,
     /// Jobs at a time [default: the number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     slots: Option<u32>,
@@ -83,7 +87,7 @@ impl Exec {
     }
 
     async fn work(self, config: Config) -> Outcome {
-        let executor = self.executor.name()?;
+        let executor = self.executor.local(self.docker_image.as_deref())?;
         let mut interrupts = Interrupts::listen()?;
         let scratch = Scratch::new()?;
         let git = Git::prepare(&scratch.folder().join("git"))?;
@@ -232,7 +236,7 @@ async fn worktree(git: &Git, config: &Config) -> anyhow::Result<Option<Worktree>
     Ok(Some(Worktree::read(git, &config.root).await?))
 }
 
-async fn start_engine(scratch: &Scratch, slots: u32, executor: String) -> anyhow::Result<Engine> {
+async fn start_engine(scratch: &Scratch, slots: u32, executor: LocalExecutor) -> anyhow::Result<Engine> {
     tasuki_proto::tls::install();
     let server = App::start(scratch.config()?).await.context("the engine cannot start")?;
     let url = reachable(server.address());

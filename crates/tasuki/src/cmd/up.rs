@@ -14,7 +14,7 @@ use crate::config::{DataDir, Served, client, lock};
 use crate::exit::{Exit, Outcome, wrong_usage};
 use crate::print::{self, Style};
 use crate::role::{
-    Interrupts, LocalRunner, Registration, Request, RunningRunner, reachable, server_runtime, start_server,
+    Interrupts, LocalExecutor, LocalRunner, Registration, Request, RunningRunner, reachable, server_runtime, start_server,
 };
 
 /// Start a server and a runner in one process.
@@ -25,6 +25,7 @@ use crate::role::{
 /// Examples:
 ///   tasuki up
 ///   tasuki up --example
+///   tasuki up --executor docker --docker-image debian:12
 ///   tasuki up --data /var/lib/tasuki --listen 0.0.0.0:8700 --slots 8
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -43,6 +44,9 @@ pub(crate) struct Up {
     /// How jobs are run
     #[arg(long, value_enum, default_value_t = Executor::Shell)]
     executor: Executor,
+    /// Image of jobs that name none, with --executor docker
+    #[arg(long, value_name = "IMAGE")]
+    docker_image: Option<String>,
     /// Add an example project whose pipeline runs at once
     #[arg(long)]
     example: bool,
@@ -57,14 +61,17 @@ pub(crate) enum Executor {
 }
 
 impl Executor {
-    /// The word in a runner's configuration.
+    /// As a runner is started with it; `image` is for jobs that name none.
     ///
     /// # Errors
-    /// This version does not have it.
-    pub(crate) fn name(self) -> anyhow::Result<String> {
-        match self {
-            Self::Shell => Ok("shell".to_owned()),
-            Self::Docker => Err(wrong_usage("this version runs jobs with the shell executor only")),
+    /// An image where there are no containers.
+    pub(crate) fn local(self, image: Option<&str>) -> anyhow::Result<LocalExecutor> {
+        match (self, image) {
+            (Self::Shell, Some(_)) => Err(wrong_usage("--docker-image is for --executor docker")),
+            (Self::Shell, None) => Ok(LocalExecutor::Shell),
+            (Self::Docker, image) => Ok(LocalExecutor::Docker {
+                image: image.map(str::to_owned),
+            }),
         }
     }
 }
@@ -75,7 +82,7 @@ impl Up {
     }
 
     async fn work(self) -> Outcome {
-        let executor = self.executor.name()?;
+        let executor = self.executor.local(self.docker_image.as_deref())?;
         let data = self.data.path()?;
         let _lock = lock(&data)?;
         // Signals that come while it starts end it like those that come later.
@@ -114,7 +121,7 @@ async fn start_runner(
     url: &str,
     data: &Path,
     slots: u32,
-    executor: String,
+    executor: LocalExecutor,
 ) -> anyhow::Result<RunningRunner> {
     let folder = data.join("runner");
     std::fs::create_dir_all(&folder)?;
