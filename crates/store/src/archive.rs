@@ -29,6 +29,7 @@ const TABLES: &[&str] = &[
     "jobs",
     "job_plans",
     "needs",
+    "bridges",
     "resource_groups",
     "resource_claims",
     "resource_classes",
@@ -44,6 +45,9 @@ const TABLES: &[&str] = &[
     "tokens",
     "variables",
     "deliveries",
+    "schedules",
+    "environments",
+    "deployments",
 ];
 
 const FORMAT: &str = "tasuki-backup";

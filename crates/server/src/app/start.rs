@@ -103,6 +103,8 @@ impl App {
                 Reach::Public
             },
             templates: None,
+            files: files.clone(),
+            limits: limits.clone(),
         });
         let app = App(Arc::new(Parts {
             url,

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tasuki_model::id::{PipelineId, ProjectId};
 use tasuki_model::plan::{Language, Variable};
-use tasuki_model::trigger::{GitRef, Source, Trigger};
+use tasuki_model::trigger::{GitRef, MergeRequest, Source, Trigger, Upstream};
 use tasuki_pipeline::{Context, Diagnostic, Input, Output, PipelineInfo, ProjectInfo, Skip};
 use tasuki_store::{pipelines, projects::Project};
 use tracing::{info, warn};
 
-use super::answer::{Answerer, AtCommit, Comparison, InFolder, Projects, Source as Own};
+use super::answer::{Answerer, AtCommit, Comparison, InFolder, OfParent, Projects, Source as Own};
 use super::error::NoPipeline;
 use super::forge::PushOptions;
 use super::{Error, Selection, Triggers};
@@ -43,6 +43,22 @@ pub struct Start {
     pub key: Option<String>,
     /// Only a part of the configuration (`exec JOB`).
     pub selection: Option<Selection>,
+    pub more: Circumstances,
+}
+
+/// What only some starts have.
+#[derive(Debug, Clone, Default)]
+pub struct Circumstances {
+    /// The configuration itself, instead of the project's file (child pipelines).
+    pub config: Option<String>,
+    pub merge_request: Option<MergeRequest>,
+    /// The job that started it.
+    pub upstream: Option<Upstream>,
+    /// The pipeline whose artifacts may be included.
+    pub parent: Option<PipelineId>,
+    pub schedule_description: Option<String>,
+    /// A trigger token was used.
+    pub by_token: bool,
 }
 
 /// Where the configuration and the files of the pipeline are.
@@ -100,8 +116,12 @@ impl Triggers {
         } else {
             &settings.config_path
         };
-        let Some(text) = answerer.text(path).await else {
-            return Ok(Started::None(NoPipeline::Missing(path.to_owned())));
+        let (path, text) = match &start.more.config {
+            Some(text) => ("trigger:include", std::sync::Arc::from(text.as_str())),
+            None => match answerer.text(path).await {
+                Some(text) => (path, text),
+                None => return Ok(Started::None(NoPipeline::Missing(path.to_owned()))),
+            },
         };
         let mut context = self.context(&start.project, &settings, trigger.clone()).await?;
         if !by_push && asks_to_skip(&trigger.commit.message) {
@@ -222,10 +242,12 @@ impl Triggers {
                 commit: mirror.commit(commit, &start.git_ref).await?,
                 variables: start.variables.clone(),
                 inputs: start.inputs.clone(),
-                merge_request: None,
+                merge_request: start.more.merge_request.clone(),
                 user: start.user.clone(),
                 payload: start.payload.clone(),
-                schedule_description: None,
+                schedule_description: start.more.schedule_description.clone(),
+                upstream: start.more.upstream,
+                by_token: start.more.by_token,
             },
         };
         if let Some(before) = &start.before {
@@ -256,10 +278,7 @@ impl Triggers {
             Read::Commit(commit) => Own::Commit(AtCommit {
                 mirror: parts.mirrors.of(start.project.id),
                 commit: commit.clone(),
-                comparison: match (&start.before, start.source, &start.git_ref) {
-                    (Some(before), Source::Push, GitRef::Branch(_)) => Comparison::Before(before.clone()),
-                    _ => Comparison::Nothing,
-                },
+                comparison: comparison(start),
             }),
             Read::Folder { worktree, root, .. } => {
                 let (git, worktree) = worktree.as_deref().cloned().unzip();
@@ -286,6 +305,10 @@ impl Triggers {
             }),
             remote: self.inner.remote.clone(),
             templates: parts.templates.clone(),
+            parent: start.more.parent.map(|pipeline| OfParent {
+                files: parts.files.clone(),
+                pipeline,
+            }),
         }
     }
 
@@ -327,6 +350,20 @@ impl Triggers {
             keep(&parts.mirrors.of(project), &live).await;
         }
         Ok(())
+    }
+}
+
+/// What `changes` compares with: a merge request's base, the tip before a push, which child pipelines inherit.
+fn comparison(start: &Start) -> Comparison {
+    if let Some(request) = &start.more.merge_request {
+        return match request.diff_base_sha.parse() {
+            Ok(base) => Comparison::Before(base),
+            Err(_) => Comparison::Nothing,
+        };
+    }
+    match (&start.before, start.source, &start.git_ref) {
+        (Some(before), Source::Push | Source::ParentPipeline, GitRef::Branch(_)) => Comparison::Before(before.clone()),
+        _ => Comparison::Nothing,
     }
 }
 

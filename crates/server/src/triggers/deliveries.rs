@@ -11,7 +11,7 @@ use tasuki_store::deliveries::{self, Delivery, NewDelivery};
 use tasuki_store::projects::{self, Project};
 use tracing::{error, info, warn};
 
-use super::create::{Read, Start, Started};
+use super::create::{Circumstances, Read, Start, Started};
 use super::error::NoPipeline;
 use super::forge::{Event, Forge, Push, same_place};
 use super::local::Chain;
@@ -227,6 +227,7 @@ impl Triggers {
             payload: None,
             key: Some(format!("hook:{}", delivery.dedupe_key)),
             selection: None,
+            more: Circumstances::default(),
         });
         let outcome = match started.await? {
             Started::New { id, .. } => format!("pipeline {id}"),

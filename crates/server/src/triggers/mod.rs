@@ -5,6 +5,7 @@
 //! | `answer` | what the compiler asks for, from a commit, a folder or the network |
 //! | `create` | from "build this commit" to a pipeline, or to the reason why there is none |
 //! | `deliveries` | webhooks: checked, stored, answered, worked on |
+//! | `downstream` | pipelines that jobs start |
 //! | `forge/<name>` | one forge: signature, delivery id, events |
 //! | `housekeeping` | mirrors are kept small |
 //! | `local` | folders of this machine: their refs are watched |
@@ -17,6 +18,7 @@
 pub mod answer;
 mod create;
 mod deliveries;
+mod downstream;
 mod error;
 pub mod forge;
 mod housekeeping;
@@ -38,12 +40,14 @@ use tasuki_rt::{Clock, Tasks};
 use tasuki_store::{Store, Tx, projects};
 use tokio::sync::{Mutex, Notify};
 
-pub use create::{Read, Start, Started, project_info};
+pub use create::{Circumstances, Read, Start, Started, project_info};
 pub use deliveries::Received;
 pub use error::{Error, HookRefused, NoPipeline};
 pub use request::Want;
 pub use select::Selection;
 
+use crate::blobs::Files;
+use crate::config::Limits;
 use crate::git::Mirrors;
 use crate::scheduler::Scheduler;
 use answer::{Reach, Remote};
@@ -74,6 +78,9 @@ pub struct Parts {
     pub reach: Reach,
     /// Folder of templates (`include: template`).
     pub templates: Option<PathBuf>,
+    /// What jobs left: child pipelines may be made of it.
+    pub files: Files,
+    pub limits: Limits,
 }
 
 /// Starts pipelines. Cheap to clone; clones share everything.
@@ -116,6 +123,7 @@ impl Triggers {
     pub async fn start(&self) -> Result<(), Error> {
         self.keep_live_pipelines().await?;
         self.start_deliveries();
+        self.start_downstream();
         self.start_housekeeping();
         self.start_local().await
     }

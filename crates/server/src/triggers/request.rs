@@ -6,7 +6,7 @@ use tasuki_model::trigger::{GitRef, Source};
 use tasuki_store::projects::Project;
 use tracing::warn;
 
-use super::create::{Read, Start, Started};
+use super::create::{Circumstances, Read, Start, Started};
 use super::forge::PushOptions;
 use super::{Error, Triggers};
 use crate::git::{Mirror, Oid};
@@ -67,12 +67,13 @@ impl Triggers {
             payload: None,
             key,
             selection: None,
+            more: Circumstances::default(),
         })
         .await
     }
 
     /// The ref of that name, a branch before a tag, with its tip.
-    async fn pick(&self, project: &Project, mirror: &Mirror, name: Option<&str>) -> Result<(GitRef, Oid), Error> {
+    pub(super) async fn pick(&self, project: &Project, mirror: &Mirror, name: Option<&str>) -> Result<(GitRef, Oid), Error> {
         let name = name.unwrap_or(&project.default_branch);
         let plain = name
             .strip_prefix("refs/heads/")

@@ -2,6 +2,7 @@
 
 pub mod artifacts;
 pub mod blobs;
+pub mod bridges;
 pub mod caches;
 pub mod deliveries;
 pub mod jobs;

@@ -133,6 +133,7 @@ impl Config {
             projects: None,
             remote: Remote::new(Reach::Anywhere),
             templates: None,
+            parent: None,
         }
     }
 }

@@ -91,6 +91,8 @@ impl TriggerArgs {
             user,
             payload: None,
             schedule_description: None,
+            upstream: None,
+            by_token: false,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Answers to what the compiler asks for: from a commit of a mirror, from a folder, from the network.
 
+mod artifact;
 mod commit;
 mod folder;
 mod remote;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use tasuki_pipeline::{Answer, Answers, Compile, Input, Origin, Output, Refusal, Request};
 
+pub use artifact::OfParent;
 pub use commit::{AtCommit, Comparison, Projects};
 pub use folder::InFolder;
 pub use remote::{Reach, Remote};
@@ -34,6 +36,8 @@ pub struct Answerer {
     pub remote: Remote,
     /// Folder of templates that the operator brings along.
     pub templates: Option<std::path::PathBuf>,
+    /// Of a child pipeline: what the jobs of its parent left.
+    pub parent: Option<OfParent>,
 }
 
 impl Answerer {
@@ -113,7 +117,7 @@ impl Answerer {
                 None => no_server(),
             },
             Request::Tree {
-                origin: Origin::Remote | Origin::Template | Origin::Component { .. },
+                origin: Origin::Remote | Origin::Template | Origin::Component { .. } | Origin::Artifact { .. },
             } => unsupported("only projects have a list of files"),
             Request::Changed { compare_to } => match &self.source {
                 Source::Commit(commit) => commit.changed(compare_to.as_deref()).await,
@@ -144,6 +148,10 @@ impl Answerer {
             (Origin::Project { .. } | Origin::Component { .. }, None) => no_server(),
             (Origin::Remote, _) => self.remote.get(path).await,
             (Origin::Template, _) => self.template(path),
+            (Origin::Artifact { job }, _) => match &self.parent {
+                Some(parent) => parent.file(job, path).await,
+                None => unsupported("only a child pipeline can include what a job left"),
+            },
         }
     }
 

@@ -165,6 +165,7 @@ impl Exec {
             payload: None,
             key: None,
             selection: Some(selection),
+            more: Circumstances::default(),
         }
     }
 
