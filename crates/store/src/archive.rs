@@ -48,6 +48,7 @@ const TABLES: &[&str] = &[
     "schedules",
     "environments",
     "deployments",
+    "merge_requests",
 ];
 
 const FORMAT: &str = "tasuki-backup";

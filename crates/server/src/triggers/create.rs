@@ -8,7 +8,7 @@ use tasuki_model::id::{PipelineId, ProjectId};
 use tasuki_model::plan::{Language, Variable};
 use tasuki_model::trigger::{GitRef, MergeRequest, Source, Trigger, Upstream};
 use tasuki_pipeline::{Context, Diagnostic, Input, Output, PipelineInfo, ProjectInfo, Skip};
-use tasuki_store::{pipelines, projects::Project};
+use tasuki_store::{merge_requests, pipelines, projects::Project};
 use tracing::{info, warn};
 
 use super::answer::{Answerer, AtCommit, Comparison, InFolder, OfParent, Projects, Source as Own};
@@ -200,7 +200,7 @@ impl Triggers {
         let door = mirror.hold().await;
         let new = NewPipeline {
             project: start.project.id,
-            protected: settings.is_protected(&trigger.git_ref.short(), &start.project.default_branch),
+            protected: is_protected(settings, &start.project, &trigger),
             trigger,
             content,
             diagnostics_json: serde_json::to_string(diagnostics).unwrap_or_else(|_| "[]".to_owned()),
@@ -316,12 +316,24 @@ impl Triggers {
     async fn context(&self, project: &Project, settings: &ProjectSettings, trigger: Trigger) -> Result<Context, Error> {
         let parts = &self.inner.parts;
         let (vault, row) = (std::sync::Arc::clone(&parts.vault), project.clone());
-        let variables = parts.store.read(move |tx| vault.variables(tx, &row)).await?;
+        let git_ref = trigger.git_ref.clone();
+        let (variables, open_merge_requests) = parts
+            .store
+            .read(move |tx| {
+                let open = match &git_ref {
+                    GitRef::Branch(name) => merge_requests::open_of_branch(tx, row.id, name)?,
+                    GitRef::Tag(_) | GitRef::MergeRequest { .. } => Vec::new(),
+                };
+                let open = open.iter().map(|request| format!("{}!{}", row.path, request.iid)).collect();
+                Ok((vault.variables(tx, &row)?, open))
+            })
+            .await?;
         Ok(Context {
             pipeline: PipelineInfo {
                 iid: project.last_iid + 1,
                 created_at: self.now(),
-                protected_ref: settings.is_protected(&trigger.git_ref.short(), &project.default_branch),
+                protected_ref: is_protected(settings, project, &trigger),
+                open_merge_requests,
                 ..PipelineInfo::default()
             },
             trigger,
@@ -350,6 +362,14 @@ impl Triggers {
             keep(&parts.mirrors.of(project), &live).await;
         }
         Ok(())
+    }
+}
+
+/// Whether protected variables and runners serve a pipeline: a merge request's where both its branches are protected.
+pub(super) fn is_protected(settings: &ProjectSettings, project: &Project, trigger: &Trigger) -> bool {
+    match &trigger.merge_request {
+        Some(request) => request.source_protected && request.target_protected,
+        None => settings.is_protected(&trigger.git_ref.short(), &project.default_branch),
     }
 }
 

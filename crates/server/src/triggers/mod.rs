@@ -9,6 +9,8 @@
 //! | `forge/<name>` | one forge: signature, delivery id, events |
 //! | `housekeeping` | mirrors are kept small |
 //! | `local` | folders of this machine: their refs are watched |
+//! | `merges` | pipelines of merge requests |
+//! | `schedules` | pipelines that start by the clock |
 //! | `select` | a part of a Plan: named jobs and what they need |
 //! | `source` | where a project's commits come from |
 //!
@@ -23,7 +25,9 @@ mod error;
 pub mod forge;
 mod housekeeping;
 mod local;
+mod merges;
 mod request;
+mod schedules;
 mod select;
 mod source;
 mod watch;
@@ -44,6 +48,7 @@ pub use create::{Circumstances, Read, Start, Started, project_info};
 pub use deliveries::Received;
 pub use error::{Error, HookRefused, NoPipeline};
 pub use request::Want;
+pub use schedules::{BadSchedule, next as next_turn};
 pub use select::Selection;
 
 use crate::blobs::Files;
@@ -92,6 +97,8 @@ pub struct Triggers {
 struct Inner {
     parts: Parts,
     remote: Remote,
+    /// Wakes the loop over schedules.
+    rescheduled: Notify,
     /// Wakes the loop over stored webhooks.
     delivered: Notify,
     watcher: Watcher,
@@ -107,6 +114,7 @@ impl Triggers {
         Self {
             inner: Arc::new(Inner {
                 remote,
+                rescheduled: Notify::new(),
                 delivered: Notify::new(),
                 watcher: Watcher::new(),
                 looking: std::sync::Mutex::default(),
@@ -124,6 +132,7 @@ impl Triggers {
         self.keep_live_pipelines().await?;
         self.start_deliveries();
         self.start_downstream();
+        self.start_schedules();
         self.start_housekeeping();
         self.start_local().await
     }

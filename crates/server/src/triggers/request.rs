@@ -25,6 +25,9 @@ pub struct Want {
     pub user: Option<(String, String, String)>,
     /// Of the caller; unique within the project.
     pub key: Option<String>,
+    /// What the caller was told of (`TRIGGER_PAYLOAD`).
+    pub payload: Option<Value>,
+    pub more: Circumstances,
 }
 
 impl Triggers {
@@ -64,10 +67,10 @@ impl Triggers {
             inputs: want.inputs,
             user: want.user,
             options: PushOptions::default(),
-            payload: None,
+            payload: want.payload,
             key,
             selection: None,
-            more: Circumstances::default(),
+            more: want.more,
         })
         .await
     }

@@ -81,3 +81,18 @@ CREATE TABLE deployments (
     finished_ms BIGINT
 );
 CREATE INDEX deployments_environment ON deployments (environment_id, job_id);
+
+-- Merge requests as the forges tell of them: a branch knows which are open for it.
+CREATE TABLE merge_requests (
+    project_id BIGINT NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+    -- the forge's number
+    iid BIGINT NOT NULL,
+    source_branch TEXT NOT NULL,
+    target_branch TEXT NOT NULL,
+    -- 1: the source branch is another project's
+    forked BIGINT NOT NULL,
+    open BIGINT NOT NULL,
+    updated_ms BIGINT NOT NULL,
+    PRIMARY KEY (project_id, iid)
+);
+CREATE INDEX merge_requests_open ON merge_requests (project_id, source_branch) WHERE open = 1;

@@ -15,6 +15,7 @@ mod project;
 mod reference;
 mod resource_class;
 mod runner;
+mod schedule;
 mod server;
 mod token;
 mod trigger;
@@ -74,6 +75,8 @@ enum Command {
     #[command(subcommand)]
     ResourceClass(resource_class::ResourceClass),
     #[command(subcommand)]
+    Schedule(schedule::Schedule),
+    #[command(subcommand)]
     Token(token::Token),
     Server(server::Server),
     #[command(subcommand)]
@@ -117,6 +120,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Job(command) => command.run(),
         Command::Runner(command) => command.run(),
         Command::ResourceClass(command) => command.run(),
+        Command::Schedule(command) => command.run(),
         Command::Token(command) => command.run(),
         Command::Admin(command) => command.run(),
         Command::Doctor(command) => command.run(),

@@ -12,7 +12,7 @@ use super::Wanting;
 use crate::config::ProjectSettings;
 use crate::http::runner_api::dotenv;
 use crate::payload::dotenv_of_needs;
-use crate::triggers::create::project_info;
+use crate::triggers::create::{is_protected, project_info};
 use crate::triggers::{Error, Triggers};
 
 impl Triggers {
@@ -55,7 +55,7 @@ impl Triggers {
             pipeline: PipelineInfo {
                 iid: wanting.pipeline.iid,
                 created_at: wanting.pipeline.created_ms,
-                protected_ref: own.is_protected(&wanting.trigger.git_ref.short(), &wanting.project.default_branch),
+                protected_ref: is_protected(&own, &wanting.project, &wanting.trigger),
                 ..PipelineInfo::default()
             },
             variables: parts.store.read(move |tx| vault.variables(tx, &row)).await?,
