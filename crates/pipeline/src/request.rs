@@ -40,6 +40,8 @@ pub enum Origin {
     Template,
     /// A component; the path of the request is its address without host and version, e.g. `group/project/lint`.
     Component { host: String, version: String },
+    /// The archive that a job of the parent pipeline left, for child pipelines.
+    Artifact { job: String },
 }
 
 /// An answer to a [`Request`].

@@ -3,6 +3,7 @@
 //! Pure: [`Facts`] holds everything that is known of the task, [`build`] says it in the words of GitLab's runner
 //! protocol. What that protocol cannot say goes into the `tasuki` object, for runners that announce it.
 
+mod elsewhere;
 mod files;
 mod gather;
 mod images;
@@ -28,6 +29,7 @@ use tasuki_proto::gitlab::{
 pub use files::{UpstreamFile, report_format};
 pub use gather::Missing;
 pub use make::{Claimant, Error, make};
+pub(crate) use upstream::dotenv_of_needs;
 
 /// Seconds that a job may take when neither it nor its project nor its runner says otherwise.
 pub const DEFAULT_TIMEOUT_S: u64 = 3600;

@@ -5,9 +5,12 @@
 //! | `answer` | what the compiler asks for, from a commit, a folder or the network |
 //! | `create` | from "build this commit" to a pipeline, or to the reason why there is none |
 //! | `deliveries` | webhooks: checked, stored, answered, worked on |
+//! | `downstream` | pipelines that jobs start |
 //! | `forge/<name>` | one forge: signature, delivery id, events |
 //! | `housekeeping` | mirrors are kept small |
 //! | `local` | folders of this machine: their refs are watched |
+//! | `merges` | pipelines of merge requests |
+//! | `schedules` | pipelines that start by the clock |
 //! | `select` | a part of a Plan: named jobs and what they need |
 //! | `source` | where a project's commits come from |
 //!
@@ -17,11 +20,14 @@
 pub mod answer;
 mod create;
 mod deliveries;
+mod downstream;
 mod error;
 pub mod forge;
 mod housekeeping;
 mod local;
+mod merges;
 mod request;
+mod schedules;
 mod select;
 mod source;
 mod watch;
@@ -38,12 +44,15 @@ use tasuki_rt::{Clock, Tasks};
 use tasuki_store::{Store, Tx, projects};
 use tokio::sync::{Mutex, Notify};
 
-pub use create::{Read, Start, Started, project_info};
+pub use create::{Circumstances, Read, Start, Started, project_info};
 pub use deliveries::Received;
 pub use error::{Error, HookRefused, NoPipeline};
 pub use request::Want;
+pub use schedules::{BadSchedule, next as next_turn};
 pub use select::Selection;
 
+use crate::blobs::Files;
+use crate::config::Limits;
 use crate::git::Mirrors;
 use crate::scheduler::Scheduler;
 use answer::{Reach, Remote};
@@ -76,6 +85,9 @@ pub struct Parts {
     pub templates: Option<PathBuf>,
     /// Folder of orbs (CircleCI).
     pub orbs: Option<PathBuf>,
+    /// What jobs left: child pipelines may be made of it.
+    pub files: Files,
+    pub limits: Limits,
 }
 
 /// Starts pipelines. Cheap to clone; clones share everything.
@@ -87,6 +99,8 @@ pub struct Triggers {
 struct Inner {
     parts: Parts,
     remote: Remote,
+    /// Wakes the loop over schedules.
+    rescheduled: Notify,
     /// Wakes the loop over stored webhooks.
     delivered: Notify,
     watcher: Watcher,
@@ -102,6 +116,7 @@ impl Triggers {
         Self {
             inner: Arc::new(Inner {
                 remote,
+                rescheduled: Notify::new(),
                 delivered: Notify::new(),
                 watcher: Watcher::new(),
                 looking: std::sync::Mutex::default(),
@@ -118,6 +133,8 @@ impl Triggers {
     pub async fn start(&self) -> Result<(), Error> {
         self.keep_live_pipelines().await?;
         self.start_deliveries();
+        self.start_downstream();
+        self.start_schedules();
         self.start_housekeeping();
         self.start_local().await
     }

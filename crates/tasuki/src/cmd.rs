@@ -15,6 +15,7 @@ mod project;
 mod reference;
 mod resource_class;
 mod runner;
+mod schedule;
 mod server;
 mod token;
 mod trigger;
@@ -75,6 +76,8 @@ enum Command {
     #[command(subcommand)]
     ResourceClass(resource_class::ResourceClass),
     #[command(subcommand)]
+    Schedule(schedule::Schedule),
+    #[command(subcommand)]
     Token(token::Token),
     #[command(subcommand)]
     Variable(variable::Variable),
@@ -120,6 +123,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Job(command) => command.run(),
         Command::Runner(command) => command.run(),
         Command::ResourceClass(command) => command.run(),
+        Command::Schedule(command) => command.run(),
         Command::Token(command) => command.run(),
         Command::Variable(command) => command.run(),
         Command::Admin(command) => command.run(),

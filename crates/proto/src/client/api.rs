@@ -240,6 +240,23 @@ impl ApiClient {
         self.done(Method::DELETE, &format!("tokens/{id}"), None::<&()>).await
     }
 
+    pub async fn schedules(&self, project: &str) -> Result<Vec<rest::Schedule>> {
+        self.all(&format!("projects/{}/schedules", segment(project))).await
+    }
+
+    pub async fn create_schedule(&self, project: &str, schedule: &rest::NewSchedule) -> Result<rest::Schedule> {
+        let path = format!("projects/{}/schedules", segment(project));
+        self.call(Method::POST, &path, Some(schedule)).await
+    }
+
+    pub async fn run_schedule(&self, id: i64) -> Result<rest::Pipeline> {
+        self.call(Method::POST, &format!("schedules/{id}/run"), None::<&()>).await
+    }
+
+    pub async fn delete_schedule(&self, id: i64) -> Result<()> {
+        self.done(Method::DELETE, &format!("schedules/{id}"), None::<&()>).await
+    }
+
     pub async fn lint(&self, request: &rest::LintRequest) -> Result<Vec<rest::Diagnostic>> {
         self.call(Method::POST, "lint", Some(request)).await
     }

@@ -104,6 +104,8 @@ impl App {
             },
             templates: None,
             orbs: config.circleci_orbs.clone(),
+            files: files.clone(),
+            limits: limits.clone(),
         });
         let app = App(Arc::new(Parts {
             url,

@@ -6,6 +6,7 @@ mod openapi;
 mod pipelines;
 mod projects;
 mod runners;
+mod schedules;
 mod tasks;
 mod tokens;
 mod variables;
@@ -62,6 +63,7 @@ fn declare(app: &App) -> Api {
     projects::declare(&mut api);
     variables::declare(&mut api);
     pipelines::declare(&mut api);
+    schedules::declare(&mut api);
     jobs::declare(&mut api);
     tasks::declare(&mut api);
     runners::declare(&mut api);

@@ -7,7 +7,7 @@ use tasuki_pipeline::{Context, PipelineInfo, ServerInfo};
 use tasuki_proto::gitlab::WorkspaceLayer;
 use tasuki_store::{Tx, jobs, pipelines, projects, tasks, workflows};
 
-use super::{UpstreamFile, upstream, workspace};
+use super::{UpstreamFile, elsewhere, upstream, workspace};
 use crate::app::variables_of;
 use crate::config::ProjectSettings;
 use crate::scheduler::ClaimedTask;
@@ -39,6 +39,8 @@ pub enum Missing {
     Secret(#[source] secrets::Error),
     #[error("the artifacts of job {job:?} have expired")]
     Expired { job: String },
+    #[error("there is no job {job:?} that succeeded in the pipeline or project that the job needs it from")]
+    Absent { job: String },
     #[error("the {0} of the task is gone")]
     Gone(&'static str),
     #[error("the stored {what} of the task cannot be read")]
@@ -96,7 +98,7 @@ pub(super) fn gather(
     let project = projects::get(tx, claimed.project)?.ok_or(Missing::Gone("project"))?;
     let settings = ProjectSettings::read(&project.settings_json);
     let age = claimed.claimed.since(pipeline.created_ms);
-    let files = upstream::find(
+    let mut files = upstream::find(
         tx,
         &row,
         &job,
@@ -106,6 +108,20 @@ pub(super) fn gather(
             default_days: artifacts_days,
         },
     )?;
+    let context = Context {
+        trigger,
+        project: project_info(&project, &settings, &server.url),
+        server,
+        pipeline: PipelineInfo {
+            iid: pipeline.iid,
+            created_at: pipeline.created_ms,
+            protected_ref: demand.protected,
+            ..PipelineInfo::default()
+        },
+        variables: variables_of(tx, keys, &project)?,
+        ..Context::default()
+    };
+    elsewhere::add(tx, &pipeline, &job, &context, claimed.claimed, &mut files)?;
     Ok(Gathered {
         workflow: workflow_name(tx, &row, head.language)?,
         workspaces: workspace::layers(tx, &row, &job, claimed.claimed)?,
@@ -114,19 +130,7 @@ pub(super) fn gather(
         played: beside.played,
         language: head.language,
         pipeline_name: pipeline.name,
-        context: Context {
-            trigger,
-            project: project_info(&project, &settings, &server.url),
-            server,
-            pipeline: PipelineInfo {
-                iid: pipeline.iid,
-                created_at: pipeline.created_ms,
-                protected_ref: demand.protected,
-                ..PipelineInfo::default()
-            },
-            variables: variables_of(tx, keys, &project)?,
-            ..Context::default()
-        },
+        context,
         settings,
         job,
     })

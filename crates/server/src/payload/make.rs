@@ -50,7 +50,7 @@ impl Error {
     pub fn reason(&self) -> FailureReason {
         match self {
             Self::Store(_) => FailureReason::SchedulerFailure,
-            Self::Stored(Missing::Expired { .. }) => FailureReason::MissingDependencyFailure,
+            Self::Stored(Missing::Expired { .. } | Missing::Absent { .. }) => FailureReason::MissingDependencyFailure,
             Self::Stored(_) => FailureReason::DataIntegrityFailure,
             Self::Circular(_) => FailureReason::RunnerConfigurationError,
             Self::Dotenv => FailureReason::MissingDependencyFailure,

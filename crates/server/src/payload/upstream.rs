@@ -64,6 +64,26 @@ pub(super) fn find(tx: &mut Tx<'_>, row: &jobs::Job, plan: &plan::Job, times: &T
     Ok(found)
 }
 
+/// Blob keys of the dotenv reports that a job depends on, in the order of the plan.
+pub(crate) fn dotenv_of_needs(
+    tx: &mut Tx<'_>,
+    row: &jobs::Job,
+    plan: &plan::Job,
+    now: Timestamp,
+) -> tasuki_store::Result<Vec<String>> {
+    let times = Times {
+        now,
+        // Nothing is refused for having expired.
+        age: Duration::ZERO,
+        default_days: 0,
+    };
+    match find(tx, row, plan, &times) {
+        Ok(found) => Ok(found.dotenv),
+        Err(Missing::Store(failed)) => Err(failed),
+        Err(_) => Ok(Vec::new()),
+    }
+}
+
 /// The jobs whose files this one gets, in the order of the plan. Those without any are only looked for in `old`
 /// pipelines.
 fn earlier(

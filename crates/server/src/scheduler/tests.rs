@@ -1,5 +1,6 @@
 //! The scheduler over a real database, with a clock that is turned by hand.
 
+mod bridges;
 mod cancel;
 mod claims;
 mod control;
@@ -173,6 +174,8 @@ impl World {
                 user: None,
                 payload: None,
                 schedule_description: None,
+                upstream: None,
+                by_token: false,
             },
             content: Content::Plan(Box::new(plan(jobs))),
             diagnostics_json: "[]".into(),

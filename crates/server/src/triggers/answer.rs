@@ -1,5 +1,6 @@
 //! Answers to what the compiler asks for: from a commit of a mirror, from a folder, from the network.
 
+mod artifact;
 mod commit;
 mod folder;
 mod orb;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use tasuki_pipeline::{Answer, Answers, Compile, Input, Origin, Output, Refusal, Request};
 
+pub use artifact::OfParent;
 pub use commit::{AtCommit, Comparison, Projects};
 pub use folder::InFolder;
 pub use remote::{Reach, Remote};
@@ -37,6 +39,8 @@ pub struct Answerer {
     pub templates: Option<std::path::PathBuf>,
     /// Folder of orbs (CircleCI), `namespace/name/version.yml`.
     pub orbs: Option<std::path::PathBuf>,
+    /// Of a child pipeline: what the jobs of its parent left.
+    pub parent: Option<OfParent>,
 }
 
 impl Answerer {
@@ -116,7 +120,7 @@ impl Answerer {
                 None => no_server(),
             },
             Request::Tree {
-                origin: Origin::Remote | Origin::Template | Origin::Component { .. },
+                origin: Origin::Remote | Origin::Template | Origin::Component { .. } | Origin::Artifact { .. },
             } => unsupported("only projects have a list of files"),
             Request::Orb { name, version } => match &self.orbs {
                 Some(folder) => orb::find(folder, name, version),
@@ -151,6 +155,10 @@ impl Answerer {
             (Origin::Project { .. } | Origin::Component { .. }, None) => no_server(),
             (Origin::Remote, _) => self.remote.get(path).await,
             (Origin::Template, _) => self.template(path),
+            (Origin::Artifact { job }, _) => match &self.parent {
+                Some(parent) => parent.file(job, path).await,
+                None => unsupported("only a child pipeline can include what a job left"),
+            },
         }
     }
 

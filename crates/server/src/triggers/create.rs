@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tasuki_model::id::{PipelineId, ProjectId};
 use tasuki_model::plan::{Language, Variable};
-use tasuki_model::trigger::{GitRef, Source, Trigger};
+use tasuki_model::trigger::{GitRef, MergeRequest, Source, Trigger, Upstream};
 use tasuki_pipeline::{Context, Diagnostic, Input, Output, PipelineInfo, ProjectInfo, Skip};
-use tasuki_store::{pipelines, projects::Project};
+use tasuki_store::{merge_requests, pipelines, projects::Project};
 use tracing::{info, warn};
 
-use super::answer::{Answerer, AtCommit, Comparison, InFolder, Projects, Source as Own};
+use super::answer::{Answerer, AtCommit, Comparison, InFolder, OfParent, Projects, Source as Own};
 use super::error::NoPipeline;
 use super::forge::PushOptions;
 use super::{Error, Selection, Triggers};
@@ -43,6 +43,22 @@ pub struct Start {
     pub key: Option<String>,
     /// Only a part of the configuration (`exec JOB`).
     pub selection: Option<Selection>,
+    pub more: Circumstances,
+}
+
+/// What only some starts have.
+#[derive(Debug, Clone, Default)]
+pub struct Circumstances {
+    /// The configuration itself, instead of the project's file (child pipelines).
+    pub config: Option<String>,
+    pub merge_request: Option<MergeRequest>,
+    /// The job that started it.
+    pub upstream: Option<Upstream>,
+    /// The pipeline whose artifacts may be included.
+    pub parent: Option<PipelineId>,
+    pub schedule_description: Option<String>,
+    /// A trigger token was used.
+    pub by_token: bool,
 }
 
 /// Where the configuration and the files of the pipeline are.
@@ -95,13 +111,19 @@ impl Triggers {
             return self.save(&start, &settings, trigger, Content::Skipped, &[]).await;
         }
         let answerer = self.answerer(&start);
-        let Some((path, text)) = configuration(&answerer, &settings.config_path).await else {
-            let path = if settings.config_path.is_empty() {
-                CONFIG_PATHS[0]
-            } else {
-                &settings.config_path
-            };
-            return Ok(Started::None(NoPipeline::Missing(path.to_owned())));
+        let (path, text) = match &start.more.config {
+            Some(text) => ("trigger:include", std::sync::Arc::from(text.as_str())),
+            None => match configuration(&answerer, &settings.config_path).await {
+                Some(found) => found,
+                None => {
+                    let path = if settings.config_path.is_empty() {
+                        CONFIG_PATHS[0]
+                    } else {
+                        &settings.config_path
+                    };
+                    return Ok(Started::None(NoPipeline::Missing(path.to_owned())));
+                }
+            },
         };
         let mut context = self.context(&start.project, &settings, trigger.clone()).await?;
         path.clone_into(&mut context.project.config_path);
@@ -181,7 +203,7 @@ impl Triggers {
         let door = mirror.hold().await;
         let new = NewPipeline {
             project: start.project.id,
-            protected: settings.is_protected(&trigger.git_ref.short(), &start.project.default_branch),
+            protected: is_protected(settings, &start.project, &trigger),
             trigger,
             content,
             diagnostics_json: serde_json::to_string(diagnostics).unwrap_or_else(|_| "[]".to_owned()),
@@ -223,10 +245,12 @@ impl Triggers {
                 commit: mirror.commit(commit, &start.git_ref).await?,
                 variables: start.variables.clone(),
                 inputs: start.inputs.clone(),
-                merge_request: None,
+                merge_request: start.more.merge_request.clone(),
                 user: start.user.clone(),
                 payload: start.payload.clone(),
-                schedule_description: None,
+                schedule_description: start.more.schedule_description.clone(),
+                upstream: start.more.upstream,
+                by_token: start.more.by_token,
             },
         };
         if let Some(before) = &start.before {
@@ -257,10 +281,7 @@ impl Triggers {
             Read::Commit(commit) => Own::Commit(AtCommit {
                 mirror: parts.mirrors.of(start.project.id),
                 commit: commit.clone(),
-                comparison: match (&start.before, start.source, &start.git_ref) {
-                    (Some(before), Source::Push, GitRef::Branch(_)) => Comparison::Before(before.clone()),
-                    _ => Comparison::Nothing,
-                },
+                comparison: comparison(start),
             }),
             Read::Folder { worktree, root, .. } => {
                 let (git, worktree) = worktree.as_deref().cloned().unzip();
@@ -288,6 +309,10 @@ impl Triggers {
             remote: self.inner.remote.clone(),
             templates: parts.templates.clone(),
             orbs: parts.orbs.clone(),
+            parent: start.more.parent.map(|pipeline| OfParent {
+                files: parts.files.clone(),
+                pipeline,
+            }),
         }
     }
 
@@ -295,12 +320,24 @@ impl Triggers {
     async fn context(&self, project: &Project, settings: &ProjectSettings, trigger: Trigger) -> Result<Context, Error> {
         let parts = &self.inner.parts;
         let (vault, row) = (std::sync::Arc::clone(&parts.vault), project.clone());
-        let variables = parts.store.read(move |tx| vault.variables(tx, &row)).await?;
+        let git_ref = trigger.git_ref.clone();
+        let (variables, open_merge_requests) = parts
+            .store
+            .read(move |tx| {
+                let open = match &git_ref {
+                    GitRef::Branch(name) => merge_requests::open_of_branch(tx, row.id, name)?,
+                    GitRef::Tag(_) | GitRef::MergeRequest { .. } => Vec::new(),
+                };
+                let open = open.iter().map(|request| format!("{}!{}", row.path, request.iid)).collect();
+                Ok((vault.variables(tx, &row)?, open))
+            })
+            .await?;
         Ok(Context {
             pipeline: PipelineInfo {
                 iid: project.last_iid + 1,
                 created_at: self.now(),
-                protected_ref: settings.is_protected(&trigger.git_ref.short(), &project.default_branch),
+                protected_ref: is_protected(settings, project, &trigger),
+                open_merge_requests,
                 ..PipelineInfo::default()
             },
             trigger,
@@ -329,6 +366,28 @@ impl Triggers {
             keep(&parts.mirrors.of(project), &live).await;
         }
         Ok(())
+    }
+}
+
+/// Whether protected variables and runners serve a pipeline: a merge request's where both its branches are protected.
+pub(super) fn is_protected(settings: &ProjectSettings, project: &Project, trigger: &Trigger) -> bool {
+    match &trigger.merge_request {
+        Some(request) => request.source_protected && request.target_protected,
+        None => settings.is_protected(&trigger.git_ref.short(), &project.default_branch),
+    }
+}
+
+/// What `changes` compares with: a merge request's base, the tip before a push, which child pipelines inherit.
+fn comparison(start: &Start) -> Comparison {
+    if let Some(request) = &start.more.merge_request {
+        return match request.diff_base_sha.parse() {
+            Ok(base) => Comparison::Before(base),
+            Err(_) => Comparison::Nothing,
+        };
+    }
+    match (&start.before, start.source, &start.git_ref) {
+        (Some(before), Source::Push | Source::ParentPipeline, GitRef::Branch(_)) => Comparison::Before(before.clone()),
+        _ => Comparison::Nothing,
     }
 }
 

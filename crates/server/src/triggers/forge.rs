@@ -11,6 +11,7 @@
 mod gitea;
 mod github;
 mod gitlab;
+mod merge;
 mod signature;
 
 use axum::http::HeaderMap;
@@ -18,6 +19,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tasuki_model::secret::Secret;
 use tasuki_model::trigger::GitRef;
+
+pub use merge::{Change, Merge};
 
 use crate::git::Oid;
 
@@ -36,6 +39,8 @@ pub enum Forge {
 pub enum Event {
     /// Branches or tags moved. Usually one.
     Push(Push),
+    /// A merge request was opened, changed or closed.
+    Merge(Box<Merge>),
     /// Nothing that starts a pipeline; why, for the answer and the log.
     Ignored(&'static str),
 }

@@ -13,7 +13,7 @@ use tasuki_rt::Clock;
 use tasuki_server::app::{App, Running};
 use tasuki_server::config::ProjectSettings;
 use tasuki_server::git::{Git, Worktree};
-use tasuki_server::triggers::{self, NoPipeline, Read, Selection, Start, Started};
+use tasuki_server::triggers::{self, Circumstances, NoPipeline, Read, Selection, Start, Started};
 use tasuki_store::projects;
 
 use super::folder::{Config, Lines};
@@ -169,6 +169,7 @@ impl Exec {
             payload: None,
             key: None,
             selection: Some(selection),
+            more: Circumstances::default(),
         }
     }
 

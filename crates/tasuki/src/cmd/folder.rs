@@ -122,6 +122,7 @@ impl Config {
             remote: Remote::new(Reach::Anywhere),
             templates: None,
             orbs: orbs(),
+            parent: None,
         }
     }
 }

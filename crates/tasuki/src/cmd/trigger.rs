@@ -110,6 +110,8 @@ impl TriggerArgs {
             user,
             payload: None,
             schedule_description: None,
+            upstream: None,
+            by_token: false,
         }
     }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tasuki_model::secret::Secret;
 
-use super::{Error, Event, PushOptions, RawPush, push, signature, text};
+use super::{Error, Event, PushOptions, RawPush, merge, push, signature, text};
 
 /// Forgejo sends its own names beside Gitea's.
 fn either<'a>(headers: &'a HeaderMap, what: &str) -> Option<&'a str> {
@@ -47,10 +47,12 @@ struct Person {
 pub(super) fn parse(event: &str, body: &Value) -> Result<Event, Error> {
     match event {
         "push" => {}
-        "pull_request" | "pull_request_sync" => return Ok(Event::Ignored("pull requests do not start pipelines yet")),
+        "pull_request" | "pull_request_sync" => {
+            return merge::pull(body, &["opened", "reopened", "synchronized", "synchronize"]);
+        }
         // A created tag comes as `push` as well: reacting to both would start two pipelines.
         "create" | "delete" => return Ok(Event::Ignored("the push event tells of created branches and tags")),
-        _ => return Ok(Event::Ignored("only pushes of branches and tags start pipelines")),
+        _ => return Ok(Event::Ignored("only pushes and pull requests start pipelines")),
     }
     // `username` repeats `login` in some versions; the first of the two is kept.
     let mut body = body.clone();

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tasuki_model::secret::Secret;
 
-use super::{Error, Event, PushOptions, RawPush, Repository, push, signature, text};
+use super::{Error, Event, PushOptions, RawPush, Repository, merge, push, signature, text};
 
 /// Names the event, e.g. `push`.
 pub(super) const EVENT: &str = "x-github-event";
@@ -68,8 +68,8 @@ pub(super) fn parse(event: &str, body: &Value) -> Result<Event, Error> {
     match event {
         "push" => {}
         "ping" => return Ok(Event::Ignored("the webhook works")),
-        "pull_request" => return Ok(Event::Ignored("pull requests do not start pipelines yet")),
-        _ => return Ok(Event::Ignored("only pushes of branches and tags start pipelines")),
+        "pull_request" => return merge::pull(body, &["opened", "reopened", "synchronize"]),
+        _ => return Ok(Event::Ignored("only pushes and pull requests start pipelines")),
     }
     let read = PushBody::deserialize(body);
     let body = read.map_err(|source| Error::Body {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tasuki_model::secret::Secret;
 
-use super::{Error, Event, PushOptions, RawPush, Repository, push, signature, text};
+use super::{Error, Event, PushOptions, RawPush, Repository, merge, push, signature, text};
 
 /// Names the event, e.g. `Push Hook`.
 pub(super) const EVENT: &str = "x-gitlab-event";
@@ -54,8 +54,8 @@ pub(super) fn parse(event: &str, body: &Value) -> Result<Event, Error> {
         body["object_kind"].as_str().or_else(|| body["event_name"].as_str()),
     ) {
         ("Push Hook" | "Tag Push Hook" | "System Hook", Some("push" | "tag_push")) => {}
-        ("Merge Request Hook", _) => return Ok(Event::Ignored("merge requests do not start pipelines yet")),
-        _ => return Ok(Event::Ignored("only pushes of branches and tags start pipelines")),
+        ("Merge Request Hook" | "System Hook", Some("merge_request")) => return merge::gitlab(body),
+        _ => return Ok(Event::Ignored("only pushes and merge requests start pipelines")),
     }
     let read = PushBody::deserialize(body);
     let body = read.map_err(|source| Error::Body {
