@@ -1,6 +1,7 @@
 //! How operations run on each database.
 
 pub(crate) mod postgres;
+mod readers;
 pub(crate) mod sqlite;
 pub(crate) mod tls;
 
@@ -8,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
+pub(crate) use readers::Readers;
 use tokio::sync::broadcast;
 
 use crate::tx::{Effects, Tx};
@@ -30,40 +32,40 @@ pub(crate) trait Operation: Send {
     fn finish(self: Box<Self>, outcome: Result<()>);
 }
 
-/// What stands in the line before an engine's threads.
+/// What stands in the line before an engine's writer.
 pub(crate) enum Message {
-    Run(Mode, Box<dyn Operation>),
-    /// Ends the thread that gets it.
+    Run(Box<dyn Operation>),
+    /// Ends the thread.
     Close,
-}
-
-/// The line before an engine's threads, shared by them.
-pub(crate) type Inbox = Arc<Mutex<mpsc::Receiver<Message>>>;
-
-/// The next message; `None` when the store is gone.
-pub(crate) fn next(inbox: &Inbox) -> Option<Message> {
-    inbox.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
 /// A running engine: where to put operations, and the threads to join at the end.
 pub(crate) struct Engine {
-    pub(crate) reads: mpsc::Sender<Message>,
+    pub(crate) reads: Arc<Readers>,
     pub(crate) writes: mpsc::Sender<Message>,
-    pub(crate) readers: usize,
-    pub(crate) writers: usize,
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Engine {
+    /// Hands in an operation; one that comes too late is answered at once.
+    pub(crate) fn submit(&self, mode: Mode, operation: Box<dyn Operation>) {
+        let late = match mode {
+            Mode::Read => self.reads.submit(operation).err(),
+            Mode::Write => match self.writes.send(Message::Run(operation)) {
+                Err(mpsc::SendError(Message::Run(operation))) => Some(operation),
+                Ok(()) | Err(mpsc::SendError(Message::Close)) => None,
+            },
+        };
+        if let Some(operation) = late {
+            operation.finish(Err(Error::Closed));
+        }
+    }
+
     /// Ends the threads after what was asked for before.
     pub(crate) fn close(&self) {
-        for _ in 0..self.readers {
-            // A thread that is gone already needs no word.
-            let _ = self.reads.send(Message::Close);
-        }
-        for _ in 0..self.writers {
-            let _ = self.writes.send(Message::Close);
-        }
+        self.reads.close();
+        // A thread that is gone already needs no word.
+        let _ = self.writes.send(Message::Close);
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             if thread.join().is_err() {
