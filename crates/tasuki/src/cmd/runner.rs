@@ -10,7 +10,7 @@ use tasuki_runner::config::Environment;
 
 use crate::exit::{Exit, Outcome, report};
 use crate::print::Style;
-use crate::role::block_on;
+use crate::role::{block_on, settle_later};
 
 /// Runners: register, run and look after them; flags and config.toml as gitlab-runner has them.
 #[derive(Debug, Args)]
@@ -37,6 +37,9 @@ impl Runner {
             unit_dir: Path::new("/etc/systemd/system").to_owned(),
             binary: None,
         };
+        if matches!(self.command, RunnerCommand::Run(_)) {
+            settle_later(&context.tasks);
+        }
         match commands::run(self.command, &mut context).await {
             Ok(()) => Ok(Exit::Success),
             Err(error) => {
