@@ -12,8 +12,9 @@ mod tokens;
 mod variables;
 pub mod view;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -33,13 +34,16 @@ use crate::logs::Piece;
 
 /// All routes below `/api/v1`.
 pub fn router(app: &App) -> Router<App> {
-    let (routes, endpoints, mut schemas) = declare(app).finish();
-    let document = Arc::new(openapi::document(&endpoints, &mut schemas));
-    routes.route(
+    let document = Arc::new(OnceLock::new());
+    declare(app).into_router().route(
         "/openapi.json",
-        get(move || {
-            let document = Arc::clone(&document);
-            async move { Json(serde_json::Value::clone(&document)).into_response() as Response }
+        get(move |State(app): State<App>| {
+            let document: &serde_json::Value = document.get_or_init(|| {
+                let (endpoints, mut schemas) = declare(&app).describe();
+                openapi::document(&endpoints, &mut schemas)
+            });
+            let answer: Response = Json(document).into_response();
+            std::future::ready(answer)
         }),
     )
 }
@@ -47,7 +51,7 @@ pub fn router(app: &App) -> Router<App> {
 /// The endpoints with their access, for tests and the reference.
 #[must_use]
 pub fn endpoints(app: &App) -> Vec<Endpoint> {
-    declare(app).finish().1
+    declare(app).describe().0
 }
 
 fn declare(app: &App) -> Api {

@@ -60,6 +60,12 @@ impl Hub {
         Arc::clone(self.lock().entry(task).or_default())
     }
 
+    /// Where the log stands as far as it was written through this server and nobody writes to it right now.
+    pub(super) fn position(&self, task: TaskId) -> Option<Position> {
+        let all = self.lock();
+        *all.get(&task)?.position.try_lock().ok()?
+    }
+
     pub(super) fn is_watched(&self, task: TaskId) -> bool {
         self.lock()
             .get(&task)

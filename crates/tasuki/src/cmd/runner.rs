@@ -12,7 +12,7 @@ use tasuki_runner::config::Environment;
 use crate::config::Connection;
 use crate::exit::{Exit, Outcome, report};
 use crate::print::{self, Style};
-use crate::role::block_on;
+use crate::role::{block_on, settle_later};
 
 /// Runners: register, run and look after them; flags and config.toml as gitlab-runner has them.
 #[derive(Debug, Args)]
@@ -103,6 +103,9 @@ async fn run_own(command: RunnerCommand) -> Outcome {
         unit_dir: Path::new("/etc/systemd/system").to_owned(),
         binary: None,
     };
+    if matches!(command, RunnerCommand::Run(_)) {
+        settle_later(&context.tasks);
+    }
     match commands::run(command, &mut context).await {
         Ok(()) => Ok(Exit::Success),
         Err(error) => {

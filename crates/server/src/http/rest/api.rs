@@ -36,24 +36,31 @@ pub enum Body {
     Other(&'static str),
 }
 
+/// Makes the schema of one type.
+type Describe = fn(&mut SchemaGenerator) -> Schema;
+
 /// The endpoints of the API with their routes.
 pub struct Api {
     app: App,
     router: Router<App>,
     endpoints: Vec<Endpoint>,
-    schemas: SchemaGenerator,
+    /// Schemas still to be made, by endpoint: only the description wants them, and they take longer than the routes.
+    pending: Vec<(usize, Place, Describe)>,
+}
+
+/// Where a schema belongs.
+enum Place {
+    Request,
+    Response,
 }
 
 impl Api {
     pub(super) fn new(app: App) -> Self {
-        let schemas = schemars::generate::SchemaSettings::draft2020_12()
-            .with(|settings| settings.definitions_path = "/components/schemas".into())
-            .into_generator();
         Self {
             app,
             router: Router::new(),
             endpoints: Vec::new(),
-            schemas,
+            pending: Vec::new(),
         }
     }
 
@@ -86,8 +93,23 @@ impl Api {
         Described { api: self }
     }
 
-    pub(super) fn finish(self) -> (Router<App>, Vec<Endpoint>, SchemaGenerator) {
-        (self.router, self.endpoints, self.schemas)
+    pub(super) fn into_router(self) -> Router<App> {
+        self.router
+    }
+
+    /// The endpoints with their schemas, and the generator that holds what these refer to.
+    pub(super) fn describe(mut self) -> (Vec<Endpoint>, SchemaGenerator) {
+        let mut schemas = schemars::generate::SchemaSettings::draft2020_12()
+            .with(|settings| settings.definitions_path = "/components/schemas".into())
+            .into_generator();
+        for (at, place, describe) in self.pending {
+            let schema = describe(&mut schemas);
+            match place {
+                Place::Request => self.endpoints[at].request = Some(schema),
+                Place::Response => self.endpoints[at].response = Body::Json(schema),
+            }
+        }
+        (self.endpoints, schemas)
     }
 }
 
@@ -109,13 +131,19 @@ impl Described<'_> {
     }
 
     pub(super) fn takes<T: JsonSchema>(self) -> Self {
-        let schema = self.api.schemas.subschema_for::<T>();
-        self.change(|endpoint| endpoint.request = Some(schema))
+        let at = self.api.endpoints.len().saturating_sub(1);
+        self.api
+            .pending
+            .push((at, Place::Request, SchemaGenerator::subschema_for::<T>));
+        self
     }
 
     pub(super) fn gives<T: JsonSchema>(self, status: u16) -> Self {
-        let schema = self.api.schemas.subschema_for::<T>();
-        self.change(|endpoint| (endpoint.status, endpoint.response) = (status, Body::Json(schema)))
+        let at = self.api.endpoints.len().saturating_sub(1);
+        self.api
+            .pending
+            .push((at, Place::Response, SchemaGenerator::subschema_for::<T>));
+        self.change(|endpoint| endpoint.status = status)
     }
 
     pub(super) fn gives_other(self, media_type: &'static str) -> Self {

@@ -75,7 +75,7 @@ async fn log_state(app: &App, task: TaskId, update: &UpdateJob) -> Result<Log> {
     }
     let (size, crc) = app
         .logs()
-        .checksum(task)
+        .checksum(task, update.output.bytesize)
         .await
         .map_err(|failed| Refusal::internal(&failed))?;
     if u64::try_from(size).unwrap_or(0) < update.output.bytesize {

@@ -1,4 +1,6 @@
 //! `tasuki exec` → first command of the job.
+//!
+//! The first command is `date`, which prints the clock: starting it is inside.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,12 +11,13 @@ use super::figure::{Figure, Samples, Target};
 use super::hop::stamp;
 use super::stage::{repository, tasuki};
 
-const RUNS: usize = 30;
+const RUNS: usize = 50;
+const WARM_UP: usize = 3;
 
 pub(super) fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
     let folder = repository(&scene.scratch, "exec", "first:\n  script:\n    - date '+at=%s%N'\n")?;
     let (mut first, mut whole) = (Vec::new(), Vec::new());
-    for _ in 0..RUNS {
+    for run in 0..RUNS + WARM_UP {
         let start = now()?;
         let output = tasuki()?
             .arg("exec")
@@ -29,6 +32,9 @@ pub(super) fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
             output.status
         );
         let at = Duration::from_nanos(stamp(&text).with_context(|| format!("no time in the output: {text}"))?);
+        if run < WARM_UP {
+            continue;
+        }
         first.push(at.saturating_sub(start));
         whole.push(end.saturating_sub(start));
     }

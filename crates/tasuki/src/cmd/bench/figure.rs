@@ -113,25 +113,33 @@ impl Machine {
     }
 }
 
-/// Prints all figures, as a table or as one JSON document.
+/// Prints all figures as one JSON document.
 #[expect(clippy::print_stdout, reason = "the command's output")]
-pub(super) fn print(machine: &Machine, figures: &[Figure], json: bool) -> anyhow::Result<()> {
-    if json {
-        let rows: Vec<_> = figures
-            .iter()
-            .map(|figure| {
-                let mut row = serde_json::to_value(figure)?;
-                row["met"] = serde_json::json!(figure.met());
-                Ok(row)
-            })
-            .collect::<anyhow::Result<_>>()?;
-        println!("{}", serde_json::json!({"machine": machine, "figures": rows}));
-        return Ok(());
-    }
+pub(super) fn print_json(machine: &Machine, figures: &[Figure]) -> anyhow::Result<()> {
+    let rows: Vec<_> = figures
+        .iter()
+        .map(|figure| {
+            let mut row = serde_json::to_value(figure)?;
+            row["met"] = serde_json::json!(figure.met());
+            Ok(row)
+        })
+        .collect::<anyhow::Result<_>>()?;
+    println!("{}", serde_json::json!({"machine": machine, "figures": rows}));
+    Ok(())
+}
+
+/// Prints where it is measured: the head of the table.
+#[expect(clippy::print_stdout, reason = "the command's output")]
+pub(super) fn print_machine(machine: &Machine) {
     println!(
         "tasuki {} {} · {} cores, {} · Linux {} · scratch {}",
         machine.version, machine.build, machine.cores, machine.processor, machine.kernel, machine.scratch
     );
+}
+
+/// Prints figures as lines of a table.
+#[expect(clippy::print_stdout, reason = "the command's output")]
+pub(super) fn print(figures: &[Figure]) -> anyhow::Result<()> {
     for figure in figures {
         let mut line = format!("{:<44} {:>12.2} {:<8}", figure.name, figure.value, figure.unit);
         if let Some(target) = figure.target {

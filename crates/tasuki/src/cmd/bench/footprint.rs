@@ -1,89 +1,80 @@
-//! Memory of idle processes, size of the program, start-up time.
+//! What idle processes cost: a server and a runner that waits at it. And the size of the program.
 
+use std::process::Child;
 use std::time::Duration;
-
-use anyhow::Context as _;
 
 use super::Scene;
 use super::figure::{Figure, Target};
+use super::process::{Used, megabytes, resident, used};
 use super::stage::{Stage, tasuki};
 
+/// From the start until what only the start needs is done.
+const SETTLE: Duration = Duration::from_secs(5);
+/// Time over which the processor's use is measured.
+const WINDOW: Duration = Duration::from_secs(30);
+
 pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
-    let stage = Stage::start(&scene.scratch, 0).await?;
+    let stage = Stage::start(scene, 0).await?;
     let mut wire = stage.wire().await?;
     let token = stage.runner_token(&mut wire).await?;
-    let config = scene.scratch.join("runner.toml");
-    let text = format!(
-        "concurrent = 1\n[[runners]]\n  name = \"bench\"\n  url = \"http://{}\"\n  token = \"{token}\"\n  executor = \"shell\"\n",
-        stage.host
-    );
-    std::fs::write(&config, text)?;
-    let log = std::fs::File::create(scene.scratch.join("runner.log"))?;
-    let mut runner = tasuki()?
-        .args(["runner", "run", "--config"])
-        .arg(&config)
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()?;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let server_kib = resident_kib(stage.pid());
-    let runner_kib = resident_kib(runner.id());
-    runner.kill()?;
-    runner.wait()?;
+    drop(wire);
+    let mut runner = Runner::start(scene, &stage.host, &token)?;
+    tokio::time::sleep(SETTLE).await;
+    let both = |runner: &Runner| -> anyhow::Result<[Used; 2]> { Ok([used(stage.pid())?, used(runner.0.id())?]) };
+    let before = both(&runner)?;
+    tokio::time::sleep(WINDOW).await;
+    let after = both(&runner)?;
+    anyhow::ensure!(runner.0.try_wait()?.is_none(), "the runner has ended");
+    let (of_server, of_runner) = (resident(stage.pid())?, resident(runner.0.id())?);
     let program = std::fs::metadata(std::env::current_exe()?)?.len();
-    let mib = |kib: u64| {
-        #[expect(clippy::cast_precision_loss, reason = "sizes far below 2^52")]
-        let value = kib as f64 / 1024.0;
-        value
-    };
+    let pairs = || before.iter().zip(&after);
+    let cpu: Duration = pairs().map(|(a, b)| b.cpu.saturating_sub(a.cpu)).sum();
+    let sleeps: u64 = pairs().map(|(a, b)| b.sleeps.saturating_sub(a.sleeps)).sum();
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    let wakes = sleeps as f64 / WINDOW.as_secs_f64();
+    let at_most = |most| Some(Target::AtMost(most));
+    let memory = |name, bytes, target| Figure::new(name, "MB", megabytes(bytes), target, 1);
     Ok(vec![
+        memory("idle server RSS", of_server.all, at_most(25.0)),
+        memory("idle server RSS, its own pages", of_server.own, None),
+        memory("idle runner RSS", of_runner.all, at_most(6.0)),
+        memory("idle runner RSS, its own pages", of_runner.own, None),
         Figure::new(
-            "start to ready",
-            "ms",
-            stage.started_in.as_secs_f64() * 1000.0,
-            Some(Target::AtMost(1000.0)),
+            "idle server + runner CPU",
+            "% of a core",
+            cpu.as_secs_f64() / WINDOW.as_secs_f64() * 100.0,
+            at_most(0.1),
             1,
         ),
-        Figure::new(
-            "idle server RSS",
-            "MiB",
-            mib(server_kib?),
-            Some(Target::AtMost(25.0)),
-            1,
-        ),
-        Figure::new("idle runner RSS", "MiB", mib(runner_kib?), Some(Target::AtMost(6.0)), 1),
-        Figure::new(
-            "program size",
-            "MiB",
-            mib(program / 1024),
-            Some(Target::AtMost(30.0)),
-            1,
-        ),
+        Figure::new("idle server + runner wake-ups", "1/s", wakes, None, 1),
+        memory("program size", program, at_most(30.0)),
     ])
 }
 
-/// Resident memory of a process.
-fn resident_kib(pid: u32) -> anyhow::Result<u64> {
-    status_kib(&format!("/proc/{pid}/status"), "VmRSS:")
+/// A runner's process; ended when dropped.
+struct Runner(Child);
+
+impl Runner {
+    fn start(scene: &Scene, host: &str, token: &str) -> anyhow::Result<Self> {
+        let config = scene.scratch.join("runner.toml");
+        let text = format!(
+            "concurrent = 1\n[[runners]]\n  name = \"bench\"\n  url = \"http://{host}\"\n  token = \"{token}\"\n  executor = \"shell\"\n"
+        );
+        std::fs::write(&config, text)?;
+        let log = std::fs::File::create(scene.scratch.join("runner.log"))?;
+        let child = tasuki()?
+            .args(["runner", "run", "--config"])
+            .arg(&config)
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        Ok(Self(child))
+    }
 }
 
-/// The most memory this process ever had resident.
-pub(super) fn own_peak_kib() -> anyhow::Result<u64> {
-    status_kib("/proc/self/status", "VmHWM:")
-}
-
-fn status_kib(path: &str, field: &str) -> anyhow::Result<u64> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
-    text.lines()
-        .find_map(|line| line.strip_prefix(field)?.split_whitespace().next()?.parse().ok())
-        .with_context(|| format!("no {field} in {path}"))
-}
-
-/// User and system time that a process has used, to a hundredth of a second.
-pub(super) fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name stands in parentheses and may hold anything; the fields after it are counted from 3.
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
-    Ok(Duration::from_millis((ticks(11) + ticks(12)) * 10))
+impl Drop for Runner {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }

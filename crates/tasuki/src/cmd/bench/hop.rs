@@ -10,10 +10,11 @@ use super::dispatch::chain_of;
 use super::figure::{Figure, Samples, Target};
 use super::stage::Stage;
 
-const LINKS: usize = 100;
+const LINKS: usize = 300;
+const WARM_UP: usize = 5;
 
 pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
-    let stage = Stage::start(&scene.scratch, 2).await?;
+    let stage = Stage::start(scene, 2).await?;
     let mut wire = stage.wire().await?;
     let project = stage
         .project(&mut wire, "hop", &chain_of(LINKS, "date '+at=%s%N'")?)
@@ -28,7 +29,7 @@ pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
     }
     let hops = times
         .windows(2)
-        .skip(3)
+        .skip(WARM_UP)
         .map(|pair| Duration::from_nanos(pair[1].saturating_sub(pair[0])))
         .collect();
     let names = ["DAG hop p50", "DAG hop p99", "DAG hop max"];

@@ -10,7 +10,7 @@ use super::Scene;
 use super::figure::{Figure, Samples, Target};
 use super::stage::Stage;
 
-/// A line every 20 ms for 4 s.
+/// A line every 20 ms for 10 s.
 const CONFIG: &str = r#"workflow:
   rules:
     - if: $CI_PIPELINE_SOURCE == "api"
@@ -18,11 +18,11 @@ variables:
   GIT_STRATEGY: none
 talk:
   script:
-    - for i in $(seq 200); do date '+at=%s%N;'; sleep 0.02; done
+    - for i in $(seq 500); do date '+at=%s%N;'; sleep 0.02; done
 "#;
 
 pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
-    let stage = Stage::start(&scene.scratch, 1).await?;
+    let stage = Stage::start(scene, 1).await?;
     let mut wire = stage.wire().await?;
     let project = stage.project(&mut wire, "logs", CONFIG).await?;
     let pipeline = stage.pipeline(&mut wire, project).await?;
@@ -40,6 +40,7 @@ pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
+    tasuki_proto::tls::install();
     let url = format!("http://{}/api/v1/tasks/{task}/log/events", stage.host);
     let response = reqwest::Client::new()
         .get(url)

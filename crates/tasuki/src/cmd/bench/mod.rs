@@ -4,14 +4,17 @@
 //! with the settings of production (embedded database, `synchronous=FULL`), so it can run anywhere at any time.
 
 mod compile;
+mod create;
 mod dispatch;
 mod exec;
 mod figure;
 mod footprint;
 mod hop;
 mod logs;
+mod process;
 mod simulated;
 mod stage;
+mod start;
 mod throughput;
 mod wire;
 
@@ -46,6 +49,9 @@ pub(crate) struct Bench {
     /// Simulated runners that work at the same time while throughput is measured.
     #[arg(long, value_name = "N", default_value_t = 64)]
     runners: usize,
+    /// Database for dispatch, throughput and create; it must be empty [default: a file in the throw-away data]
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
     /// Folder below which the throw-away data lies; it should be on the disk that production would use.
     #[arg(long, value_name = "DIR")]
     scratch: Option<std::path::PathBuf>,
@@ -63,12 +69,17 @@ enum What {
     Throughput,
     /// Last command of a job → first command of the job that needs it, with the real shell runner.
     Hop,
-    /// A configuration of 10,000 jobs: compiled, and created in a running server.
+    /// A configuration of 10,000 jobs, compiled.
     Compile,
+    /// A pipeline of 10,000 jobs, created in a running server.
+    Create,
     /// Byte written by a job → received by a reader of the live log.
     Logs,
-    /// Memory of idle processes, size of the program, start-up time.
+    /// Memory and processor time of idle processes, size of the program.
+    #[value(alias = "rss")]
     Footprint,
+    /// Start of a server → ready.
+    Start,
     /// `tasuki exec` → first command.
     Exec,
 }
@@ -78,11 +89,12 @@ struct Scene {
     seconds: Duration,
     idle_runners: usize,
     runners: usize,
+    database: Option<String>,
     scratch: std::path::PathBuf,
 }
 
 impl Bench {
-    /// Runs the measurements in order; prints a figure as soon as it is there.
+    /// Runs the measurements in order; prints the figures of each as soon as they are there.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         if self.inner {
             return compile::inner();
@@ -95,31 +107,55 @@ impl Bench {
             seconds: Duration::from_secs(self.seconds),
             idle_runners: self.idle_runners,
             runners: self.runners,
+            database: self.database.clone(),
             scratch: scratch.path().to_owned(),
         };
-        let wanted = |what| self.what.contains(&What::All) || self.what.contains(&what);
+        let machine = Machine::here(&scene.scratch);
         let mut figures: Vec<Figure> = Vec::new();
-        if wanted(What::Footprint) {
-            figures.extend(footprint::measure(&scene).await?);
+        if !self.json {
+            figure::print_machine(&machine);
         }
-        if wanted(What::Dispatch) {
-            figures.extend(dispatch::measure(&scene).await?);
+        for what in [
+            What::Footprint,
+            What::Start,
+            What::Dispatch,
+            What::Hop,
+            What::Logs,
+            What::Exec,
+            What::Compile,
+            What::Throughput,
+            // Last: on a database that was named, its jobs would be taken by the runners of another measurement.
+            What::Create,
+        ] {
+            if !self.what.contains(&What::All) && !self.what.contains(&what) {
+                continue;
+            }
+            let measured = what.measure(&scene).await?;
+            if !self.json {
+                figure::print(&measured)?;
+            }
+            figures.extend(measured);
         }
-        if wanted(What::Hop) {
-            figures.extend(hop::measure(&scene).await?);
+        if self.json {
+            figure::print_json(&machine, &figures)?;
         }
-        if wanted(What::Logs) {
-            figures.extend(logs::measure(&scene).await?);
+        Ok(())
+    }
+}
+
+impl What {
+    async fn measure(self, scene: &Scene) -> anyhow::Result<Vec<Figure>> {
+        match self {
+            Self::All => Ok(Vec::new()),
+            Self::Dispatch => dispatch::measure(scene).await,
+            Self::Throughput => throughput::measure(scene).await,
+            Self::Hop => hop::measure(scene).await,
+            Self::Compile => compile::measure(),
+            Self::Create => create::measure(scene).await,
+            Self::Logs => logs::measure(scene).await,
+            Self::Footprint => footprint::measure(scene).await,
+            Self::Start => start::measure(scene).await,
+            Self::Exec => exec::measure(scene),
         }
-        if wanted(What::Exec) {
-            figures.extend(exec::measure(&scene)?);
-        }
-        if wanted(What::Compile) {
-            figures.extend(compile::measure(&scene).await?);
-        }
-        if wanted(What::Throughput) {
-            figures.extend(throughput::measure(&scene).await?);
-        }
-        figure::print(&Machine::here(&scene.scratch), &figures, self.json)
     }
 }

@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use hyper::Method;
 use tasuki_rt::{Clock, Tasks};
 
+use super::Scene;
 use super::wire::Wire;
 
 /// A running server (and, with slots, a shell runner beside it); ended when dropped.
@@ -31,12 +32,37 @@ impl Drop for Stage {
 
 impl Stage {
     /// Starts `tasuki up` with that many job slots.
-    pub(super) async fn start(scratch: &Path, slots: usize) -> anyhow::Result<Self> {
-        let data = tempfile::Builder::new().prefix("up-").tempdir_in(scratch)?.keep();
-        let start = Clock::instant();
-        let mut child = tasuki()?
+    pub(super) async fn start(scene: &Scene, slots: usize) -> anyhow::Result<Self> {
+        let data = folder(scene)?;
+        let mut command = tasuki()?;
+        command
             .args(["up", "--listen", "127.0.0.1:0", "--slots", &slots.to_string(), "--data"])
-            .arg(&data)
+            .arg(&data);
+        Self::run(scene, &data, command)
+    }
+
+    /// Starts `tasuki server`, on the database that was named, or else on a file of its own.
+    pub(super) async fn server(scene: &Scene) -> anyhow::Result<Self> {
+        let Some(database) = &scene.database else {
+            return Self::start(scene, 0).await;
+        };
+        let data = folder(scene)?;
+        let mut config = toml::toml! {
+            listen = "127.0.0.1:0"
+            include_private_addresses = true
+        };
+        config.insert("data_dir".to_owned(), data.display().to_string().into());
+        config.insert("database_url".to_owned(), database.clone().into());
+        let file = data.join("server.toml");
+        std::fs::write(&file, config.to_string())?;
+        let mut command = tasuki()?;
+        command.args(["server", "--config"]).arg(&file);
+        Self::run(scene, &data, command)
+    }
+
+    fn run(scene: &Scene, data: &Path, mut command: Command) -> anyhow::Result<Self> {
+        let start = Clock::instant();
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(data.join("stderr.log"))?)
             .spawn()
@@ -51,7 +77,7 @@ impl Stage {
             token: token.trim().to_owned(),
             started_in,
             tasks: Tasks::new(),
-            scratch: scratch.to_owned(),
+            scratch: scene.scratch.clone(),
         })
     }
 
@@ -135,6 +161,14 @@ impl Stage {
             .await?;
         Ok(String::from_utf8_lossy(&answer.body).into_owned())
     }
+}
+
+/// An empty data folder.
+fn folder(scene: &Scene) -> anyhow::Result<PathBuf> {
+    Ok(tempfile::Builder::new()
+        .prefix("data-")
+        .tempdir_in(&scene.scratch)?
+        .keep())
 }
 
 /// A git repository with one commit that holds `config`.
