@@ -45,8 +45,10 @@ pub struct Limits {
     pub dotenv_variables: usize,
     /// Requests for a job a second, for each runner token. Since 0.1.
     pub job_requests_per_s: u32,
-    /// Updates, log pieces and archives a second, for each job token. Since 0.1.
+    /// Updates and archives a second, for each job token. Since 0.1.
     pub job_updates_per_s: u32,
+    /// Pieces of its log a second, for each job token. Since 0.1.
+    pub log_patches_per_s: u32,
     /// Failed log-ins and unknown tokens a minute, for each address. Since 0.1.
     pub failed_logins_per_minute: u32,
 }
@@ -63,6 +65,7 @@ impl Default for Limits {
             dotenv_variables: 50,
             job_requests_per_s: 20_000,
             job_updates_per_s: 500,
+            log_patches_per_s: 500,
             failed_logins_per_minute: 60,
         }
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tasuki_model::secret::Secret;
+use tasuki_model::time::Timestamp;
 
 pub use limits::{Limits, Retention};
 pub use project::ProjectSettings;
@@ -43,6 +44,9 @@ pub struct Config {
     /// Token that registers runners through `POST /api/v4/runners`; absent = only tokens made with `runner token create`. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_token: Option<String>,
+    /// Seconds that a runner's token lives; gitlab-runner and our own take a new one at 75 % of it. 0 = for ever.
+    /// Since 0.1.
+    pub runner_token_lifetime_s: u64,
     /// Seconds for which a request for a job is held while there is none; 0 answers at once. Since 0.1.
     pub long_poll_s: u64,
     /// Seconds after which a log-in of the web UI ends. Since 0.1.
@@ -70,6 +74,7 @@ impl Default for Config {
             external_url: None,
             include_private_addresses: false,
             registration_token: None,
+            runner_token_lifetime_s: 0,
             long_poll_s: 50,
             session_lifetime_s: 12 * 3600,
             shutdown_grace_s: 10,
@@ -147,6 +152,13 @@ impl Config {
     #[must_use]
     pub fn long_poll(&self) -> Duration {
         Duration::from_secs(self.long_poll_s)
+    }
+
+    /// When the token of a runner that is made or reset now ends; `None` = never.
+    #[must_use]
+    pub fn runner_token_expiry(&self, now: Timestamp) -> Option<Timestamp> {
+        let lifetime = Duration::from_secs(self.runner_token_lifetime_s);
+        (!lifetime.is_zero()).then(|| now.after(lifetime))
     }
 
     /// The file with the administrator's token, readable only by the owner of the data folder.

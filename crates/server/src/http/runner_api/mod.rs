@@ -18,10 +18,12 @@ mod update;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, patch, post, put};
+use http::StatusCode;
 
 pub use contacts::Contacts;
 pub use request::offer;
 
+use self::refusal::Refusal;
 use crate::app::App;
 
 /// All routes below `/api/v4`.
@@ -38,6 +40,16 @@ pub fn router(app: &App) -> Router<App> {
         .route("/jobs/{id}/artifacts/authorize", post(artifacts::authorize))
         .merge(trace_route(app))
         .merge(bulk())
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+}
+
+async fn unknown() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "404 Not Found")
+}
+
+async fn wrong_method() -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "405 Method Not Allowed")
 }
 
 /// Pieces of logs may be larger than JSON.

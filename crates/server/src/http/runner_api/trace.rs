@@ -10,7 +10,7 @@ use tasuki_model::reason::FailureReason;
 use tasuki_model::state::Status;
 use tasuki_proto::gitlab::{ContentRange, StoredRange, headers};
 
-use super::job_token::{contact, refuse, shown};
+use super::job_token::{contact, refuse, shown_with_log};
 use super::refusal::{Refusal, Result};
 use super::update::answer;
 use crate::app::App;
@@ -35,7 +35,7 @@ pub(super) async fn patch(
     data: Bytes,
 ) -> Result<Response> {
     let task = TaskId(id);
-    let hash = shown(&app, &map, "")?;
+    let hash = shown_with_log(&app, &map)?;
     let status = contact(&app, task, &hash).await?;
     if status == Status::Pending {
         // Handed out, but never taken up: its runner has to say so first.

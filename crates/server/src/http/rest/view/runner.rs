@@ -46,6 +46,7 @@ pub fn runner(tx: &mut Tx<'_>, row: &runners::Runner, now: Timestamp) -> Result<
         running: tasks::running_on(tx, row.id)?.len() as u64,
         contacted_at: contact.map(Into::into),
         created_at: row.created_ms.into(),
+        token_expires_at: row.token_expires_ms.map(Into::into),
         managers,
     })
 }
