@@ -37,6 +37,9 @@ pub struct Limits {
     pub log_patch_bytes: usize,
     /// Bytes of a job's log; a job that exceeds it fails with `trace_size_exceeded`. Since 0.1.
     pub log_bytes: u64,
+    /// Seconds between two pieces of a log that nobody follows, from 1 to 60. A runner learns of a cancel no sooner;
+    /// a longer pause spares requests where thousands of jobs run. Since 0.1.
+    pub log_interval_s: u32,
     /// Bytes of one archive. Since 0.1.
     pub artifact_bytes: u64,
     /// Bytes of a dotenv report. Since 0.1.
@@ -60,6 +63,7 @@ impl Default for Limits {
             json_bytes: 2 * 1024 * 1024,
             log_patch_bytes: 4 * 1024 * 1024,
             log_bytes: 512 * 1024 * 1024,
+            log_interval_s: 3,
             artifact_bytes: 5 * 1024 * 1024 * 1024,
             dotenv_bytes: 5120,
             dotenv_variables: 50,

@@ -145,6 +145,14 @@ impl Config {
                 hint: "use at least 4 for our own runners and 60 for a stock gitlab-runner",
             });
         }
+        let pause = u64::from(self.limits.log_interval_s);
+        if !(1..=60).contains(&pause) || self.foreign_lease_s < 2 * pause {
+            return Err(Error::Invalid {
+                key: "limits.log_interval_s",
+                problem: format!("{pause} seconds with a lease of {} seconds", self.foreign_lease_s),
+                hint: "use 1 to 60, and not more than half of foreign_lease_s: a runner may miss one contact",
+            });
+        }
         Ok(())
     }
 
@@ -196,5 +204,10 @@ mod tests {
         check(|c| c.long_poll_s = 601, Some("long_poll_s"));
         check(|c| c.lease_s = 1, Some("lease_s"));
         check(|c| c.foreign_lease_s = 30, Some("lease_s"));
+        check(|c| c.limits.log_interval_s = 60, None);
+        check(|c| c.limits.log_interval_s = 0, Some("limits.log_interval_s"));
+        check(|c| c.limits.log_interval_s = 61, Some("limits.log_interval_s"));
+        let tight = |c: &mut Config| (c.limits.log_interval_s, c.foreign_lease_s) = (40, 79);
+        check(tight, Some("limits.log_interval_s"));
     }
 }

@@ -17,9 +17,8 @@ use crate::app::App;
 use crate::logs::{Appended, Patch};
 use crate::scheduler::Error;
 
-/// Seconds between two pieces: while somebody follows the log, and otherwise.
+/// Seconds between two pieces while somebody follows the log. Otherwise it is as configured.
 const WATCHED_S: u64 = 1;
-const UNWATCHED_S: u64 = 3;
 
 #[derive(Deserialize)]
 pub(super) struct Debug {
@@ -60,7 +59,7 @@ pub(super) async fn patch(
             let pause = if app.logs().is_watched(task) {
                 WATCHED_S
             } else {
-                UNWATCHED_S
+                u64::from(app.config().limits.log_interval_s)
             };
             Ok(ranged(answer(StatusCode::ACCEPTED, status, Some(pause)), size))
         }
