@@ -2,6 +2,7 @@
 
 mod bench;
 mod codegen;
+mod engine;
 mod program;
 mod requirements;
 mod suites;

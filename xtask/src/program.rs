@@ -1,7 +1,7 @@
 //! The one place that starts programs.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
@@ -22,6 +22,31 @@ pub(crate) fn run_in(folder: &Path, program: &str, args: &[&str], env: &[(&str, 
         bail!("`{program} {}` ended with {status}", args.join(" "));
     }
     Ok(())
+}
+
+/// Starts a program that runs on; what it says goes to `log`.
+pub(crate) fn background(program: &str, args: &[&str], log: std::fs::File) -> anyhow::Result<Child> {
+    command(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .with_context(|| format!("cannot start {program}; is it installed?"))
+}
+
+/// Asks a program that was started to end, and waits until it has.
+pub(crate) fn terminate(child: &mut Child) {
+    // One that does not hear is killed.
+    let asked = run("kill", &["-TERM", &child.id().to_string()]);
+    for _ in 0..200 {
+        if asked.is_err() || !matches!(child.try_wait(), Ok(None)) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 /// What a program prints; an exit code other than 0 is an error.

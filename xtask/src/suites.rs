@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::bail;
 
+use crate::engine::Engine;
 use crate::program::{self, exists};
 
 #[derive(clap::Args)]
@@ -30,9 +31,46 @@ struct Suite {
     name: &'static str,
     about: &'static str,
     needs: &'static [Need],
+    beside: Beside,
     commands: &'static [&'static [&'static str]],
 }
 
+/// What runs beside a suite.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Nothing,
+    /// A container engine and a registry.
+    Engine,
+}
+
+const DOCKERD: Need = Need {
+    program: "dockerd",
+    package: "docker.io",
+};
+const CONTAINERD: Need = Need {
+    program: "containerd",
+    package: "containerd",
+};
+const RUNC: Need = Need {
+    program: "runc",
+    package: "runc",
+};
+const IPTABLES: Need = Need {
+    program: "iptables",
+    package: "iptables",
+};
+const REGISTRY: Need = Need {
+    program: "docker-registry",
+    package: "docker-registry",
+};
+const BUSYBOX: Need = Need {
+    program: "busybox",
+    package: "busybox-static",
+};
+const HTPASSWD: Need = Need {
+    program: "htpasswd",
+    package: "apache2-utils",
+};
 const POSTGRES: Need = Need {
     program: "postgres",
     package: "postgresql",
@@ -55,6 +93,7 @@ const SUITES: &[Suite] = &[
         name: "style",
         about: "format, lints, tidy, requirements, generated references",
         needs: &[],
+        beside: Beside::Nothing,
         commands: &[
             &["cargo", "fmt", "--check"],
             &[
@@ -75,24 +114,50 @@ const SUITES: &[Suite] = &[
         name: "fast",
         about: "tests of every crate, on both databases, with real git, shells and sockets; 1,000 simulated hours",
         needs: &[POSTGRES, LFS, PYTHON],
+        beside: Beside::Nothing,
         commands: &[&["cargo", "test", "--workspace"]],
     },
     Suite {
         name: "heavy",
         about: "kill -9 of real servers and runners in mid-job, 10 cycles",
         needs: &[],
+        beside: Beside::Nothing,
         commands: &[&["cargo", "test", "-p", "tasuki", "--test", "kill", "--", "--ignored"]],
+    },
+    Suite {
+        name: "docker",
+        about: "jobs in containers of a real engine, a registry with a password, kill -9 of a runner",
+        needs: &[DOCKERD, CONTAINERD, RUNC, IPTABLES, REGISTRY, BUSYBOX, HTPASSWD],
+        beside: Beside::Engine,
+        commands: &[
+            // They count what is on the engine: one after the other.
+            &[
+                "cargo",
+                "test",
+                "-p",
+                "tasuki-runner",
+                "--test",
+                "docker",
+                "--",
+                "--ignored",
+                "--test-threads",
+                "1",
+            ],
+            &["cargo", "test", "-p", "tasuki", "--test", "docker", "--", "--ignored"],
+        ],
     },
     Suite {
         name: "browser",
         about: "the web UI in a headless Chromium",
         needs: &[CHROMIUM],
+        beside: Beside::Nothing,
         commands: &[&["cargo", "test", "-p", "tasuki", "--test", "browser", "--", "--ignored"]],
     },
     Suite {
         name: STOCK_RUNNER,
         about: "a gitlab-runner that is not ours works for our server: $TASUKI_STOCK_RUNNER, or the one on PATH",
         needs: &[],
+        beside: Beside::Nothing,
         commands: &[&["cargo", "test", "-p", "tasuki", "--test", "stock", "--", "--ignored"]],
     },
 ];
@@ -127,6 +192,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .filter(|s| args.names.is_empty() || args.names.iter().any(|n| n == s.name))
         .collect();
     let missing = provide(&chosen, !args.no_install);
+    if chosen.iter().any(|suite| suite.name == "fast") && std::env::var_os("TASUKI_CONFORMANCE").is_none() {
+        say("SKIPPED in fast: conformance data of public projects (TASUKI_CONFORMANCE names its folder)");
+    }
     let mut failed = Vec::new();
     for suite in chosen {
         let lacks: Vec<_> = suite
@@ -144,11 +212,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             say(&format!("SKIPPED {}: {why}", suite.name));
             continue;
         }
+        let engine = match suite.beside {
+            Beside::Nothing => None,
+            Beside::Engine if !lacks.is_empty() => continue,
+            Beside::Engine => match Engine::start() {
+                Ok(engine) => Some(engine),
+                Err(error) => {
+                    say(&format!("SKIPPED {}: {error:#}", suite.name));
+                    continue;
+                }
+            },
+        };
+        let env = engine.as_ref().map(Engine::env).unwrap_or_default();
         for command in suite.commands {
             say(&format!("{}: {}", suite.name, command.join(" ")));
             let start = Instant::now();
             let (program, rest) = (command[0], &command[1..]);
-            if let Err(error) = program::run(program, rest) {
+            if let Err(error) = program::run_in(&crate::workspace::root(), program, rest, &env) {
                 say(&format!("FAILED {}: {error}", suite.name));
                 failed.push(suite.name);
             }
@@ -210,7 +290,7 @@ fn is_root() -> bool {
 }
 
 #[expect(clippy::print_stdout, reason = "the command's output")]
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     println!("=== {line}");
 }
 

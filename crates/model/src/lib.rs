@@ -3,6 +3,7 @@
 //! No I/O, no clock, no randomness and no tokio: every function here is pure, so that server, runner,
 //! tests and simulation share one set of rules. Whoever needs the time passes a [`time::Timestamp`].
 
+pub mod cache_key;
 pub mod expr;
 pub mod graph;
 pub mod id;

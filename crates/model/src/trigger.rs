@@ -160,4 +160,18 @@ pub struct Trigger {
     pub payload: Option<serde_json::Value>,
     #[serde(default)]
     pub schedule_description: Option<String>,
+    /// The job that started it, in another pipeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Upstream>,
+    /// Started with a trigger token (`CI_PIPELINE_TRIGGERED`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_token: bool,
+}
+
+/// The job that started a pipeline (`CI_UPSTREAM_…`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upstream {
+    pub project: i64,
+    pub pipeline: i64,
+    pub job: i64,
 }

@@ -59,6 +59,8 @@ pub enum Skip {
     SkipRequested,
     /// The rules of the jobs leave none (or only ones of `.pre` and `.post`).
     NoJobs,
+    /// What happened is not what starts a workflow.
+    NotTriggered,
 }
 
 impl Skip {
@@ -69,6 +71,7 @@ impl Skip {
             Self::FilteredByWorkflowRules => "the pipeline was filtered out by `workflow:rules`",
             Self::SkipRequested => "the commit message or a push option asks to skip the pipeline",
             Self::NoJobs => "the pipeline would have been empty: the rules leave no job",
+            Self::NotTriggered => "no workflow is started by this event, branch, tag or these paths",
         }
     }
 }

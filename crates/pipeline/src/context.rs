@@ -38,6 +38,8 @@ impl Default for Context {
                 user: None,
                 payload: None,
                 schedule_description: None,
+                upstream: None,
+                by_token: false,
             },
             project: ProjectInfo::default(),
             server: ServerInfo::default(),

@@ -21,6 +21,9 @@ pub enum Request {
     Changed { compare_to: Option<String> },
     /// For each path the id of the last commit that changed it. Answer: [`Answer::Commits`].
     LastCommits { paths: Vec<String> },
+    /// The source of an orb of a registry (CircleCI): `namespace/name`, and a version `1.2.3`, `1.2`, `1`, `volatile` or
+    /// `dev:name`, of which the newest that matches is meant. Answer: [`Answer::File`] with the path that was read.
+    Orb { name: String, version: String },
 }
 
 /// Whose file it is.
@@ -37,6 +40,8 @@ pub enum Origin {
     Template,
     /// A component; the path of the request is its address without host and version, e.g. `group/project/lint`.
     Component { host: String, version: String },
+    /// The archive that a job of the parent pipeline left, for child pipelines.
+    Artifact { job: String },
 }
 
 /// An answer to a [`Request`].

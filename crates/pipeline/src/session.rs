@@ -77,6 +77,11 @@ impl Parsed {
         file
     }
 
+    /// How many files were read.
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     fn file(&self, id: FileId) -> Option<Arc<ParsedFile>> {
         let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         files.get(usize::from(id.0)).cloned()

@@ -1,7 +1,8 @@
 //! Loading of GitLab configurations, and every error that they can have: each file of `cases/gitlab/load` and
 //! `cases/gitlab/errors` is a case.
 //!
-//! A case is a text of sections `-- name --`. The first section is the configuration; others are files that it may
+//! A case is a text of sections `-- name --`. The first section is the configuration (of a child pipeline where its
+//! name is `child`); others are files that it may
 //! include (`ci/a.yml`, `project group/p@ref:ci.yml`, `remote https://…`, `template X.gitlab-ci.yml`,
 //! `component host/group/p/name@1.0`), `variables` and `inputs` (`K=V` by line), and what is expected: `merged`
 //! (one line of JSON for each key at the top) and `diagnostics` (one line each, more lines for hint and trail).
@@ -12,6 +13,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use tasuki_model::plan::{Language, Variable};
+use tasuki_model::trigger::Source;
 use tasuki_pipeline::yaml::Schema;
 use tasuki_pipeline::{
     Answer, Compile, Context, Input, Mode, Origin, Output, Refusal, Request, Tree, compile_with, lint,
@@ -62,6 +64,7 @@ impl Case {
                     Origin::Project { project, git_ref } => format!("project {project}@{git_ref}:{path}"),
                     Origin::Remote => format!("remote {path}"),
                     Origin::Template => format!("template {path}"),
+                    Origin::Artifact { job } => format!("artifact {job}:{path}"),
                     Origin::Component { host, version } => format!("component {host}/{path}@{version}"),
                 };
                 self.get(&section).map_or_else(refused, Answer::file)
@@ -98,6 +101,9 @@ impl Case {
             context.trigger.inputs.push((key, value));
         }
         let (file, text) = &self.sections[0];
+        if file == "child" {
+            context.trigger.source = Source::ParentPipeline;
+        }
         let input = Input {
             lang: Language::Gitlab,
             file,

@@ -29,6 +29,7 @@ const TABLES: &[&str] = &[
     "jobs",
     "job_plans",
     "needs",
+    "bridges",
     "resource_groups",
     "resource_claims",
     "resource_classes",
@@ -44,6 +45,10 @@ const TABLES: &[&str] = &[
     "tokens",
     "variables",
     "deliveries",
+    "schedules",
+    "environments",
+    "deployments",
+    "merge_requests",
 ];
 
 const FORMAT: &str = "tasuki-backup";

@@ -5,7 +5,10 @@ use crate::{Error, Result, Tx};
 
 /// All migrations in order. A released one is never changed; a new one is added at the end, with sample
 /// rows for the migration test.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "spine", include_str!("migrations/0001_spine.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "spine", include_str!("migrations/0001_spine.sql")),
+    (2, "triggers", include_str!("migrations/0002_triggers.sql")),
+];
 
 /// The newest version that this program knows.
 pub(crate) const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;

@@ -4,7 +4,7 @@ use std::sync::{Arc, mpsc};
 
 use tokio::sync::{broadcast, oneshot};
 
-use crate::engine::{self, Bell, Call, Engine, Message, Mode, Operation};
+use crate::engine::{self, Bell, Call, Engine, Mode};
 use crate::tx::Tx;
 use crate::{DbUrl, Error, Notification, Result, migrate};
 
@@ -25,7 +25,7 @@ struct Shared {
 pub struct Options {
     /// Connections that read, on SQLite.
     pub readers: usize,
-    /// Connections in all (two more carry hints), on PostgreSQL.
+    /// Connections in all, one of which writes (two more carry hints), on PostgreSQL.
     pub connections: usize,
 }
 
@@ -159,7 +159,7 @@ impl Store {
         F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.submit(
+        self.shared.engine.submit(
             mode,
             Box::new(Call::new(body, move |result| {
                 // The caller may have gone; the operation is done all the same.
@@ -230,23 +230,13 @@ impl Store {
         F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
         let (reply, answer) = mpsc::channel();
-        self.submit(
+        self.shared.engine.submit(
             mode,
             Box::new(Call::new(body, move |result| {
                 let _ = reply.send(result);
             })),
         );
         answer.recv().unwrap_or_else(|_| Err(Error::Closed.into()))
-    }
-
-    fn submit(&self, mode: Mode, operation: Box<dyn Operation>) {
-        let line = match mode {
-            Mode::Read => &self.shared.engine.reads,
-            Mode::Write => &self.shared.engine.writes,
-        };
-        if let Err(mpsc::SendError(Message::Run(_, operation))) = line.send(Message::Run(mode, operation)) {
-            operation.finish(Err(Error::Closed));
-        }
     }
 
     /// Hints from now on, of this process and of the others that share the database.

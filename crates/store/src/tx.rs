@@ -32,7 +32,8 @@ pub(crate) type Statements = HashMap<String, postgres::Statement>;
 pub(crate) enum Connection<'c> {
     Sqlite(&'c rusqlite::Connection),
     Postgres {
-        transaction: postgres::Transaction<'c>,
+        /// With a transaction begun on it.
+        client: &'c mut postgres::Client,
         statements: &'c mut Statements,
     },
 }
@@ -97,10 +98,7 @@ impl<'c> Tx<'c> {
     pub fn exec(&mut self, sql: &str, params: &[Value<'_>]) -> Result<u64> {
         let result = match &mut self.connection {
             Connection::Sqlite(connection) => sqlite_exec(connection, sql, params),
-            Connection::Postgres {
-                transaction,
-                statements,
-            } => postgres_exec(transaction, statements, sql, params),
+            Connection::Postgres { client, statements } => postgres_exec(client, statements, sql, params),
         };
         self.poisoned |= result.is_err();
         result
@@ -131,10 +129,7 @@ impl<'c> Tx<'c> {
     pub fn each(&mut self, sql: &str, params: &[Value<'_>], see: impl FnMut(&mut Row<'_>) -> Result<()>) -> Result<()> {
         let result = match &mut self.connection {
             Connection::Sqlite(connection) => sqlite_each(connection, sql, params, see),
-            Connection::Postgres {
-                transaction,
-                statements,
-            } => postgres_each(transaction, statements, sql, params, see),
+            Connection::Postgres { client, statements } => postgres_each(client, statements, sql, params, see),
         };
         self.poisoned |= result.is_err();
         result
@@ -261,9 +256,7 @@ impl<'c> Tx<'c> {
     pub(crate) fn script(&mut self, sql: &str) -> Result<()> {
         let result = match &mut self.connection {
             Connection::Sqlite(connection) => connection.execute_batch(sql).map_err(|e| Error::from_sqlite(sql, e)),
-            Connection::Postgres { transaction, .. } => {
-                transaction.batch_execute(sql).map_err(|e| Error::from_postgres(sql, e))
-            }
+            Connection::Postgres { client, .. } => client.batch_execute(sql).map_err(|e| Error::from_postgres(sql, e)),
         };
         self.poisoned |= result.is_err();
         result
@@ -336,15 +329,11 @@ fn bind(statement: &mut rusqlite::CachedStatement<'_>, params: &[Value<'_>]) -> 
 /// More than this many texts and the cache starts anew: a bound, not a policy; ours are far fewer.
 const MAX_STATEMENTS: usize = 1000;
 
-fn prepared(
-    transaction: &mut postgres::Transaction<'_>,
-    statements: &mut Statements,
-    sql: &str,
-) -> Result<postgres::Statement> {
+fn prepared(client: &mut postgres::Client, statements: &mut Statements, sql: &str) -> Result<postgres::Statement> {
     if let Some(statement) = statements.get(sql) {
         return Ok(statement.clone());
     }
-    let statement = transaction.prepare(sql).map_err(|e| Error::from_postgres(sql, e))?;
+    let statement = client.prepare(sql).map_err(|e| Error::from_postgres(sql, e))?;
     if statements.len() >= MAX_STATEMENTS {
         statements.clear();
     }
@@ -353,20 +342,20 @@ fn prepared(
 }
 
 fn postgres_exec(
-    transaction: &mut postgres::Transaction<'_>,
+    client: &mut postgres::Client,
     statements: &mut Statements,
     sql: &str,
     params: &[Value<'_>],
 ) -> Result<u64> {
-    let statement = prepared(transaction, statements, sql)?;
+    let statement = prepared(client, statements, sql)?;
     let params: Vec<&(dyn postgres::types::ToSql + Sync)> = params.iter().map(|v| v as _).collect();
-    transaction
+    client
         .execute(&statement, &params)
         .map_err(|e| Error::from_postgres(sql, e))
 }
 
 fn postgres_each(
-    transaction: &mut postgres::Transaction<'_>,
+    client: &mut postgres::Client,
     statements: &mut Statements,
     sql: &str,
     params: &[Value<'_>],
@@ -374,10 +363,8 @@ fn postgres_each(
 ) -> Result<()> {
     use postgres::fallible_iterator::FallibleIterator as _;
     let failed = |e| Error::from_postgres(sql, e);
-    let statement = prepared(transaction, statements, sql)?;
-    let mut rows = transaction
-        .query_raw(&statement, params.iter().copied())
-        .map_err(failed)?;
+    let statement = prepared(client, statements, sql)?;
+    let mut rows = client.query_raw(&statement, params.iter().copied()).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
         see(&mut Row::postgres(&row))?;
     }

@@ -18,10 +18,6 @@ use tasuki_testkit::sim;
 const HOURS: u64 = 25;
 const SEEDS: u64 = 40;
 
-/// Seeds whose fault is known and not yet repaired. They run all the same; one that passes is an error here, so that
-/// the list cannot outlive its reasons.
-const KNOWN: &[(u64, &str)] = &[(6, "a job of a later stage starts while one before it is queued again")];
-
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |name: &str| {
@@ -45,7 +41,6 @@ fn simulate(first: u64, count: u64, hours: u64) -> ExitCode {
     let start = Instant::now();
     let next = AtomicU64::new(first);
     let broken = AtomicU64::new(0);
-    let known = |seed| hours == HOURS && KNOWN.iter().any(|(other, _)| *other == seed);
     let totals = std::sync::Mutex::new((0_u64, 0_u64, 0_u64));
     let workers = std::thread::available_parallelism().map_or(2, usize::from).min(8);
     std::thread::scope(|scope| {
@@ -57,10 +52,6 @@ fn simulate(first: u64, count: u64, hours: u64) -> ExitCode {
                         return;
                     }
                     match sim::run(seed, hours) {
-                        Ok(_) if known(seed) => {
-                            broken.fetch_add(1, Ordering::Relaxed);
-                            println!("seed {seed} holds again: remove it from the list of known faults");
-                        }
                         Ok(report) => {
                             if count == 1 {
                                 println!("{:#?}", report.tally);
@@ -70,9 +61,6 @@ fn simulate(first: u64, count: u64, hours: u64) -> ExitCode {
                                 totals.1 += report.tally.accepted;
                                 totals.2 += report.tally.restarts;
                             }
-                        }
-                        Err(failed) if known(seed) => {
-                            println!("KNOWN FAULT: seed {seed} breaks: {}", failed.what);
                         }
                         Err(failed) => {
                             broken.fetch_add(1, Ordering::Relaxed);

@@ -10,6 +10,7 @@ mod evaluate;
 mod function;
 mod json;
 mod number;
+pub mod syntax;
 mod value;
 
 pub use ast::{BinaryOp, Expr, Literal};

@@ -104,7 +104,8 @@ pub(super) fn fold(text: &str) -> String {
 pub(super) fn capital(c: char) -> char {
     let mut upper = c.to_uppercase();
     match (upper.next(), upper.next()) {
-        (Some(one), None) => one,
+        // A dotless i is no i, and a long s no s.
+        (Some(one), None) if !one.is_ascii() || c.is_ascii() => one,
         _ => c,
     }
 }

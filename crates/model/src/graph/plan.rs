@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::node::{Edge, NodeIndex, Spec, Strategy, Wanted, Work};
-use crate::plan::{Gate, Job, Workflow};
+use crate::plan::{Gate, Job, NeedSource, Workflow};
 
 /// A plan whose jobs do not make a graph. Front ends refuse such plans; this is the last line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -99,7 +99,7 @@ impl<'a> Builder<'a> {
             gate: job.gate.clone(),
             conditional: job.condition.is_some(),
             resource: job.resource_group.is_some(),
-            work: if job.downstream.is_some() {
+            work: if job.downstream.is_some() || mirrors(job) {
                 Work::Downstream
             } else if job.no_op || (job.steps.is_empty() && matches!(job.gate, Some(Gate::Approval(_)))) {
                 Work::Nothing
@@ -209,4 +209,9 @@ fn circle(specs: &[Spec], base: usize) -> Option<Vec<usize>> {
         }
     }
     None
+}
+/// Whether it only shows the status of another project's pipeline.
+fn mirrors(job: &Job) -> bool {
+    let mut needs = job.needs.iter().flatten();
+    needs.any(|need| matches!(need.source, Some(NeedSource::Mirror { .. })))
 }

@@ -1,4 +1,4 @@
-//! A person's second thoughts: retry, and the jobs that were skipped because of what is now played again.
+//! A person's second thoughts: retry, and the jobs that were decided upon by what is now played again.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,11 @@ use super::node::NodeIndex;
 use crate::state::{BadTransition, Outcome, job};
 use crate::time::Timestamp;
 
+/// What a predecessor's new turn takes back.
+const REOPENED: [Class; 2] = [Class::Skipped, Class::Scheduled];
+
 impl Graph {
-    /// Runs an ended job again, past its gate, and lets what was skipped after it be decided again.
+    /// Runs an ended job again, past its gate, and lets what was skipped or scheduled after it be decided again.
     ///
     /// # Errors
     /// It has not ended.
@@ -41,8 +44,8 @@ impl Graph {
         Ok(failed.len())
     }
 
-    /// Sets skipped jobs of later stages, and skipped jobs that need one of `nodes` directly or over others,
-    /// back to undecided.
+    /// Sets jobs of later stages, and those that need one of `nodes` directly or over others, back to undecided if
+    /// they were skipped or wait for their time: a delay begins when what comes before is done (GitLab's `start_in`).
     pub(super) fn reset_after(&mut self, nodes: &[NodeIndex], now: Timestamp) -> Result<(), BadTransition> {
         let mut from: BTreeMap<u32, u32> = BTreeMap::new();
         for node in nodes {
@@ -54,20 +57,20 @@ impl Graph {
         for (workflow, stage) in from {
             let workflow = &self.workflows[workflow as usize];
             let later = workflow.first + stage as usize + 1..workflow.first + workflow.stages;
-            let skipped: Vec<u32> = self.stages[later]
+            let decided: Vec<u32> = self.stages[later]
                 .iter()
-                .filter(|stage| stage.counts.of(Class::Skipped) > 0)
+                .filter(|stage| REOPENED.iter().any(|class| stage.counts.of(*class) > 0))
                 .flat_map(|stage| stage.nodes.iter().copied())
-                .filter(|i| self.nodes[*i as usize].class == Class::Skipped)
+                .filter(|i| REOPENED.contains(&self.nodes[*i as usize].class))
                 .collect();
-            for i in skipped {
+            for i in decided {
                 self.apply(NodeIndex(i), job::Event::Reset, now)?;
                 open.push(i);
             }
         }
         while let Some(i) = open.pop() {
             for d in self.nodes[i as usize].dependents.clone() {
-                if self.nodes[d as usize].class == Class::Skipped {
+                if REOPENED.contains(&self.nodes[d as usize].class) {
                     self.apply(NodeIndex(d), job::Event::Reset, now)?;
                     open.push(d);
                 }

@@ -41,6 +41,9 @@ pub struct Job {
     pub tags: Vec<String>,
     #[serde(default)]
     pub resource_class: Option<String>,
+    /// The kind of machine that the config asks for, where its language has such words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
     /// 1-based index of this job among its parallel siblings.
     #[serde(default)]
     pub parallel_index: Option<u32>,
@@ -67,7 +70,7 @@ pub struct Job {
     pub artifacts: Option<Artifacts>,
     /// Values that later jobs can read, evaluated on the runner after the last step.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub outputs: BTreeMap<String, String>,
+    pub outputs: BTreeMap<String, Expr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
     /// Starts another pipeline instead of running steps.
@@ -104,6 +107,80 @@ pub struct Job {
 
 fn one() -> u32 {
     1
+}
+
+impl Job {
+    /// A job of that name with no steps, that needs nothing, and defaults everywhere else.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self {
+            base_name: name.clone(),
+            name,
+            stage: String::new(),
+            needs: Some(Vec::new()),
+            dependencies: None,
+            when: When::OnSuccess,
+            allow_failure: AllowFailure::No,
+            gate: None,
+            condition: None,
+            resource_group: None,
+            image: None,
+            services: Vec::new(),
+            tags: Vec::new(),
+            resource_class: None,
+            machine: None,
+            parallel_index: None,
+            parallel_total: None,
+            parallelism: 1,
+            variables: Vec::new(),
+            steps: Vec::new(),
+            timeout_s: None,
+            retry: Retry::default(),
+            interruptible: false,
+            environment: None,
+            caches: Vec::new(),
+            artifacts: None,
+            outputs: BTreeMap::new(),
+            strategy: None,
+            downstream: None,
+            release: None,
+            id_tokens: Vec::new(),
+            secrets: BTreeMap::new(),
+            coverage: None,
+            pre_get_sources: Vec::new(),
+            pages: None,
+            permissions: BTreeMap::new(),
+            contexts: Vec::new(),
+            no_op: false,
+            late_matrix: None,
+        }
+    }
+}
+
+/// What a CircleCI job says of its machine beyond `resource_class: namespace/name`. Runners choose by the class; this
+/// is carried for executors that make machines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    pub kind: MachineKind,
+    /// A size such as `medium` (a `resource_class` without namespace).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xcode: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub docker_layer_caching: bool,
+}
+
+/// Which of the execution environments a job names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MachineKind {
+    Docker,
+    Machine,
+    Macos,
 }
 
 /// When a job runs, given how those before it ended.

@@ -8,6 +8,7 @@ mod cache;
 mod gate;
 mod image;
 mod job;
+mod late;
 mod step;
 mod variable;
 
@@ -19,9 +20,10 @@ pub use cache::{Artifacts, Cache, CacheKey, CachePolicy, Report, UploadWhen};
 pub use gate::{Approval, Gate, ManualGate, ProcessMode, ResourceGroup};
 pub use image::{Image, Port, PullPolicy, Service};
 pub use job::{
-    AllowFailure, Downstream, DownstreamTarget, Environment, EnvironmentAction, ForwardVariables, Job, Matrix, Need,
-    NeedSource, Release, ReleaseLink, Retry, Strategy, When,
+    AllowFailure, Downstream, DownstreamTarget, Environment, EnvironmentAction, ForwardVariables, Job, Machine,
+    MachineKind, Matrix, Need, NeedSource, Release, ReleaseLink, Retry, Strategy, When,
 };
+pub use late::{Late, seconds};
 pub use step::{ActionRef, Step, StepKind, StepWhen};
 pub use variable::{IdToken, Variable};
 

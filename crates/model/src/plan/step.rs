@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Artifacts, Cache};
+use super::{Artifacts, Cache, Late};
 use crate::expr::Expr;
 
 /// One step of a job.
@@ -40,6 +40,9 @@ pub struct Step {
     pub max_reruns: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun_delay_s: Option<u64>,
+    /// Parts that are expressions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<Box<Late>>,
 }
 
 fn is_zero(n: &u32) -> bool {
@@ -63,6 +66,7 @@ impl Step {
             background: false,
             max_reruns: 0,
             rerun_delay_s: None,
+            late: None,
         }
     }
 }
@@ -108,6 +112,9 @@ pub enum StepKind {
         keys: Vec<String>,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         prefix: bool,
+        /// `{{ … }}` in the keys is evaluated in the sandbox (see [`crate::cache_key`]).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        template: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache: Option<Cache>,
     },
@@ -117,6 +124,8 @@ pub enum StepKind {
         /// An existing entry is left as it is.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         immutable: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        template: bool,
     },
     PersistWorkspace {
         root: String,
@@ -148,6 +157,34 @@ pub enum StepKind {
         action: ActionRef,
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         with: BTreeMap<String, String>,
+    },
+    /// Steps with inputs, outputs and ids of their own (GitHub composite actions).
+    Composite {
+        steps: Vec<Step>,
+        /// What `inputs` is inside, evaluated before the first step.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        inputs: BTreeMap<String, Expr>,
+        /// Evaluated inside, after the last step.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        outputs: BTreeMap<String, Expr>,
+        /// Folder of the action, relative to the project folder.
+        folder: String,
+    },
+    /// Runs a file with the `node` of the place where the job runs (GitHub JavaScript actions).
+    Node {
+        /// Relative to `folder`.
+        main: String,
+        /// Runs after the last step of the job, in reverse order, where `main` ran.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        post: Option<String>,
+        /// Condition of `post`; absent = always.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        post_condition: Option<Expr>,
+        /// Given as `INPUT_<NAME>`.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        inputs: BTreeMap<String, Expr>,
+        /// Folder of the action, relative to the project folder.
+        folder: String,
     },
     /// A native step of GitLab's `run:` keyword, passed through as written.
     Native {

@@ -76,7 +76,7 @@ pub enum Event {
     Cancel { stop: Stop, allowed: bool },
     /// A person wants it again: it starts over at its gate's far side.
     Retry,
-    /// A predecessor was played or retried after this one was skipped: decide again.
+    /// A predecessor was played or retried after this one was skipped, or while its delay ran: decide again.
     Reset,
 }
 
@@ -255,7 +255,8 @@ impl State {
                 _ => None,
             },
             Event::Reset => match self {
-                Self::Finished {
+                Self::Scheduled { .. }
+                | Self::Finished {
                     outcome: Outcome::Skipped,
                     ..
                 } => Some((Self::Created, Vec::new())),

@@ -113,6 +113,81 @@ codes! {
         "After its variables are expanded it must consist of letters, digits, spaces and `-_/${}.`, be at most 255 characters long, and not start or end with a slash. The job runs without the environment or group. Often a variable is empty in this kind of pipeline.";
     GITLAB_DUPLICATE_PIPELINES = Warning "gitlab-duplicate-pipelines", "A job may run twice for one push.",
         "Its last rule has no condition, so that it joins branch and merge request pipelines alike. Add `workflow:rules` that decide which of the two is made.";
+
+    CIRCLECI_FORMAT = Error "circleci-format", "The configuration is not what a CircleCI file is.",
+        "It is a map with `version: 2.1`, `jobs` and `workflows`. A file without `workflows` needs a job named `build`.";
+    CIRCLECI_UNKNOWN_TOP_LEVEL = Warning "circleci-unknown-top-level", "A key at the top of the file means nothing.",
+        "CircleCI ignores it without a word. Keys that only hold anchors are harmless; `workflow` instead of `workflows` is not.";
+    CIRCLECI_UNKNOWN_KEY = Error "circleci-unknown-key", "A key is not known here.",
+        "The message lists the keys that are permitted at this place. Arguments of a job or command must be declared in its `parameters`.";
+    CIRCLECI_MISSING_KEY = Error "circleci-missing-key", "A key that must be there is missing.",
+        "The element cannot mean anything without it.";
+    CIRCLECI_TYPE = Error "circleci-type", "A value has the wrong type.",
+        "The message names what is expected. Quotes make a string of anything.";
+    CIRCLECI_VALUE = Error "circleci-value", "A key has a value that it does not take.",
+        "The message names what is taken.";
+    CIRCLECI_NAME = Error "circleci-name", "A name has characters that it must not have, or is taken.",
+        "Jobs and workflows are letters, digits, spaces, `-` and `_` and begin with a letter; commands, executors and parameters the same without upper case and spaces.";
+    CIRCLECI_PARAMETER = Error "circleci-parameter", "A parameter's declaration is wrong.",
+        "A parameter has `type` (string, boolean, integer, enum, executor, steps, env_var_name) and, unless it is required, a `default` of that type. Pipeline parameters need a default and cannot be of the types executor, steps and env_var_name.";
+    CIRCLECI_ARGUMENT = Error "circleci-argument", "An argument is missing, unknown or has the wrong type.",
+        "Arguments are given where a job, command or executor is used, pipeline parameters with `--param` or when the pipeline is started. A parameter without `default` must be given.";
+    CIRCLECI_INTERPOLATION = Error "circleci-interpolation", "A `<< … >>` names something that is not there.",
+        "There are `<< parameters.NAME >>` for the parameters of the same job, command or executor, `<< matrix.NAME >>` in a workflow's entry, and `<< pipeline.… >>` outside of orbs. A literal `<<`, as in a here-document, is written `\\<<`.";
+    CIRCLECI_UNDEFINED = Error "circleci-undefined", "A job, command, executor or orb is used that is not defined.",
+        "Elements of an orb are named `orb/element`, where `orb` is a key below `orbs`.";
+    CIRCLECI_RECURSION = Error "circleci-recursion", "Commands or orbs use one another in a circle, or too deep.",
+        "The message shows where. Expansion would never end.";
+    CIRCLECI_EXECUTOR = Error "circleci-executor", "A job has no execution environment, or several.",
+        "A job or executor has exactly one of `docker`, `machine`, `macos`, and a job may name an `executor` instead.";
+    CIRCLECI_STEP = Error "circleci-step", "A step cannot be read.",
+        "A step is a name, or a map of one name to its arguments, e.g. `- run: make` or `- restore_cache: {key: v1}`.";
+    CIRCLECI_CACHE_KEY = Error "circleci-cache-key", "The template of a cache key cannot be read.",
+        "In `{{ … }}` may stand `checksum \"file\"`, `.Branch`, `.BuildNum`, `.Revision`, `.CheckoutKey`, `.Environment.NAME`, `epoch` and `arch`.";
+    CIRCLECI_CONDITION = Error "circleci-condition", "A condition cannot be evaluated.",
+        "A logic statement is a value or a map with one of `and`, `or`, `not`, `equal`, `matches`. Expressions compare pipeline values, as in `pipeline.git.branch == \"main\"`; they may stand in `when` and `unless` of workflows and in `filters`.";
+    CIRCLECI_REQUIRES = Error "circleci-requires", "A job requires one that is not there, or that is there several times.",
+        "`requires` names jobs of the same workflow by their `name`. Members of a matrix are required together by its alias or job name.";
+    CIRCLECI_CIRCLE = Error "circleci-circle", "Jobs require one another in a circle.",
+        "None of them could ever start.";
+    CIRCLECI_MATRIX = Error "circleci-matrix", "A matrix is wrong or too large.",
+        "`matrix.parameters` maps parameters of the job to lists of values, `exclude` lists combinations of all of them.";
+    CIRCLECI_ORB = Error "circleci-orb", "An orb cannot be had.",
+        "Registry orbs are read from the folder that `TASUKI_CIRCLECI_ORBS` names: `namespace/name/version.yml`, e.g. `circleci/node/5.2.0.yml`. Orbs in the file itself need nothing.";
+    CIRCLECI_SETUP = Error "circleci-setup", "Dynamic configuration is not supported.",
+        "A `setup: true` configuration makes another one while it runs. Keep the jobs in one file and choose them with pipeline parameters, `when` and filters.";
+    CIRCLECI_TOO_MANY = Error "circleci-too-many", "The pipeline is larger than allowed.",
+        "Limits count jobs and steps after everything is expanded.";
+    CIRCLECI_NO_EFFECT = Warning "circleci-no-effect", "Something is written that does nothing here.",
+        "It is valid on CircleCI's cloud, but there is nothing that it could change on runners of your own.";
+    GITHUB_FORMAT = Error "github-format", "A workflow, action or part of it has the wrong shape.",
+        "A workflow is a map with at least `on` and `jobs`; an action is a map with `name`, `description` and `runs`. The message says what was found and what may stand there.";
+    GITHUB_UNKNOWN_KEY = Error "github-unknown-key", "A key is not one of those that may stand here.",
+        "Nothing is ignored silently: a key without a meaning is most often misspelled, or one level too high or too low.";
+    GITHUB_DUPLICATE_KEY = Error "github-duplicate-key", "A key is written twice in the same map.",
+        "Keys are compared without case. GitHub refuses such a file.";
+    GITHUB_VALUE = Error "github-value", "A value is not one of those that may stand here.",
+        "The message names what may. A value with `${{ }}` in it is checked when it is evaluated.";
+    GITHUB_EXPRESSION = Error "github-expression", "An expression cannot be read or evaluated.",
+        "Texts stand in single quotes, `''` is a quote in a text. Which contexts and functions there are depends on the key: `secrets` and `env`, for example, do not exist in `jobs.<id>.if`.";
+    GITHUB_CONDITION = Warning "github-condition", "A condition is always true.",
+        "`if: text ${{ x }}` makes a text, and a text that is not empty is true. Write the whole condition between the braces, or no braces at all.";
+    GITHUB_NO_EFFECT = Warning "github-no-effect", "Something is understood, and has no effect here.",
+        "tasuki starts workflows by `push`, `pull_request`, `workflow_dispatch`, `schedule` and `workflow_call`; other events of `on` never come. Concurrency of a whole workflow stands in the Plan and nothing acts on it yet: give it to the jobs instead.";
+    GITHUB_FILTER = Error "github-filter", "A filter of an event cannot be used.",
+        "Patterns: `*` (not `/`), `**`, `?` and `+` after a character, `[abc]`, `!` at the start. A list needs a pattern without `!`; `branches` and `branches-ignore` (tags, paths alike) exclude each other.";
+    GITHUB_INPUT = Error "github-input", "An input is missing, unknown or has a wrong value.",
+        "Inputs are declared under `workflow_dispatch.inputs` or `workflow_call.inputs`; an input that is required and has no default must be given.";
+    GITHUB_NEEDS = Error "github-needs", "A job needs one that is not there, or jobs need one another in a circle.",
+        "`needs` names the ids of other jobs of the same file. At least one job must need nothing.";
+    GITHUB_MATRIX = Error "github-matrix", "A matrix cannot be expanded.",
+        "Each vector is a list with at least one value, `include` and `exclude` are lists of maps, `exclude` names only keys of the matrix, and at most 256 jobs come of it.";
+    GITHUB_USES = Error "github-uses", "A reusable workflow or an action cannot be used.",
+        "Workflows and actions of the same repository are written `./.github/workflows/file.yml` and `./path/of/the/action`; they are read at the commit that is built.";
+    GITHUB_TOO_MANY = Error "github-too-many", "The workflow is larger than allowed.",
+        "Limits count jobs after matrices are expanded and reusable workflows are put in.";
+    GITHUB_ACTION = Warning "github-action", "An action is used in a way that has no effect.",
+        "An unknown input is given to it, or it declares something that is not done for actions of the own repository.";
 }
 
 #[cfg(test)]

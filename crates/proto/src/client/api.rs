@@ -112,6 +112,16 @@ impl ApiClient {
         self.call(Method::PUT, &path, Some(variable)).await
     }
 
+    pub async fn delete_project_variable(&self, id: &str, key: &str, environment: &str) -> Result<()> {
+        let path = format!(
+            "projects/{}/variables/{}?environment_scope={}",
+            segment(id),
+            segment(key),
+            segment(environment)
+        );
+        self.done(Method::DELETE, &path, None::<&()>).await
+    }
+
     pub async fn run_pipeline(&self, project: &str, pipeline: &rest::NewPipeline) -> Result<rest::Pipeline> {
         self.call(
             Method::POST,
@@ -228,6 +238,23 @@ impl ApiClient {
 
     pub async fn delete_token(&self, id: i64) -> Result<()> {
         self.done(Method::DELETE, &format!("tokens/{id}"), None::<&()>).await
+    }
+
+    pub async fn schedules(&self, project: &str) -> Result<Vec<rest::Schedule>> {
+        self.all(&format!("projects/{}/schedules", segment(project))).await
+    }
+
+    pub async fn create_schedule(&self, project: &str, schedule: &rest::NewSchedule) -> Result<rest::Schedule> {
+        let path = format!("projects/{}/schedules", segment(project));
+        self.call(Method::POST, &path, Some(schedule)).await
+    }
+
+    pub async fn run_schedule(&self, id: i64) -> Result<rest::Pipeline> {
+        self.call(Method::POST, &format!("schedules/{id}/run"), None::<&()>).await
+    }
+
+    pub async fn delete_schedule(&self, id: i64) -> Result<()> {
+        self.done(Method::DELETE, &format!("schedules/{id}"), None::<&()>).await
     }
 
     pub async fn lint(&self, request: &rest::LintRequest) -> Result<Vec<rest::Diagnostic>> {

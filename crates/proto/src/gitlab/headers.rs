@@ -20,3 +20,5 @@ pub const RATE_LIMIT_RESET: &str = "ratelimit-resettime";
 pub const HEARTBEAT_INTERVAL_MS: &str = "x-tasuki-heartbeat-interval-ms";
 /// Ours: set to `1` by a long poll of a runner that announces `tasuki`, on every answer of a server that knows it.
 pub const TASUKI: &str = "x-tasuki";
+/// Ours: key of the cache that was found for a prefix.
+pub const CACHE_KEY: &str = "x-tasuki-cache-key";

@@ -21,6 +21,9 @@ pub struct TasukiExtension {
     /// Steps that replace the payload's `steps` (jobs of languages other than GitLab's).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<plan::Step>,
+    /// What earlier jobs of the workflow persisted, in the order in which it is put on top of one another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workspaces: Vec<WorkspaceLayer>,
     /// The job's own limit in seconds where `runner_info.timeout` is already cut by the runner's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_timeout_s: Option<u64>,
@@ -32,4 +35,13 @@ pub struct SourceSnapshot {
     /// Absolute path of the snapshot on the runner's machine. Only followed where the runner was started by the
     /// same process (`exec`, `up`); a runner of another machine refuses it.
     pub path: String,
+}
+
+/// What one `persist_workspace` step of an earlier task left: an artifact of the kind `workspace`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkspaceLayer {
+    pub task: i64,
+    /// Name of its job, for messages.
+    pub job: String,
+    pub filename: String,
 }

@@ -10,6 +10,7 @@ mod pipeline;
 mod problem;
 mod project;
 mod runner;
+mod schedule;
 mod time;
 mod token;
 
@@ -17,13 +18,16 @@ pub use job::{
     Artifact, Job, JobKind, JobNeed, JobPatch, PendingCause, Play, RunnerRef, Task, VariableInput, WhyPending,
 };
 pub use page::Page;
-pub use pipeline::{CompileRequest, Counts, Diagnostic, LintRequest, NewPipeline, Pipeline, PipelineDetail, Workflow};
+pub use pipeline::{
+    CompileRequest, Counts, Diagnostic, Downstream, LintRequest, NewPipeline, Pipeline, PipelineDetail, UpstreamJob, Workflow,
+};
 pub use problem::{FieldError, PROBLEM_JSON, Problem};
 pub use project::{NewProject, Project, ProjectKind, ProjectPatch, ProjectVariable};
 pub use runner::{
     CreatedResourceClass, CreatedRunner, Manager, NewResourceClass, NewRunner, ResourceClass, Runner, RunnerPatch,
     RunnerScope,
 };
+pub use schedule::{NewSchedule, Schedule, SchedulePatch};
 pub use time::Time;
 pub use token::{CreatedToken, NewToken, Token, TokenScope};
 

@@ -18,6 +18,8 @@ pub enum TokenScope {
     RunnerRegistration,
     /// Claims tasks of one resource class.
     ResourceClass,
+    /// Starts pipelines of one project (`POST /api/v4/projects/{id}/trigger/pipeline`).
+    Trigger,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +29,9 @@ pub struct Token {
     pub scope: TokenScope,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_class: Option<String>,
+    /// Of a trigger token: the project, by path or number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
     pub created_at: Time,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
@@ -41,6 +46,9 @@ pub struct NewToken {
     pub scope: TokenScope,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_class: Option<String>,
+    /// Of a trigger token: the project, by path or number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::docker_args::DockerArgs;
+
 use clap::{Args, Subcommand};
 
 /// `runner …`
@@ -35,6 +37,10 @@ pub enum RunnerCommand {
     ///
     /// Example: tasuki runner reset-token --name build-1
     ResetToken(ResetTokenArgs),
+    /// Remove what dead runners of this machine left: folders, processes, containers, networks, volumes
+    ///
+    /// Example: tasuki runner sweep --check
+    Sweep(SweepArgs),
     /// Install a systemd service
     ///
     /// Example: tasuki runner install --user ci
@@ -141,6 +147,8 @@ pub struct RunnerArgs {
     /// Tries to tell a job's final state
     #[arg(long, env = "RUNNER_JOB_STATUS_FINAL_UPDATE_RETRY_LIMIT")]
     pub job_status_final_update_retry_limit: Option<u32>,
+    #[command(flatten)]
+    pub docker: DockerArgs,
 }
 
 /// `register`
@@ -273,6 +281,19 @@ pub struct VerifyArgs {
 pub struct ListArgs {
     #[command(flatten)]
     pub config: ConfigArg,
+}
+
+/// `sweep`
+#[derive(Debug, Clone, Default, Args)]
+pub struct SweepArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// Afterwards list what still belongs to jobs on the container engines, and fail when there is something
+    #[arg(long)]
+    pub check: bool,
+    /// Folder that builds and caches are made in [default: the current one]
+    #[arg(short = 'd', long, value_name = "DIR")]
+    pub working_directory: Option<PathBuf>,
 }
 
 /// `unregister`

@@ -4,6 +4,7 @@
 
 mod args;
 mod context;
+mod docker_args;
 mod error;
 mod list;
 mod listen;
@@ -16,14 +17,16 @@ mod section;
 mod service;
 mod signals;
 mod single;
+mod sweep;
 mod unregister;
 mod verify;
 
 pub use args::{
     ConfigArg, ListArgs, RegisterArgs, ResetTokenArgs, RunArgs, RunSingleArgs, RunnerArgs, RunnerCommand, Select,
-    ServiceArgs, UnregisterArgs, VerifyArgs,
+    ServiceArgs, SweepArgs, UnregisterArgs, VerifyArgs,
 };
 pub use context::Context;
+pub use docker_args::DockerArgs;
 pub use error::{Error, Result};
 pub use signals::{SignalMode, follow as follow_signals};
 
@@ -40,6 +43,7 @@ pub async fn run(command: RunnerCommand, context: &mut Context) -> Result<()> {
         RunnerCommand::List(args) => list::list(&args, context),
         RunnerCommand::Unregister(args) => unregister::unregister(args, context).await,
         RunnerCommand::ResetToken(args) => reset::reset_token(args, context).await,
+        RunnerCommand::Sweep(args) => sweep::sweep(&args, context).await,
         RunnerCommand::Install(args) => service::install(&args, context),
         RunnerCommand::Uninstall(args) => service::uninstall(&args, context),
         RunnerCommand::Start(args) => service::start(&args, context),

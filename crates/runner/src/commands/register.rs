@@ -195,8 +195,22 @@ fn store(args: &mut RegisterArgs, context: &mut Context, file: &mut ConfigFile, 
         args.runner.executor = Some(context.ask("Executor", "shell")?);
     }
     let mut table = template_section(args)?.unwrap_or_default();
-    // What was given by hand goes before the template.
-    table.extend(section(&args.runner));
+    ask_image(args, &table, context)?;
+    // What was given by hand goes before the template, also inside its docker section.
+    let mut given = section(&args.runner);
+    if let (Some(Value::Table(template)), Some(Value::Table(own))) = (table.get("docker"), given.get_mut("docker")) {
+        let mut merged = template.clone();
+        merged.extend(std::mem::take(own));
+        *own = merged;
+    }
+    table.extend(given);
+    if table.get("executor").and_then(Value::as_str) == Some("docker") {
+        let docker = table.entry("docker").or_insert_with(|| Value::Table(Table::new()));
+        if let Value::Table(docker) = docker {
+            let cache = || Value::Array(vec![Value::String("/cache".to_owned())]);
+            docker.entry("volumes").or_insert_with(cache);
+        }
+    }
     table.insert("id".to_owned(), Value::Integer(registered.id));
     table.insert("token".to_owned(), Value::String(registered.token.expose().to_owned()));
     table.insert(
@@ -209,6 +223,22 @@ fn store(args: &mut RegisterArgs, context: &mut Context, file: &mut ConfigFile, 
     typed(&table, file.path())?;
     file.add_runner(table);
     Ok(file.save()?)
+}
+
+/// A docker runner needs an image for jobs that name none.
+fn ask_image(args: &mut RegisterArgs, template: &Table, context: &mut Context) -> Result<()> {
+    let executor = template.get("executor").and_then(Value::as_str);
+    let is_docker = args.runner.executor.as_deref().or(executor) == Some("docker");
+    let image = template.get("docker").and_then(|docker| docker.get("image"));
+    if !is_docker || image.is_some() || args.runner.docker.docker_image.is_some() {
+        return Ok(());
+    }
+    let image = context.ask("Image of jobs that name none", "")?;
+    if image.is_empty() {
+        return Err(Error::usage("a docker runner needs an image for jobs that name none: give --docker-image"));
+    }
+    args.runner.docker.docker_image = Some(image);
+    Ok(())
 }
 
 /// The one `[[runners]]` section of the template.

@@ -16,7 +16,8 @@ use super::{Context, Error, Result};
 use crate::config::Config;
 use crate::job::{Pauses, Shutdown};
 use crate::metrics::Metrics;
-use crate::poll::{Pool, PoolOptions, Reload, ShellDefaults, shell_only};
+use crate::executor::docker::Surroundings;
+use crate::poll::{Defaults, Pool, PoolOptions, Reload, executors};
 
 /// Works for all runners of the configuration, which is followed while it runs.
 pub(super) async fn run(args: RunArgs, context: &mut Context) -> Result<()> {
@@ -67,19 +68,14 @@ pub(super) async fn run(args: RunArgs, context: &mut Context) -> Result<()> {
 
 /// What a pool of this process is started with.
 pub(super) fn options(config: Config, work: &Path, file: &Path, context: &Context) -> PoolOptions {
-    let defaults = ShellDefaults {
-        working_dir: work.to_owned(),
-        user: config.user.clone(),
-        path: None,
-        binary: context.binary.clone(),
-    };
+    let defaults = defaults(&config, work, file, context);
     PoolOptions {
         config,
         reload: None,
-        system_id: Context::system_id(file),
+        system_id: defaults.system_id.clone(),
         certs_dir: Some(folder(file).join("certs")),
         spool_dir: std::env::temp_dir(),
-        executors: shell_only(defaults, context.tasks.clone()),
+        executors: executors(defaults, context.tasks.clone()),
         trusts_snapshots: false,
         clock: context.clock.clone(),
         tasks: context.tasks.clone(),
@@ -87,6 +83,18 @@ pub(super) fn options(config: Config, work: &Path, file: &Path, context: &Contex
         metrics: Arc::new(Metrics::default()),
         max_jobs: None,
         idle_limit: None,
+    }
+}
+
+/// What executors of this process take from it.
+pub(super) fn defaults(config: &Config, work: &Path, file: &Path, context: &Context) -> Defaults {
+    Defaults {
+        working_dir: work.to_owned(),
+        user: config.user.clone(),
+        path: None,
+        binary: context.binary.clone(),
+        system_id: Context::system_id(file),
+        surroundings: Surroundings::read(|name| context.environment.get(name).map(str::to_owned)),
     }
 }
 

@@ -5,6 +5,8 @@
 //! they are with gitlab-runner.
 
 mod cache;
+mod docker;
+mod docker_keys;
 mod duration;
 mod file;
 mod runner;
@@ -14,6 +16,7 @@ mod tests;
 mod types;
 
 pub use cache::{AzureCache, CacheConfig, GcsCache, S3Cache};
+pub use docker::{DockerConfig, DockerService, OneOrMany};
 pub use duration::{BadDuration, GoDuration, parse_duration, show_duration};
 pub use file::{ConfigFile, Environment};
 pub use runner::{ArtifactConfig, CustomBuildDir, CustomConfig, RunnerConfig, SshConfig};

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tasuki_model::secret::Secret;
 use toml::value::Datetime;
 
-use super::{CacheConfig, GoDuration};
+use super::{CacheConfig, DockerConfig, GoDuration};
 
 /// One runner. Sections of executors that this build does not have are kept as they are.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -69,7 +69,7 @@ pub struct RunnerConfig {
     pub cache: CacheConfig,
     pub ssh: Option<SshConfig>,
     pub custom: Option<CustomConfig>,
-    pub docker: Option<toml::Table>,
+    pub docker: Option<DockerConfig>,
     pub machine: Option<toml::Table>,
     pub autoscaler: Option<toml::Table>,
     pub kubernetes: Option<toml::Table>,

@@ -12,7 +12,7 @@ pub struct Unknown {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Shape {
+pub(super) enum Shape {
     /// A value, or a section whose keys are free.
     Any,
     /// A section, or a list of sections, with these keys.
@@ -20,6 +20,8 @@ enum Shape {
 }
 
 use Shape::{Any, Keys};
+
+use super::docker_keys::DOCKER;
 
 const ROOT: &[(&str, Shape)] = &[
     ("concurrent", Any),
@@ -95,7 +97,7 @@ const RUNNER: &[(&str, Shape)] = &[
     ("cache", Keys(CACHE)),
     ("ssh", Keys(SSH)),
     ("custom", Keys(CUSTOM)),
-    ("docker", Any),
+    ("docker", Keys(DOCKER)),
     ("machine", Any),
     ("autoscaler", Any),
     ("kubernetes", Any),

@@ -92,7 +92,7 @@ name = "x"
     assert_eq!(runner.environment, ["A=$TOKEN"], "only url and token are expanded");
     assert_eq!(runner.prepare_timeout.unwrap().0, Duration::from_secs(5400));
     assert_eq!(runner.cache.s3.as_ref().unwrap().dual_stack, Some(false));
-    assert!(runner.docker.as_ref().unwrap().contains_key("anything"));
+    assert_eq!(runner.docker.as_ref().unwrap().services[0].name, "x");
     assert!(!runner.feature_flags["FF_TIMESTAMPS"]);
     assert!(!format!("{config:?}").contains("glrt-secret"), "a token is not shown");
 }
@@ -156,7 +156,11 @@ check_interval = 0
         (config.concurrent, runner.limit, runner.executor.as_str()),
         (10, 20, "docker+machine")
     );
-    assert_eq!(runner.docker.as_ref().unwrap()["image"].as_str(), Some("alpine"));
+    let docker = runner.docker.as_ref().unwrap();
+    assert_eq!(
+        (docker.image.as_str(), docker.privileged, docker.disable_cache),
+        ("alpine", true, true)
+    );
     let s3 = runner.cache.s3.as_ref().unwrap();
     assert_eq!((runner.cache.kind.as_str(), runner.cache.shared), ("s3", true));
     assert_eq!(

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Exit, Stop};
 use crate::guest;
 
@@ -68,7 +70,7 @@ pub enum Program {
 }
 
 /// The shell of a script.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Shell {
     pub kind: ShellKind,
     /// Whether it reads the login profile first (`/etc/profile`, `~/.profile`). Off: the environment is what was given.
@@ -76,7 +78,8 @@ pub struct Shell {
 }
 
 /// Which shell.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ShellKind {
     /// `bash`, or `sh` where there is none.
     #[default]

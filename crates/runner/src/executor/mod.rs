@@ -16,6 +16,7 @@
 mod command;
 mod error;
 mod sandbox;
+pub mod docker;
 pub mod scripted;
 pub mod shell;
 

@@ -29,6 +29,12 @@ pub trait Executor: Send + Sync {
     /// Called once at start before the first `prepare`, and whenever an operator asks. Idempotent, safe beside
     /// running tasks of this and of other live runner processes, and never touches what tasuki did not make.
     async fn sweep(&self) -> Result<Swept>;
+
+    /// Names what exists of sandboxes outside this process, those of living runners too: containers, networks, volumes.
+    /// Empty where an executor makes nothing of the kind.
+    async fn audit(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 }
 
 /// A place for one task. It serves no other task, before or after.
@@ -76,9 +82,20 @@ pub struct Task {
     pub folder_suffix: Option<String>,
     /// The job's environment, for what the executor itself reads (image variables, overwrites, services).
     pub variables: Vec<(String, String)>,
+    /// Those of them that containers themselves and services may have: who can look at a container sees them.
+    pub public_variables: Vec<(String, String)>,
     pub image: Option<Image>,
     pub services: Vec<Service>,
     pub registry_logins: Vec<RegistryLogin>,
+}
+
+impl Task {
+    /// The value of a variable; the last of a name counts.
+    #[must_use]
+    pub fn variable(&self, key: &str) -> Option<&str> {
+        let found = self.variables.iter().rev().find(|(name, _)| name == key);
+        found.map(|(_, value)| value.as_str())
+    }
 }
 
 /// Credentials for pulling images.

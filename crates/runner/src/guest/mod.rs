@@ -13,19 +13,22 @@ mod context;
 mod error;
 mod git;
 mod http;
+pub(crate) mod inside;
+mod keyed;
 mod main;
 mod request;
 mod response;
 mod selection;
 mod serve;
 mod snapshot;
+mod store_path;
 
 pub use context::Context;
 pub use main::main;
 pub use request::{
-    ArtifactSource, CacheEntry, Checkout, ClearWorktree, Compression, Coordinator, Credentials, Dependency,
-    DownloadArtifacts, Format, Request, RestoreCache, SaveCache, Selection, Snapshot, Strategy, SubmoduleStrategy,
-    Submodules, Tls, UploadArtifacts,
+    ArtifactFile, ArtifactSource, CacheEntry, Checkout, ClearWorktree, Compression, Coordinator, Credentials,
+    Dependency, DownloadArtifacts, Format, KeyedPlace, KeyedStore, Request, RestoreCache, RestoreKeyed, SaveCache,
+    SaveKeyed, Selection, Snapshot, StorePath, StoredAs, Strategy, SubmoduleStrategy, Submodules, Tls, UploadArtifacts,
 };
 pub use response::{Failure, Report, Response};
 pub use serve::serve;

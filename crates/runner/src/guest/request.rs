@@ -19,6 +19,11 @@ pub enum Request {
     SaveCache(SaveCache),
     UploadArtifacts(Box<UploadArtifacts>),
     DownloadArtifacts(DownloadArtifacts),
+    RestoreKeyed(Box<RestoreKeyed>),
+    SaveKeyed(Box<SaveKeyed>),
+    StorePath(Box<StorePath>),
+    /// Makes a folder and its parents.
+    MakeFolder(PathBuf),
 }
 
 /// Stage `get_sources`.
@@ -296,6 +301,16 @@ pub struct Dependency {
     pub token: Secret,
     #[serde(default)]
     pub source: Option<ArtifactSource>,
+    /// Another of its files than the archive.
+    #[serde(default)]
+    pub file: Option<ArtifactFile>,
+}
+
+/// One file that a task left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtifactFile {
+    pub artifact_type: String,
+    pub filename: String,
 }
 
 /// Where an artifact can be had besides the coordinator.
@@ -304,4 +319,76 @@ pub struct Dependency {
 pub enum ArtifactSource {
     /// A pre-signed URL.
     Url(Secret),
+}
+
+/// What the paths of a cache by key begin from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyedPlace {
+    /// Of relative paths.
+    pub project: PathBuf,
+    /// Of `~`.
+    pub home: PathBuf,
+}
+
+/// The server's store of caches.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KeyedStore {
+    /// Base address; a key is put behind it.
+    pub url: Secret,
+    pub token: Secret,
+}
+
+/// Restores the first cache that a key finds (a step of a job).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RestoreKeyed {
+    pub store: KeyedStore,
+    pub place: KeyedPlace,
+    /// In order.
+    pub keys: Vec<String>,
+    /// Keys are beginnings of keys: the newest cache counts.
+    #[serde(default)]
+    pub prefix: bool,
+    /// `{{ … }}` in keys is evaluated; files of checksums lie below `folder`.
+    #[serde(default)]
+    pub template: bool,
+    pub folder: PathBuf,
+}
+
+/// Saves paths under a key (a step of a job).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SaveKeyed {
+    pub store: KeyedStore,
+    pub place: KeyedPlace,
+    pub key: String,
+    /// Relative to the project folder, `~/…`, or absolute.
+    pub paths: Vec<String>,
+    /// A cache of that key is left as it is.
+    #[serde(default)]
+    pub immutable: bool,
+    #[serde(default)]
+    pub template: bool,
+    pub folder: PathBuf,
+}
+
+/// What a stored path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoredAs {
+    /// A file as it is, a folder as an archive.
+    Artifact,
+    /// A JUnit file, or a folder of them.
+    TestResults,
+}
+
+/// Uploads a file or folder (a step of a job).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StorePath {
+    pub coordinator: Coordinator,
+    pub task_id: i64,
+    pub token: Secret,
+    /// Absolute.
+    pub path: PathBuf,
+    pub stored_as: StoredAs,
+    /// Name of the artifact without its ending; slashes become dashes.
+    pub name: String,
 }

@@ -1,6 +1,7 @@
 //! One request, one response.
 
-use super::{Context, Failure, Request, Response, artifacts, cache, checkout, snapshot};
+use super::error::Error;
+use super::{Context, Failure, Report, Request, Response, artifacts, cache, checkout, keyed, snapshot, store_path};
 
 /// Does what is asked, blocking. Looks at the context's stop often and returns soon after it is pulled.
 /// What failed is in the response and, in words, in the log.
@@ -14,6 +15,12 @@ pub fn serve(request: Request, context: &Context) -> Response {
         Request::SaveCache(request) => cache::save(request, context),
         Request::UploadArtifacts(request) => artifacts::upload(request, context),
         Request::DownloadArtifacts(request) => artifacts::download(request, context),
+        Request::RestoreKeyed(request) => keyed::restore(request, context),
+        Request::SaveKeyed(request) => keyed::save(request, context),
+        Request::StorePath(request) => store_path::store(request, context),
+        Request::MakeFolder(folder) => std::fs::create_dir_all(folder)
+            .map(|()| Report::default())
+            .map_err(|error| Error::job(format!("the folder {} cannot be made: {error}", folder.display()))),
     };
     match done {
         Ok(report) => Response { failure: None, report },
@@ -22,7 +29,7 @@ pub fn serve(request: Request, context: &Context) -> Response {
             context.say(&format!("ERROR: {}", failure.message));
             Response {
                 failure: Some(failure),
-                report: super::Report::default(),
+                report: Report::default(),
             }
         }
     }

@@ -18,6 +18,7 @@ use super::options::unusual_flags;
 use super::requests;
 use super::scripts;
 use super::stage::Stage;
+use super::steps;
 use super::variables::Variables;
 use crate::executor::{RegistryLogin, Sandbox, Shell, Task};
 use crate::guest;
@@ -83,10 +84,12 @@ impl<'a> Build<'a> {
 
     fn banner(&self) {
         let info = &self.host.info;
-        self.console.line(&format!(
-            "Running with {} {} ({})",
-            info.name, info.version, info.revision
-        ));
+        let revision = match info.revision.as_str() {
+            "" => String::new(),
+            known => format!(" ({known})"),
+        };
+        self.console
+            .line(&format!("Running with {} {}{revision}", info.name, info.version));
         self.console.line(&format!(
             "  on {} {}, system ID: {}",
             self.host.config.name,
@@ -110,8 +113,8 @@ impl<'a> Build<'a> {
                 "this runner fetches no secrets from outside ({name}): use a masked variable"
             ));
         }
-        if self.job.tasuki.as_ref().is_some_and(|tasuki| !tasuki.steps.is_empty()) {
-            return unsupported("this runner is older than the server: it has no typed steps".to_owned());
+        if let Some(what) = self.typed().iter().find_map(steps::unsupported) {
+            return unsupported(what);
         }
         let options = std::iter::once(&self.job.image)
             .chain(&self.job.services)
@@ -185,6 +188,7 @@ impl<'a> Build<'a> {
             project_id: self.job.job_info.project_id,
             folder_suffix: empty.then(|| "-empty".to_owned()),
             variables: self.variables.environment(),
+            public_variables: self.variables.public_environment(),
             image: (!self.job.image.name.is_empty()).then(|| image(&self.job.image)),
             services: self
                 .job
@@ -214,8 +218,17 @@ impl<'a> Build<'a> {
         }
     }
 
+    /// Steps that replace the scripts of GitLab's payload.
+    fn typed(&self) -> &'a [plan::Step] {
+        self.job.tasuki.as_ref().map_or(&[], |tasuki| &tasuki.steps)
+    }
+
     async fn stages(&mut self, sandbox: &dyn Sandbox) -> Result<(), Failure> {
         self.prepare_script(sandbox).await?;
+        if !self.typed().is_empty() {
+            // They check out, restore and keep what they want themselves.
+            return self.typed_steps(sandbox).await;
+        }
         let sources = self.get_sources(sandbox).await;
         if let Err(failure) = &sources
             && (self.control.is_over() || failure.reason == FailureReason::JobExecutionTimeout)

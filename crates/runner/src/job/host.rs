@@ -103,10 +103,22 @@ pub fn runner_info(executor: &str, labels: std::collections::BTreeMap<String, St
         feature::RETURN_EXIT_CODE,
     ];
     let jobs: &[&str] = if executor.is_empty() { &[] } else { &jobs };
+    // In a container nothing is shared with other jobs, and images mean something.
+    let containers = [
+        feature::IMAGE,
+        feature::SERVICES,
+        feature::SERVICE_VARIABLES,
+        feature::SERVICE_MULTIPLE_ALIASES,
+        feature::IMAGE_EXECUTOR_OPTS,
+        feature::SERVICE_EXECUTOR_OPTS,
+    ];
+    let contained: &[&str] = if executor == "docker" { &containers } else { &[] };
+    let all = network.iter().chain(jobs).chain(contained);
+    let all = all.filter(|name| executor != "docker" || **name != feature::SHARED);
     Info {
         name: "tasuki".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: option_env!("TASUKI_REVISION").unwrap_or("unknown").to_owned(),
+        revision: option_env!("TASUKI_REVISION").unwrap_or_default().to_owned(),
         platform: std::env::consts::OS.to_owned(),
         architecture: go_architecture().to_owned(),
         executor: executor.to_owned(),
@@ -115,7 +127,7 @@ pub fn runner_info(executor: &str, labels: std::collections::BTreeMap<String, St
         } else {
             "bash".to_owned()
         },
-        features: network.iter().chain(jobs).copied().collect::<Features>(),
+        features: all.copied().collect::<Features>(),
         config: ConfigInfo::default(),
         labels,
     }

@@ -23,6 +23,7 @@ mod run;
 mod scripts;
 mod stage;
 mod stages;
+mod steps;
 mod variables;
 
 pub use control::Shutdown;
@@ -32,3 +33,8 @@ pub use host::{Host, Pauses, Slot, runner_info};
 pub use run::{Report, run};
 pub use stage::Stage;
 pub use variables::Variables;
+
+/// Whether a variable's text is a truth.
+pub(crate) fn is_true(text: &str) -> bool {
+    variables::truth(text).unwrap_or(false)
+}

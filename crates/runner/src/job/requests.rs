@@ -119,7 +119,7 @@ impl Source<'_> {
         }
     }
 
-    fn coordinator(&self) -> guest::Coordinator {
+    pub(super) fn coordinator(&self) -> guest::Coordinator {
         let artifact = &self.host.config.artifact;
         guest::Coordinator {
             api: self.host.client.base().as_str().trim_end_matches('/').to_owned(),
@@ -143,6 +143,7 @@ impl Source<'_> {
                 name: dependency.name.clone(),
                 token: dependency.token.clone(),
                 source: None,
+                file: None,
             })
             .collect();
         (!dependencies.is_empty()).then(|| {

@@ -13,6 +13,11 @@ pub enum Stage {
     DownloadArtifacts,
     /// `step_script` for the step `script`, and so on.
     Step(String),
+    /// `step_1`, …: a typed step, with what people call it.
+    Typed {
+        index: usize,
+        title: String,
+    },
     AfterScript,
     ArchiveCache,
     ArchiveCacheOnFailure,
@@ -33,6 +38,7 @@ impl Stage {
             Self::RestoreCache => "Restoring cache".to_owned(),
             Self::DownloadArtifacts => "Downloading artifacts".to_owned(),
             Self::Step(_) => format!("Executing \"{self}\" stage of the job script"),
+            Self::Typed { title, .. } => title.clone(),
             Self::AfterScript => "Running after_script".to_owned(),
             Self::ArchiveCache => "Saving cache for successful job".to_owned(),
             Self::ArchiveCacheOnFailure => "Saving cache for failed job".to_owned(),
@@ -53,6 +59,7 @@ impl fmt::Display for Stage {
             Self::RestoreCache => f.write_str("restore_cache"),
             Self::DownloadArtifacts => f.write_str("download_artifacts"),
             Self::Step(name) => write!(f, "step_{name}"),
+            Self::Typed { index, .. } => write!(f, "step_{index}"),
             Self::AfterScript => f.write_str("after_script"),
             Self::ArchiveCache => f.write_str("archive_cache"),
             Self::ArchiveCacheOnFailure => f.write_str("archive_cache_on_failure"),

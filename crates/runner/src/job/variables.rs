@@ -70,6 +70,15 @@ impl Variables {
             .collect()
     }
 
+    /// Those that everybody may see.
+    #[must_use]
+    pub fn public_environment(&self) -> Vec<(String, String)> {
+        self.each()
+            .filter(|variable| variable.public && !variable.masked && !variable.file)
+            .map(|variable| (variable.key.clone(), self.seen(variable)))
+            .collect()
+    }
+
     /// File variables: path and content (expanded unless raw).
     #[must_use]
     pub fn file_contents(&self) -> Vec<(PathBuf, String)> {
@@ -124,7 +133,7 @@ impl Variables {
 
 /// Go's spelling of truth.
 #[must_use]
-pub(super) fn truth(text: &str) -> Option<bool> {
+pub(crate) fn truth(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),

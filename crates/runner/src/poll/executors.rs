@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tasuki_rt::Tasks;
 
 use crate::config::RunnerConfig;
+use crate::executor::docker::{Docker, GuestNetwork, Settings, Surroundings};
 use crate::executor::shell::{Config, Shell};
 use crate::executor::{Error, Executor, Result};
 use crate::process::Binary;
@@ -13,48 +14,87 @@ use crate::process::Binary;
 /// Makes the executor of a runner.
 pub type ExecutorFactory = dyn Fn(&RunnerConfig) -> Result<Arc<dyn Executor>> + Send + Sync;
 
-/// What shell executors use where `config.toml` says nothing.
+/// What executors use where `config.toml` says nothing.
 #[derive(Debug, Clone)]
-pub struct ShellDefaults {
-    /// Absolute. `builds` and `cache` below it are used where the runner names none.
+pub struct Defaults {
+    /// Absolute. `builds` and `cache` below it are used where a shell runner names none; state is kept below it.
     pub working_dir: PathBuf,
+    /// Whom shell jobs run as.
     pub user: Option<String>,
+    /// `PATH` of shell jobs.
     pub path: Option<String>,
     /// What is started as supervisor and guest; absent = this program.
     pub binary: Option<Binary>,
+    /// Of this runner's installation.
+    pub system_id: String,
+    /// What the environment says of the container engine.
+    pub surroundings: Surroundings,
 }
 
-/// The executors of this build: `shell`. Others are refused with their name.
-pub fn shell_only(defaults: ShellDefaults, tasks: Tasks) -> Arc<ExecutorFactory> {
+/// The executors of this build: `shell` and `docker`. Others are refused with their name.
+pub fn executors(defaults: Defaults, tasks: Tasks) -> Arc<ExecutorFactory> {
     Arc::new(move |runner| match runner.executor.as_str() {
-        "shell" => {
-            let folder = |given: &str, name: &str| {
-                if given.is_empty() {
-                    defaults.working_dir.join(name)
-                } else {
-                    defaults.working_dir.join(given)
-                }
-            };
-            let mut config = Config::new(folder(&runner.builds_dir, "builds"), folder(&runner.cache_dir, "cache"));
-            config.user.clone_from(&defaults.user);
-            if let Some(path) = &defaults.path {
-                config.path.clone_from(path);
-            }
-            if let Some(binary) = &defaults.binary {
-                config.binary = binary.clone();
-            }
-            Ok(Arc::new(Shell::new(config, tasks.clone())?) as Arc<dyn Executor>)
-        }
+        "shell" => shell(runner, &defaults, &tasks),
+        "docker" => docker(runner, &defaults, &tasks),
         "" => Err(Error::configuration(
             format!("the runner {:?} names no executor", runner.name),
-            "set executor = \"shell\"",
+            "set executor = \"shell\" or \"docker\"",
         )),
         other => Err(Error::configuration(
             format!(
                 "the runner {:?} wants the executor {other:?}, which this version does not have",
                 runner.name
             ),
-            "set executor = \"shell\"",
+            "set executor = \"shell\" or \"docker\"",
         )),
     })
+}
+
+fn shell(runner: &RunnerConfig, defaults: &Defaults, tasks: &Tasks) -> Result<Arc<dyn Executor>> {
+    let folder = |given: &str, name: &str| {
+        if given.is_empty() {
+            defaults.working_dir.join(name)
+        } else {
+            defaults.working_dir.join(given)
+        }
+    };
+    let mut config = Config::new(folder(&runner.builds_dir, "builds"), folder(&runner.cache_dir, "cache"));
+    config.user.clone_from(&defaults.user);
+    if let Some(path) = &defaults.path {
+        config.path.clone_from(path);
+    }
+    if let Some(binary) = &defaults.binary {
+        config.binary = binary.clone();
+    }
+    Ok(Arc::new(Shell::new(config, tasks.clone())?))
+}
+
+fn docker(runner: &RunnerConfig, defaults: &Defaults, tasks: &Tasks) -> Result<Arc<dyn Executor>> {
+    let folder = |given: &str, usual: &str| if given.is_empty() { usual.to_owned() } else { given.to_owned() };
+    let settings = Settings {
+        config: runner.docker.clone().unwrap_or_default(),
+        builds_dir: folder(&runner.builds_dir, "/builds"),
+        cache_dir: folder(&runner.cache_dir, "/cache"),
+        system_id: defaults.system_id.clone(),
+        state_dir: defaults.working_dir.join(".tasuki"),
+        binary: defaults.binary.clone().unwrap_or_else(Binary::current),
+        guest_network: if is_loopback(&runner.url) {
+            GuestNetwork::Host
+        } else {
+            GuestNetwork::Job
+        },
+        surroundings: defaults.surroundings.clone(),
+    };
+    Ok(Arc::new(Docker::new(settings, tasks.clone())?))
+}
+
+/// Whether a server is to be reached from its own machine only.
+fn is_loopback(url: &str) -> bool {
+    let host = url::Url::parse(url).ok().and_then(|url| Some(url.host()?.to_owned()));
+    match host {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
 }

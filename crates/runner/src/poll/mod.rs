@@ -13,7 +13,7 @@ mod pool;
 mod reload;
 mod slots;
 
-pub use executors::{ExecutorFactory, ShellDefaults, shell_only};
+pub use executors::{Defaults, ExecutorFactory, executors};
 pub(crate) use pool::client;
 pub use pool::{Pool, PoolOptions, Reload};
 pub(crate) use reload::datetime;

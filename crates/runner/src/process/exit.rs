@@ -1,8 +1,11 @@
 //! How a program ended.
 
+use serde::{Deserialize, Serialize};
+
 /// The end of the main process. Processes it left in the background do not delay it longer than the grace that the
 /// sandbox documents; they live until the sandbox is torn down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Exit {
     Code(i32),
     /// Ended by a signal that did not come from us.

@@ -37,6 +37,7 @@ pub use exit::Exit;
 pub use marker::{MARKER, sweep_marked};
 pub use output::{Collected, Discard, Output, Stream};
 pub use running::{DRAIN_GRACE, Finished, Limits, Lingering, Running};
+pub(crate) use spec::{encode, frame_length};
 pub use spec::{Spec, Stdin};
 pub use stop::Stop;
 pub use supervise::main as supervise;

@@ -177,10 +177,12 @@ impl Supervisor {
         let control = UnixStream::from_std(ours).map_err(Error::system("set up a socket"))?;
         let (stdout, stdout_writer) = pipe()?;
         let (stderr, stderr_writer) = pipe()?;
+        let (program, before) = binary.command();
         #[expect(clippy::disallowed_methods, reason = "this is the door")]
-        let mut command = tokio::process::Command::new(binary.path());
+        let mut command = tokio::process::Command::new(program);
         command
             .arg0("tasuki")
+            .args(before)
             .args(["guest", "supervise"])
             .env_clear()
             .envs(

@@ -49,6 +49,12 @@ pub fn script(lines: &[String], options: &Options) -> String {
     text
 }
 
+/// The user's text as it stands, in a shell that ends at the first command that fails (`-eo pipefail`).
+#[must_use]
+pub fn strict(text: &str) -> String {
+    format!("if (set -o pipefail) 2>/dev/null; then set -o pipefail; fi\nset -o errexit\n{text}\n")
+}
+
 fn command(body: &mut String, index: usize, line: &str, options: &Options) {
     let line = line.trim_end_matches(['\n', '\r']);
     let first = line.lines().next().unwrap_or("");

@@ -5,5 +5,5 @@
 mod bash;
 mod quote;
 
-pub use bash::{Options, script};
+pub use bash::{Options, script, strict};
 pub use quote::quote;

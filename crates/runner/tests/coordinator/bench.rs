@@ -10,7 +10,8 @@ use tasuki_rt::{Clock, Tasks};
 use tasuki_runner::config::{Config, ConfigFile, Environment, RunnerConfig};
 use tasuki_runner::job::{Pauses, Shutdown};
 use tasuki_runner::metrics::Metrics;
-use tasuki_runner::poll::{Pool, PoolOptions, Reload, ShellDefaults, shell_only};
+use tasuki_runner::executor::docker::Surroundings;
+use tasuki_runner::poll::{Pool, PoolOptions, Reload, Defaults, executors};
 use tasuki_runner::process::Binary;
 use tokio::sync::Notify;
 
@@ -93,11 +94,13 @@ impl Bench {
     }
 
     fn options(&self, config: Config) -> PoolOptions {
-        let defaults = ShellDefaults {
+        let defaults = Defaults {
             working_dir: self.dir.path().join("work"),
             user: None,
             path: None,
             binary: Some(Binary::at(env!("CARGO_BIN_EXE_tasuki-guest"))),
+            system_id: "s_0123456789ab".to_owned(),
+            surroundings: Surroundings::default(),
         };
         PoolOptions {
             config,
@@ -105,7 +108,7 @@ impl Bench {
             system_id: "s_0123456789ab".to_owned(),
             certs_dir: None,
             spool_dir: self.dir.path().join("spool"),
-            executors: shell_only(defaults, self.tasks.clone()),
+            executors: executors(defaults, self.tasks.clone()),
             trusts_snapshots: false,
             clock: Clock::system(),
             tasks: self.tasks.clone(),

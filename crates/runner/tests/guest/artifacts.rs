@@ -209,6 +209,7 @@ fn download(url: &str, project: &Path, direct: bool) -> Request {
         name: format!("job {id}"),
         token: Secret::new(format!("token-{id}")),
         source: None,
+        file: None,
     };
     Request::DownloadArtifacts(DownloadArtifacts {
         project: project.to_owned(),

@@ -103,6 +103,9 @@ impl App {
                 Reach::Public
             },
             templates: None,
+            orbs: config.circleci_orbs.clone(),
+            files: files.clone(),
+            limits: limits.clone(),
         });
         let app = App(Arc::new(Parts {
             url,

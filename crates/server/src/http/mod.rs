@@ -3,6 +3,7 @@
 //! | Room | What may go there |
 //! |---|---|
 //! | `runner_api` | GitLab's runner protocol, `/api/v4` |
+//! | `trigger_api` | GitLab's trigger endpoint, `/api/v4/projects/{id}/trigger/pipeline` |
 //! | `rest` | our own API, `/api/v1` |
 //! | `hooks` | webhooks of forges, `/hooks/{forge}` |
 //! | `git` | repositories for runners, read-only |
@@ -24,6 +25,7 @@ pub mod rest;
 mod router;
 pub mod runner_api;
 pub(crate) mod sse;
+mod trigger_api;
 
 pub use limit::{RateLimiter, Refused};
 pub use listener::serve;

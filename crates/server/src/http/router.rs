@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::{Code, Problem};
-use super::{git, headers, health, hooks, panic, request_id, rest, runner_api};
+use super::{git, headers, health, hooks, panic, request_id, rest, runner_api, trigger_api};
 use crate::app::App;
 use crate::metrics::HttpLabels;
 use crate::ui;
@@ -19,7 +19,7 @@ use crate::ui;
 pub fn router(app: &App) -> Router {
     let json_bytes = app.config().limits.json_bytes;
     Router::new()
-        .nest("/api/v4", runner_api::router(app))
+        .nest("/api/v4", runner_api::router(app).merge(trigger_api::router()))
         .nest("/api/v1", rest::router(app))
         .route(
             "/hooks/{forge}",

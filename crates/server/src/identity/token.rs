@@ -22,6 +22,8 @@ pub enum Kind {
     Session,
     /// Signs the webhooks of a project.
     Hook,
+    /// Starts pipelines of a project: the prefix that GitLab uses.
+    Trigger,
 }
 
 impl Kind {
@@ -36,6 +38,7 @@ impl Kind {
             Self::Job => "glcbt-",
             Self::Session => "tsks-",
             Self::Hook => "tskh-",
+            Self::Trigger => "glptt-",
         }
     }
 }

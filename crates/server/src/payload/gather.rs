@@ -4,9 +4,10 @@ use tasuki_model::labels::Demand;
 use tasuki_model::plan::{self, Language, Variable};
 use tasuki_model::trigger::Trigger;
 use tasuki_pipeline::{Context, PipelineInfo, ServerInfo};
-use tasuki_store::{Tx, jobs, pipelines, projects, tasks};
+use tasuki_proto::gitlab::WorkspaceLayer;
+use tasuki_store::{Tx, jobs, pipelines, projects, tasks, workflows};
 
-use super::{UpstreamFile, upstream};
+use super::{UpstreamFile, elsewhere, upstream, workspace};
 use crate::app::variables_of;
 use crate::config::ProjectSettings;
 use crate::scheduler::ClaimedTask;
@@ -24,6 +25,9 @@ pub(super) struct Gathered {
     /// Blob keys of dotenv reports, in the order of the plan.
     pub(super) dotenv: Vec<String>,
     pub(super) played: Vec<Variable>,
+    pub(super) workspaces: Vec<WorkspaceLayer>,
+    /// Name of the job's workflow, where the language shows it to jobs.
+    pub(super) workflow: String,
 }
 
 /// Something that must be there is not, or cannot be read.
@@ -35,6 +39,8 @@ pub enum Missing {
     Secret(#[source] secrets::Error),
     #[error("the artifacts of job {job:?} have expired")]
     Expired { job: String },
+    #[error("there is no job {job:?} that succeeded in the pipeline or project that the job needs it from")]
+    Absent { job: String },
     #[error("the {0} of the task is gone")]
     Gone(&'static str),
     #[error("the stored {what} of the task cannot be read")]
@@ -92,7 +98,7 @@ pub(super) fn gather(
     let project = projects::get(tx, claimed.project)?.ok_or(Missing::Gone("project"))?;
     let settings = ProjectSettings::read(&project.settings_json);
     let age = claimed.claimed.since(pipeline.created_ms);
-    let files = upstream::find(
+    let mut files = upstream::find(
         tx,
         &row,
         &job,
@@ -102,26 +108,40 @@ pub(super) fn gather(
             default_days: artifacts_days,
         },
     )?;
+    let context = Context {
+        trigger,
+        project: project_info(&project, &settings, &server.url),
+        server,
+        pipeline: PipelineInfo {
+            iid: pipeline.iid,
+            created_at: pipeline.created_ms,
+            protected_ref: demand.protected,
+            ..PipelineInfo::default()
+        },
+        variables: variables_of(tx, keys, &project)?,
+        ..Context::default()
+    };
+    elsewhere::add(tx, &pipeline, &job, &context, claimed.claimed, &mut files)?;
     Ok(Gathered {
+        workflow: workflow_name(tx, &row, head.language)?,
+        workspaces: workspace::layers(tx, &row, &job, claimed.claimed)?,
         dependencies: files.archives,
         dotenv: files.dotenv,
         played: beside.played,
         language: head.language,
         pipeline_name: pipeline.name,
-        context: Context {
-            trigger,
-            project: project_info(&project, &settings, &server.url),
-            server,
-            pipeline: PipelineInfo {
-                iid: pipeline.iid,
-                created_at: pipeline.created_ms,
-                protected_ref: demand.protected,
-                ..PipelineInfo::default()
-            },
-            variables: variables_of(tx, keys, &project)?,
-            ..Context::default()
-        },
+        context,
         settings,
         job,
     })
+}
+
+/// GitLab's jobs never see it, and a claim is to cost as little as it can.
+fn workflow_name(tx: &mut Tx<'_>, row: &jobs::Job, language: Language) -> Result<String, Missing> {
+    if language == Language::Gitlab {
+        return Ok(String::new());
+    }
+    let all = workflows::of_pipeline(tx, row.pipeline_id)?;
+    let own = all.into_iter().find(|workflow| workflow.id == row.workflow_id);
+    Ok(own.map(|workflow| workflow.name).unwrap_or_default())
 }

@@ -54,7 +54,7 @@ impl Error {
     pub fn reason(&self) -> FailureReason {
         match self {
             Self::Store(_) => FailureReason::SchedulerFailure,
-            Self::Stored(Missing::Expired { .. }) => FailureReason::MissingDependencyFailure,
+            Self::Stored(Missing::Expired { .. } | Missing::Absent { .. }) => FailureReason::MissingDependencyFailure,
             Self::Stored(_) => FailureReason::DataIntegrityFailure,
             Self::Circular(_) => FailureReason::RunnerConfigurationError,
             Self::Dotenv => FailureReason::MissingDependencyFailure,
@@ -87,6 +87,9 @@ pub async fn make(app: &App, claimed: &ClaimedTask, claimant: &Claimant) -> Resu
         played: &gathered.played,
         dotenv: &dotenv,
         dependencies: &gathered.dependencies,
+        workspaces: &gathered.workspaces,
+        workflow: &gathered.workflow,
+        part: claimed.parallel_index,
         project_timeout_s: gathered.settings.timeout_s,
         runner: RunnerFacts {
             id: claimant.id,

@@ -64,6 +64,26 @@ pub(super) fn find(tx: &mut Tx<'_>, row: &jobs::Job, plan: &plan::Job, times: &T
     Ok(found)
 }
 
+/// Blob keys of the dotenv reports that a job depends on, in the order of the plan.
+pub(crate) fn dotenv_of_needs(
+    tx: &mut Tx<'_>,
+    row: &jobs::Job,
+    plan: &plan::Job,
+    now: Timestamp,
+) -> tasuki_store::Result<Vec<String>> {
+    let times = Times {
+        now,
+        // Nothing is refused for having expired.
+        age: Duration::ZERO,
+        default_days: 0,
+    };
+    match find(tx, row, plan, &times) {
+        Ok(found) => Ok(found.dotenv),
+        Err(Missing::Store(failed)) => Err(failed),
+        Err(_) => Ok(Vec::new()),
+    }
+}
+
 /// The jobs whose files this one gets, in the order of the plan. Those without any are only looked for in `old`
 /// pipelines.
 fn earlier(
@@ -149,7 +169,7 @@ fn take_newest(
 }
 
 /// The newest task of each part of a job, with the time of its end.
-fn newest(tx: &mut Tx<'_>, job: JobId) -> Result<BTreeMap<TaskId, Option<Timestamp>>, Missing> {
+pub(super) fn newest(tx: &mut Tx<'_>, job: JobId) -> Result<BTreeMap<TaskId, Option<Timestamp>>, Missing> {
     let mut parts = BTreeMap::new();
     for task in tasks::of_job(tx, job)? {
         parts.insert(task.parallel_index, (task.id, task.finished_ms));

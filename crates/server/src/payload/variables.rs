@@ -2,14 +2,61 @@
 
 use std::collections::HashSet;
 
-use tasuki_model::plan::Variable;
+use tasuki_model::plan::{Language, Variable};
+use tasuki_pipeline::lang::circleci::predefined as circleci;
 use tasuki_pipeline::lang::gitlab::predefined::{self, JobFacts, TaskFacts};
 use tasuki_pipeline::lang::gitlab::variables::{Circular, Sources, expand_values, settings};
 use tasuki_proto::gitlab::JobVariable;
 
 use super::Facts;
 
+/// The variables of a task in the words of its language.
+///
+/// # Errors
+/// They refer to one another in a circle.
 pub(super) fn all(facts: &Facts<'_>, repository: &str) -> Result<Vec<JobVariable>, Circular> {
+    match facts.language {
+        Language::Circleci => Ok(of_circleci(facts)),
+        Language::Gitlab | Language::Github => of_gitlab(facts, repository),
+    }
+}
+
+/// What CircleCI sets, then settings, then the configuration, then what the pipeline was started with. Nothing is
+/// expanded.
+fn of_circleci(facts: &Facts<'_>) -> Vec<JobVariable> {
+    let context = facts.context;
+    let settings = settings(context, None);
+    let private: HashSet<String> = settings.iter().map(|v| v.key.clone()).collect();
+    let predefined = circleci::variables(
+        context,
+        facts.job,
+        &circleci::TaskFacts {
+            task_id: facts.task.0,
+            job_id: facts.job_id.0,
+            pipeline_id: facts.pipeline.0,
+            part: facts.part,
+            task_url: &format!("{}/tasks/{}", context.server.url.trim_end_matches('/'), facts.task),
+            workflow: facts.workflow,
+        },
+    );
+    let raw = |variable: Variable| Variable {
+        raw: !variable.file,
+        ..variable
+    };
+    let others = settings
+        .into_iter()
+        .chain(facts.job.variables.iter().cloned())
+        .chain(context.trigger.variables.iter().cloned())
+        .chain(facts.played.iter().cloned())
+        .map(raw);
+    predefined
+        .into_iter()
+        .chain(others)
+        .map(|v| wire(v, &private))
+        .collect()
+}
+
+fn of_gitlab(facts: &Facts<'_>, repository: &str) -> Result<Vec<JobVariable>, Circular> {
     let context = facts.context;
     let url = context.server.url.trim_end_matches('/');
     let environment = facts.job.environment.as_ref();

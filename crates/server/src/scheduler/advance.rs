@@ -6,7 +6,6 @@ use serde::Deserialize;
 use tasuki_model::graph::{Action, NodeIndex, Work};
 use tasuki_model::id::PipelineId;
 use tasuki_model::plan::{AutoCancel, OnJobFailure, Retry};
-use tasuki_model::reason::FailureReason;
 use tasuki_model::state::task::State as TaskState;
 use tasuki_model::state::{Failure, Outcome, job, pipeline, retry};
 use tasuki_store::{State as Stored, jobs, pipelines, tasks, workflows};
@@ -126,26 +125,36 @@ impl Op<'_, '_> {
 
     /// Settles every changed pipeline and its resource groups until nothing more follows, and saves it all.
     pub(super) fn settle_all(&mut self) -> Result<(), Error> {
-        let mut saved = BTreeSet::new();
+        // What a pipeline's end means for the one that started it is known once it is saved.
+        while !(self.dirty.is_empty() && self.groups.is_empty()) {
+            for id in self.settle_dirty()? {
+                let mut entry = self.take(id)?;
+                let result = self.save_pipeline(&mut entry);
+                let status = entry.state.status();
+                self.entries.insert(id, entry);
+                if result? {
+                    self.tell_upstream(id, status)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles what has changed; gives which pipelines that were.
+    fn settle_dirty(&mut self) -> Result<BTreeSet<PipelineId>, Error> {
+        let mut settled = BTreeSet::new();
         loop {
             if let Some(id) = self.dirty.pop_first() {
                 let mut entry = self.take(id)?;
                 self.settle(&mut entry)?;
-                saved.insert(id);
+                settled.insert(id);
                 self.entries.insert(id, entry);
             } else if let Some((project, key)) = self.groups.pop_first() {
                 self.allocate(project, &key)?;
             } else {
-                break;
+                return Ok(settled);
             }
         }
-        for id in saved {
-            let mut entry = self.take(id)?;
-            let result = self.save_pipeline(&mut entry);
-            self.entries.insert(id, entry);
-            result?;
-        }
-        Ok(())
     }
 
     /// Lets the graph follow and saves the jobs that changed.
@@ -175,10 +184,7 @@ impl Op<'_, '_> {
                 // It may have been cancelled meanwhile.
                 Action::Start if !matches!(entry.graph.state(node), job::State::Pending { .. }) => {}
                 Action::Start => match entry.graph.spec(node).work {
-                    Work::Downstream => {
-                        let outcome = Outcome::failed(FailureReason::DownstreamPipelineCreationFailed);
-                        self.end_job(entry, node, outcome)?;
-                    }
+                    Work::Downstream => self.want_downstream(entry, node)?,
                     Work::Tasks | Work::Nothing => {
                         entry.parts.remove(&node);
                         let attempt = self.next_attempt(entry, node)?;
@@ -297,14 +303,16 @@ impl Op<'_, '_> {
         Ok(())
     }
 
-    /// Saves the pipeline's row, and with it claims the right to all that was changed in it.
-    fn save_pipeline(&mut self, entry: &mut Entry) -> Result<(), Error> {
+    /// Saves the pipeline's row, and with it claims the right to all that was changed in it. Gives whether the
+    /// pipeline's own state is another one now.
+    fn save_pipeline(&mut self, entry: &mut Entry) -> Result<bool, Error> {
         self.save_workflows(entry)?;
         let event = pipeline::Event::Jobs {
             status: entry.graph.status(),
         };
         let (next, effects) = entry.state.apply(event, self.now)?;
-        let saved = if next == entry.state {
+        let changed = next != entry.state;
+        let saved = if !changed {
             pipelines::advance(self.tx, entry.id, entry.version)?
         } else {
             let json = write(&next)?;
@@ -332,7 +340,7 @@ impl Op<'_, '_> {
                 pipeline::Effect::Reopened => {}
             }
         }
-        Ok(())
+        Ok(changed)
     }
 
     fn save_workflows(&mut self, entry: &mut Entry) -> Result<(), Error> {

@@ -40,6 +40,7 @@ impl Op<'_, '_> {
 
     /// Cancels a job: at once where nothing of it runs, else its tasks are told and it is `canceling`.
     pub(super) fn cancel_job(&mut self, entry: &mut Entry, node: NodeIndex) -> Result<(), Error> {
+        self.cancel_children(entry, Some(node))?;
         let allowed = entry.graph.allows(node, &Outcome::Canceled);
         let cancel = |stop| job::Event::Cancel { stop, allowed };
         let open: Vec<_> = entry
@@ -68,8 +69,9 @@ impl Op<'_, '_> {
         Ok(())
     }
 
-    /// Cancels every job that has not ended; gives how many there were.
+    /// Cancels every job that has not ended, and the child pipelines; gives how many jobs there were.
     pub(super) fn cancel_all(&mut self, entry: &mut Entry) -> Result<usize, Error> {
+        self.cancel_children(entry, None)?;
         self.cancel_where(entry, |_, _| true)
     }
 

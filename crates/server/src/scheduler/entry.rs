@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tasuki_model::graph::{Graph, NodeIndex, Spec};
+use tasuki_model::graph::{Graph, NodeIndex, Spec, Work};
 use tasuki_model::id::{JobId, PipelineId, ProjectId, TaskId, WorkflowId};
 use tasuki_model::labels::Demand;
 use tasuki_model::plan::{OnJobFailure, ResourceGroup};
@@ -161,6 +161,13 @@ impl Entry {
             }
         }
         Ok(())
+    }
+
+    /// Whether a job of it starts another pipeline.
+    pub(super) fn has_bridges(&self) -> bool {
+        self.graph
+            .indices()
+            .any(|node| self.graph.spec(node).work == Work::Downstream)
     }
 
     /// The job's node.

@@ -296,6 +296,30 @@ impl Scheduler {
         self.write(move |op| op.retry_failed(pipeline)).await
     }
 
+    /// The pipeline that a job wanted was made. Without a strategy the job has succeeded by that, else it follows the
+    /// pipeline. Nothing happens where that attempt is not wanted any more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn downstream_made(&self, job: JobId, attempt: i64, made: PipelineId) -> Result<(), Error> {
+        self.write(move |op| op.downstream_made(job, attempt, made)).await
+    }
+
+    /// The pipeline that a job wanted cannot be made: the job fails.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn downstream_failed(&self, job: JobId, attempt: i64, why: &str) -> Result<(), Error> {
+        let why = why.to_owned();
+        self.write(move |op| op.downstream_failed(job, attempt, &why)).await
+    }
+
+    /// Resolves when a job of this server has come to want a pipeline since the last call. Others may have been
+    /// noted in the database by other servers.
+    pub async fn downstream_wanted(&self) {
+        self.core.bridges.notified().await;
+    }
+
     /// Takes the clock from a delayed job: it waits to be played.
     ///
     /// # Errors

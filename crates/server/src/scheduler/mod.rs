@@ -11,6 +11,7 @@
 
 mod advance;
 mod auto_cancel;
+mod bridges;
 mod cache;
 mod claim;
 mod conditions;

@@ -36,6 +36,8 @@ pub struct Core {
     pub(super) events: broadcast::Sender<Event>,
     /// Rung when something is due earlier than the timer knows.
     pub(super) bell: Notify,
+    /// Rung when a job wants a pipeline.
+    pub(super) bridges: Notify,
     /// Earliest time at which the clock has something to do with a job; `i64::MAX` = none.
     pub(super) due: Mutex<Option<Timestamp>>,
     pub(super) counters: Counters,
@@ -90,6 +92,8 @@ pub(super) struct Round {
     pub(super) leases: Vec<(TaskId, Option<(Timestamp, Duration)>)>,
     pub(super) events: Vec<Event>,
     pub(super) due: Option<Timestamp>,
+    /// A pipeline is wanted by a job.
+    pub(super) bridges: bool,
 }
 
 impl Core {
@@ -104,6 +108,7 @@ impl Core {
             settings,
             events: broadcast::channel(EVENTS).0,
             bell: Notify::new(),
+            bridges: Notify::new(),
             due: Mutex::default(),
             counters: Counters::default(),
         })
@@ -166,6 +171,9 @@ impl Core {
         self.dispatch.enqueue(round.queued);
         self.due_at(round.due);
         self.bell.notify_one();
+        if round.bridges {
+            self.bridges.notify_one();
+        }
         for event in round.events {
             // Nobody listens: fine.
             let _ = self.events.send(event);

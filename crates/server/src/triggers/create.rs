@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tasuki_model::id::{PipelineId, ProjectId};
 use tasuki_model::plan::{Language, Variable};
-use tasuki_model::trigger::{GitRef, Source, Trigger};
+use tasuki_model::trigger::{GitRef, MergeRequest, Source, Trigger, Upstream};
 use tasuki_pipeline::{Context, Diagnostic, Input, Output, PipelineInfo, ProjectInfo, Skip};
-use tasuki_store::{pipelines, projects::Project};
+use tasuki_store::{merge_requests, pipelines, projects::Project};
 use tracing::{info, warn};
 
-use super::answer::{Answerer, AtCommit, Comparison, InFolder, Projects, Source as Own};
+use super::answer::{Answerer, AtCommit, Comparison, InFolder, OfParent, Projects, Source as Own};
 use super::error::NoPipeline;
 use super::forge::PushOptions;
 use super::{Error, Selection, Triggers};
@@ -19,8 +19,8 @@ use crate::config::ProjectSettings;
 use crate::git::{Git, Mirror, Oid, Worktree};
 use crate::scheduler::{Content, Created, NewPipeline};
 
-/// The file that is compiled unless the project says otherwise.
-const CONFIG_PATH: &str = ".gitlab-ci.yml";
+/// The files that are looked for, in this order, unless the project names one.
+const CONFIG_PATHS: [&str; 2] = [".gitlab-ci.yml", ".circleci/config.yml"];
 /// GitLab shows and exports no more of a message.
 const MESSAGE_LIMIT: usize = 100_000;
 
@@ -43,6 +43,22 @@ pub struct Start {
     pub key: Option<String>,
     /// Only a part of the configuration (`exec JOB`).
     pub selection: Option<Selection>,
+    pub more: Circumstances,
+}
+
+/// What only some starts have.
+#[derive(Debug, Clone, Default)]
+pub struct Circumstances {
+    /// The configuration itself, instead of the project's file (child pipelines).
+    pub config: Option<String>,
+    pub merge_request: Option<MergeRequest>,
+    /// The job that started it.
+    pub upstream: Option<Upstream>,
+    /// The pipeline whose artifacts may be included.
+    pub parent: Option<PipelineId>,
+    pub schedule_description: Option<String>,
+    /// A trigger token was used.
+    pub by_token: bool,
 }
 
 /// Where the configuration and the files of the pipeline are.
@@ -95,21 +111,28 @@ impl Triggers {
             return self.save(&start, &settings, trigger, Content::Skipped, &[]).await;
         }
         let answerer = self.answerer(&start);
-        let path = if settings.config_path.is_empty() {
-            CONFIG_PATH
-        } else {
-            &settings.config_path
-        };
-        let Some(text) = answerer.text(path).await else {
-            return Ok(Started::None(NoPipeline::Missing(path.to_owned())));
+        let (path, text) = match &start.more.config {
+            Some(text) => ("trigger:include", std::sync::Arc::from(text.as_str())),
+            None => match configuration(&answerer, &settings.config_path).await {
+                Some(found) => found,
+                None => {
+                    let path = if settings.config_path.is_empty() {
+                        CONFIG_PATHS[0]
+                    } else {
+                        &settings.config_path
+                    };
+                    return Ok(Started::None(NoPipeline::Missing(path.to_owned())));
+                }
+            },
         };
         let mut context = self.context(&start.project, &settings, trigger.clone()).await?;
+        path.clone_into(&mut context.project.config_path);
         if !by_push && asks_to_skip(&trigger.commit.message) {
             // Who asks in person is not sent away by what somebody wrote into the commit.
             context.trigger.commit.message.clear();
         }
         let input = Input {
-            lang: Language::Gitlab,
+            lang: tasuki_pipeline::lang::of_file(path).unwrap_or(Language::Gitlab),
             file: path,
             text: &text,
             context: &context,
@@ -180,7 +203,7 @@ impl Triggers {
         let door = mirror.hold().await;
         let new = NewPipeline {
             project: start.project.id,
-            protected: settings.is_protected(&trigger.git_ref.short(), &start.project.default_branch),
+            protected: is_protected(settings, &start.project, &trigger),
             trigger,
             content,
             diagnostics_json: serde_json::to_string(diagnostics).unwrap_or_else(|_| "[]".to_owned()),
@@ -222,10 +245,12 @@ impl Triggers {
                 commit: mirror.commit(commit, &start.git_ref).await?,
                 variables: start.variables.clone(),
                 inputs: start.inputs.clone(),
-                merge_request: None,
+                merge_request: start.more.merge_request.clone(),
                 user: start.user.clone(),
                 payload: start.payload.clone(),
-                schedule_description: None,
+                schedule_description: start.more.schedule_description.clone(),
+                upstream: start.more.upstream,
+                by_token: start.more.by_token,
             },
         };
         if let Some(before) = &start.before {
@@ -256,10 +281,7 @@ impl Triggers {
             Read::Commit(commit) => Own::Commit(AtCommit {
                 mirror: parts.mirrors.of(start.project.id),
                 commit: commit.clone(),
-                comparison: match (&start.before, start.source, &start.git_ref) {
-                    (Some(before), Source::Push, GitRef::Branch(_)) => Comparison::Before(before.clone()),
-                    _ => Comparison::Nothing,
-                },
+                comparison: comparison(start),
             }),
             Read::Folder { worktree, root, .. } => {
                 let (git, worktree) = worktree.as_deref().cloned().unzip();
@@ -286,6 +308,11 @@ impl Triggers {
             }),
             remote: self.inner.remote.clone(),
             templates: parts.templates.clone(),
+            orbs: parts.orbs.clone(),
+            parent: start.more.parent.map(|pipeline| OfParent {
+                files: parts.files.clone(),
+                pipeline,
+            }),
         }
     }
 
@@ -293,12 +320,24 @@ impl Triggers {
     async fn context(&self, project: &Project, settings: &ProjectSettings, trigger: Trigger) -> Result<Context, Error> {
         let parts = &self.inner.parts;
         let (vault, row) = (std::sync::Arc::clone(&parts.vault), project.clone());
-        let variables = parts.store.read(move |tx| vault.variables(tx, &row)).await?;
+        let git_ref = trigger.git_ref.clone();
+        let (variables, open_merge_requests) = parts
+            .store
+            .read(move |tx| {
+                let open = match &git_ref {
+                    GitRef::Branch(name) => merge_requests::open_of_branch(tx, row.id, name)?,
+                    GitRef::Tag(_) | GitRef::MergeRequest { .. } => Vec::new(),
+                };
+                let open = open.iter().map(|request| format!("{}!{}", row.path, request.iid)).collect();
+                Ok((vault.variables(tx, &row)?, open))
+            })
+            .await?;
         Ok(Context {
             pipeline: PipelineInfo {
                 iid: project.last_iid + 1,
                 created_at: self.now(),
-                protected_ref: settings.is_protected(&trigger.git_ref.short(), &project.default_branch),
+                protected_ref: is_protected(settings, project, &trigger),
+                open_merge_requests,
                 ..PipelineInfo::default()
             },
             trigger,
@@ -330,6 +369,28 @@ impl Triggers {
     }
 }
 
+/// Whether protected variables and runners serve a pipeline: a merge request's where both its branches are protected.
+pub(super) fn is_protected(settings: &ProjectSettings, project: &Project, trigger: &Trigger) -> bool {
+    match &trigger.merge_request {
+        Some(request) => request.source_protected && request.target_protected,
+        None => settings.is_protected(&trigger.git_ref.short(), &project.default_branch),
+    }
+}
+
+/// What `changes` compares with: a merge request's base, the tip before a push, which child pipelines inherit.
+fn comparison(start: &Start) -> Comparison {
+    if let Some(request) = &start.more.merge_request {
+        return match request.diff_base_sha.parse() {
+            Ok(base) => Comparison::Before(base),
+            Err(_) => Comparison::Nothing,
+        };
+    }
+    match (&start.before, start.source, &start.git_ref) {
+        (Some(before), Source::Push | Source::ParentPipeline, GitRef::Branch(_)) => Comparison::Before(before.clone()),
+        _ => Comparison::Nothing,
+    }
+}
+
 async fn keep(mirror: &Mirror, live: &[(PipelineId, Oid)]) {
     if !mirror.dir().exists() {
         return;
@@ -353,12 +414,25 @@ pub fn project_info(row: &Project, settings: &ProjectSettings, server_url: &str)
         url: format!("{server_url}/{}", row.path),
         default_branch: row.default_branch.clone(),
         config_path: if settings.config_path.is_empty() {
-            CONFIG_PATH.to_owned()
+            CONFIG_PATHS[0].to_owned()
         } else {
             settings.config_path.clone()
         },
         ..ProjectInfo::default()
     }
+}
+
+/// Path and text of the configuration: the one that is named, or the first of the usual ones that is there.
+async fn configuration<'p>(answerer: &Answerer, named: &'p str) -> Option<(&'p str, std::sync::Arc<str>)> {
+    if !named.is_empty() {
+        return answerer.text(named).await.map(|text| (named, text));
+    }
+    for path in CONFIG_PATHS {
+        if let Some(text) = answerer.text(path).await {
+            return Some((path, text));
+        }
+    }
+    None
 }
 
 /// `[skip ci]` and `[ci skip]` anywhere, with a space, `-` or `_`, in any case.

@@ -11,7 +11,7 @@ use tasuki_store::deliveries::{self, Delivery, NewDelivery};
 use tasuki_store::projects::{self, Project};
 use tracing::{error, info, warn};
 
-use super::create::{Read, Start, Started};
+use super::create::{Circumstances, Read, Start, Started};
 use super::error::NoPipeline;
 use super::forge::{Event, Forge, Push, same_place};
 use super::local::Chain;
@@ -194,16 +194,26 @@ impl Triggers {
             forge: forge.as_str(),
             source,
         })?;
-        let push = match forge.parse_event(&delivery.event, &body)? {
-            Event::Ignored(why) => return Ok(why.to_owned()),
-            Event::Push(push) => push,
-        };
+        let event = forge.parse_event(&delivery.event, &body)?;
         let Some(id) = delivery.project_id else {
             return Ok("the project was removed".to_owned());
         };
         let Some(project) = self.inner.parts.store.read(move |tx| projects::get(tx, id)).await? else {
             return Ok("the project was removed".to_owned());
         };
+        let key = format!("hook:{}", delivery.dedupe_key);
+        match event {
+            Event::Ignored(why) => Ok(why.to_owned()),
+            Event::Push(push) => self.pushed(project, push, key).await,
+            Event::Merge(merge) => match self.merge(project, *merge, key).await? {
+                Err(why) => Ok(format!("no pipeline: {why}")),
+                Ok(start) => Ok(outcome(&self.create(start).await?)),
+            },
+        }
+    }
+
+    async fn pushed(&self, project: Project, push: Push, key: String) -> Result<String, Error> {
+        let id = project.id;
         let mirror = self.fetched(&project).await?;
         let commit = self.commit(&project, &mirror, &push.after).await?;
         let (name, sha, now) = (push.git_ref.full(), commit.to_string(), self.now());
@@ -225,22 +235,28 @@ impl Triggers {
             user,
             options,
             payload: None,
-            key: Some(format!("hook:{}", delivery.dedupe_key)),
+            key: Some(key),
             selection: None,
+            more: Circumstances::default(),
         });
-        let outcome = match started.await? {
-            Started::New { id, .. } => format!("pipeline {id}"),
-            Started::Existing(id) => format!("pipeline {id}, made before"),
-            Started::None(NoPipeline::Missing(path)) => format!("no pipeline: there is no {path}"),
-            Started::None(NoPipeline::Skipped(skip)) => format!("no pipeline: {}", skip.title()),
-            Started::None(NoPipeline::Unwanted) => "no pipeline: a push option asked for none".to_owned(),
-            Started::None(NoPipeline::Invalid(_)) => "no pipeline: the configuration is invalid".to_owned(),
-        };
+        let outcome = outcome(&started.await?);
         self.inner
             .parts
             .store
             .write(move |tx| projects::set_ref(tx, id, &name, Some(&sha), now))
             .await?;
         Ok(outcome)
+    }
+}
+
+/// What came of a start, in words.
+pub(super) fn outcome(started: &Started) -> String {
+    match started {
+        Started::New { id, .. } => format!("pipeline {id}"),
+        Started::Existing(id) => format!("pipeline {id}, made before"),
+        Started::None(NoPipeline::Missing(path)) => format!("no pipeline: there is no {path}"),
+        Started::None(NoPipeline::Skipped(skip)) => format!("no pipeline: {}", skip.title()),
+        Started::None(NoPipeline::Unwanted) => "no pipeline: a push option asked for none".to_owned(),
+        Started::None(NoPipeline::Invalid(_)) => "no pipeline: the configuration is invalid".to_owned(),
     }
 }

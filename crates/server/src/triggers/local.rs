@@ -11,7 +11,7 @@ use tasuki_store::projects::{self, Project};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
-use super::create::{Read, Start, Started};
+use super::create::{Circumstances, Read, Start, Started};
 use super::error::NoPipeline;
 use super::forge::{PushOptions, git_ref};
 use super::watch::{Following, Hint, fingerprint};
@@ -267,6 +267,7 @@ impl Triggers {
             options: PushOptions::default(),
             payload: None,
             selection: None,
+            more: Circumstances::default(),
             // A branch may go to and fro between two commits; when it was seen at the former tip tells the turns apart.
             key: Some(format!(
                 "local:{}:{}:{before}:{}:{since}",

@@ -6,7 +6,7 @@ use tasuki_model::trigger::{GitRef, Source};
 use tasuki_store::projects::Project;
 use tracing::warn;
 
-use super::create::{Read, Start, Started};
+use super::create::{Circumstances, Read, Start, Started};
 use super::forge::PushOptions;
 use super::{Error, Triggers};
 use crate::git::{Mirror, Oid};
@@ -25,6 +25,9 @@ pub struct Want {
     pub user: Option<(String, String, String)>,
     /// Of the caller; unique within the project.
     pub key: Option<String>,
+    /// What the caller was told of (`TRIGGER_PAYLOAD`).
+    pub payload: Option<Value>,
+    pub more: Circumstances,
 }
 
 impl Triggers {
@@ -64,15 +67,16 @@ impl Triggers {
             inputs: want.inputs,
             user: want.user,
             options: PushOptions::default(),
-            payload: None,
+            payload: want.payload,
             key,
             selection: None,
+            more: want.more,
         })
         .await
     }
 
     /// The ref of that name, a branch before a tag, with its tip.
-    async fn pick(&self, project: &Project, mirror: &Mirror, name: Option<&str>) -> Result<(GitRef, Oid), Error> {
+    pub(super) async fn pick(&self, project: &Project, mirror: &Mirror, name: Option<&str>) -> Result<(GitRef, Oid), Error> {
         let name = name.unwrap_or(&project.default_branch);
         let plain = name
             .strip_prefix("refs/heads/")

@@ -27,6 +27,30 @@ pub(super) struct Node {
     pub took: Option<String>,
     /// Jobs that it needs, by (column, row).
     pub needs: Vec<(usize, usize)>,
+    /// The pipeline that it started.
+    pub down: Option<Down>,
+}
+
+/// A pipeline that a job started, beside the job.
+pub(super) struct Down {
+    pub url: String,
+    pub id: i64,
+    pub project: String,
+    pub status: Status,
+}
+
+impl Down {
+    /// Class in the style sheet.
+    #[must_use]
+    pub(super) fn class(&self) -> &'static str {
+        self.status.as_str()
+    }
+
+    /// State for people.
+    #[must_use]
+    pub(super) fn word(&self) -> &'static str {
+        show::word(self.status)
+    }
 }
 
 impl Node {
@@ -153,6 +177,7 @@ mod tests {
             warning: false,
             took: None,
             needs: needs.to_vec(),
+            down: None,
         }
     }
 

@@ -14,7 +14,7 @@ use tasuki_proto::rest::{self as api, NewPipeline, PipelineDetail, VariableInput
 use tasuki_store::{pipelines, projects};
 
 use super::frame::{self, Frame, Result, not_found};
-use super::graph::{Column, Graph, Node};
+use super::graph::{Column, Down, Graph, Node};
 use super::show::{StatusView, Took, short_sha};
 use crate::app::App;
 use crate::http::extract::Id;
@@ -201,6 +201,10 @@ struct PipelinePage {
     p: Head,
     diagnostics: Vec<Finding>,
     workflows: Vec<Picture>,
+    /// Page, project and job of the pipeline that started this one.
+    upstream: Option<(String, String, String)>,
+    /// Jobs that could start no pipeline, and why.
+    refused: Vec<(String, String)>,
 }
 
 struct Head {
@@ -258,9 +262,16 @@ fn pipeline_page(frame: Frame, detail: PipelineDetail) -> PipelinePage {
     let p = detail.pipeline;
     let counts = p.counts;
     let unfinished = counts.waiting + counts.pending + counts.running + counts.manual;
+    let refused = detail.downstream.iter().filter_map(|d| Some((d.job.clone(), d.error.clone()?)));
+    let mut workflows: Vec<Picture> = detail.workflows.into_iter().map(picture).collect();
     PipelinePage {
         frame,
-        workflows: detail.workflows.into_iter().map(picture).collect(),
+        refused: refused.collect(),
+        upstream: detail.upstream.map(|up| (format!("/pipelines/{}", up.pipeline_id), up.project, up.job)),
+        workflows: {
+            join(&mut workflows, detail.downstream);
+            workflows
+        },
         diagnostics: detail.diagnostics.into_iter().map(finding).collect(),
         p: Head {
             url: format!("/pipelines/{}", p.id),
@@ -275,9 +286,29 @@ fn pipeline_page(frame: Frame, detail: PipelineDetail) -> PipelinePage {
             status: p.status.into(),
             took: Took::new(p.started_at, p.finished_at),
             created: p.created_at.to_string(),
-            can_cancel: unfinished > 0,
+            can_cancel: !p.status.is_final() && unfinished > 0,
             can_retry: counts.failed + counts.canceled > 0,
         },
+    }
+}
+
+/// Puts the pipelines that jobs started beside them.
+fn join(workflows: &mut [Picture], downstream: Vec<api::Downstream>) {
+    let mut by_job: HashMap<String, Down> = HashMap::new();
+    for one in downstream {
+        if let (Some(id), Some(status)) = (one.pipeline_id, one.status) {
+            let down = Down {
+                url: format!("/pipelines/{id}"),
+                id,
+                project: one.project.unwrap_or_default(),
+                status,
+            };
+            by_job.insert(format!("/jobs/{}", one.job_id), down);
+        }
+    }
+    let columns = workflows.iter_mut().flat_map(|workflow| &mut workflow.graph.columns);
+    for node in columns.flat_map(|column| &mut column.nodes) {
+        node.down = by_job.remove(&node.url);
     }
 }
 
@@ -382,6 +413,7 @@ fn node(job: &api::Job) -> Node {
         warning: job.allow_failure && matches!(job.status, api::Status::Failed | api::Status::Error),
         took: Took::new(job.started_at, job.finished_at).ended(),
         needs: Vec::new(),
+        down: None,
     }
 }
 

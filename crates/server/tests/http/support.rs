@@ -180,6 +180,8 @@ impl Server {
             user: Some(("ada".to_owned(), "Ada".to_owned(), "ada@example.org".to_owned())),
             payload: None,
             schedule_description: None,
+            upstream: None,
+            by_token: false,
         };
         let context = Context {
             trigger: trigger.clone(),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Bell, Engine, Message, Operation, Ran, next, spawn};
+use super::{Bell, Engine, Message, Operation, Ran, Readers, spawn};
 use crate::tx::{self, Tx};
 use crate::{Error, Result};
 
@@ -32,42 +32,44 @@ pub(crate) fn open(path: &Path, readers: usize, bell: &Bell) -> Result<Engine> {
         .execute_batch("PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 2000")
         .map_err(|e| Error::from_sqlite("PRAGMA", e))?;
     let (writes, write_inbox) = mpsc::channel();
-    let (reads, read_inbox) = mpsc::channel();
-    let read_inbox = Arc::new(Mutex::new(read_inbox));
+    let reads = Arc::new(Readers::default());
     let mut threads = Vec::new();
     let own = bell.clone();
     threads.push(spawn("db-writer", move || write_loop(&writer, &write_inbox, &own))?);
     for index in 0..readers {
-        let connection = connect(path)?;
-        connection
-            .execute_batch("PRAGMA query_only = ON")
-            .map_err(|e| Error::from_sqlite("PRAGMA", e))?;
-        let inbox = Arc::clone(&read_inbox);
-        let own = bell.clone();
+        let (line, path, bell) = (Arc::clone(&reads), path.to_owned(), bell.clone());
         threads.push(spawn(&format!("db-reader-{index}"), move || {
-            while let Some(Message::Run(_, operation)) = next(&inbox) {
-                read(&connection, operation, &own);
-            }
+            let mut open = None;
+            line.serve(|operation| match reader(&mut open, &path) {
+                Ok(connection) => read(connection, operation, &bell),
+                Err(error) => operation.finish(Err(error)),
+            });
         })?);
     }
     Ok(Engine {
         reads,
         writes,
-        readers,
-        writers: 1,
         threads: Mutex::new(threads),
     })
 }
 
+/// The connection of a reading thread, made when it is first needed.
+fn reader<'a>(open: &'a mut Option<Connection>, path: &Path) -> Result<&'a Connection> {
+    let connection = match open.take() {
+        Some(connection) => connection,
+        None => {
+            let connection = connect(path)?;
+            run(&connection, "PRAGMA query_only = ON")?;
+            connection
+        }
+    };
+    Ok(open.insert(connection))
+}
+
 /// Runs one long read on a connection of its own, on the calling thread.
 pub(crate) fn read_alone(path: &Path, operation: Box<dyn Operation>, bell: &Bell) {
-    match connect(path) {
-        Ok(connection) => {
-            if let Err(error) = run(&connection, "PRAGMA query_only = ON") {
-                return operation.finish(Err(error));
-            }
-            read(&connection, operation, bell);
-        }
+    match reader(&mut None, path) {
+        Ok(connection) => read(connection, operation, bell),
         Err(error) => operation.finish(Err(error)),
     }
 }
@@ -106,7 +108,7 @@ pub(crate) fn connect(path: &Path) -> Result<Connection> {
 }
 
 fn write_loop(connection: &Connection, inbox: &mpsc::Receiver<Message>, bell: &Bell) {
-    while let Ok(Message::Run(_, first)) = inbox.recv() {
+    while let Ok(Message::Run(first)) = inbox.recv() {
         if write_batch(connection, first, inbox, bell).is_break() {
             break;
         }
@@ -146,7 +148,7 @@ fn write_batch(
             break;
         }
         match inbox.try_recv() {
-            Ok(Message::Run(_, next)) => operation = next,
+            Ok(Message::Run(next)) => operation = next,
             Ok(Message::Close) => {
                 flow = std::ops::ControlFlow::Break(());
                 break;

@@ -2,15 +2,18 @@
 
 pub mod artifacts;
 pub mod blobs;
+pub mod bridges;
 pub mod caches;
 pub mod deliveries;
 pub mod jobs;
 pub mod logs;
+pub mod merge_requests;
 pub mod pipelines;
 pub mod projects;
 pub mod resource_classes;
 pub mod resource_groups;
 pub mod runners;
+pub mod schedules;
 pub mod sessions;
 pub mod settings;
 pub mod tasks;

@@ -9,6 +9,7 @@ use tasuki_pipeline::diag::Excerpts;
 use tasuki_server::git::{Git, Worktree, top_level};
 use tasuki_server::triggers::answer::{Answerer, InFolder, Reach, Remote, Source};
 
+use crate::config::orbs;
 use crate::exit::{Mark as _, wrong_usage};
 
 /// Names of the languages on command lines.
@@ -21,20 +22,7 @@ pub(super) fn language(name: &str) -> Result<Language, String> {
 
 /// The language of a file by its name.
 pub(super) fn language_of(path: &Path) -> Option<Language> {
-    let name = path.file_name()?.to_str()?;
-    let parent = |depth| {
-        path.ancestors()
-            .nth(depth)
-            .and_then(Path::file_name)
-            .and_then(|name| name.to_str())
-    };
-    let yaml = name.ends_with(".yml") || name.ends_with(".yaml");
-    match (parent(1), parent(2)) {
-        (Some("workflows"), Some(".github")) if yaml => Some(Language::Github),
-        (Some(".circleci"), _) if yaml => Some(Language::Circleci),
-        _ if name.ends_with(".gitlab-ci.yml") || name.ends_with(".gitlab-ci.yaml") => Some(Language::Gitlab),
-        _ => None,
-    }
+    tasuki_pipeline::lang::of_file(path.to_str()?)
 }
 
 /// The configurations that a folder has at their usual places.
@@ -133,6 +121,8 @@ impl Config {
             projects: None,
             remote: Remote::new(Reach::Anywhere),
             templates: None,
+            orbs: orbs(),
+            parent: None,
         }
     }
 }

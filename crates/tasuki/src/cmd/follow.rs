@@ -43,7 +43,9 @@ enum News {
         piece: Piece,
     },
     /// The log of a task is complete.
-    LogEnded,
+    LogEnded {
+        task: i64,
+    },
 }
 
 type Feed<'a> = BoxStream<'a, anyhow::Result<News>>;
@@ -65,14 +67,14 @@ pub(super) async fn pipeline(client: &ApiClient, id: i64, form: Form) -> Outcome
                 }
             }
         }
-        if is_over(&detail) && shown.open_logs == 0 {
+        if is_over(&detail) && shown.open_logs.is_empty() {
             break;
         }
         loop {
             match feeds.next().await {
                 Some(Ok(News::Piece { task, piece })) => shown.piece(task, &piece)?,
-                Some(Ok(News::LogEnded)) => {
-                    shown.open_logs -= 1;
+                Some(Ok(News::LogEnded { task })) => {
+                    shown.log_ended(task)?;
                     break;
                 }
                 Some(Ok(News::Changed)) => break,
@@ -112,7 +114,10 @@ struct Shown {
     status: HashMap<i64, Status>,
     /// Task → place of its job, name of its job.
     tasks: HashMap<i64, (usize, String)>,
-    open_logs: usize,
+    /// Task → its job, while the log is followed.
+    open_logs: HashMap<i64, i64>,
+    /// Jobs that have ended and whose logs are still on their way: the end is told after the last line.
+    ended: HashMap<i64, Job>,
 }
 
 impl Shown {
@@ -121,7 +126,8 @@ impl Shown {
             live,
             status: HashMap::new(),
             tasks: HashMap::new(),
-            open_logs: 0,
+            open_logs: HashMap::new(),
+            ended: HashMap::new(),
         }
     }
 
@@ -147,23 +153,45 @@ impl Shown {
                     job.name.clone()
                 };
                 place.insert((at, name));
-                self.open_logs += 1;
+                self.open_logs.insert(task.id, job.id);
                 new.push(task.id);
             }
         }
         if self.status.insert(job.id, job.status) != Some(job.status) {
-            let took = job
-                .started_at
-                .zip(job.finished_at)
-                .map(|(start, end)| end.0.since(start.0).as_millis());
-            self.live.status(
-                job.id,
-                &job.name,
-                job.status,
-                took.and_then(|ms| u64::try_from(ms).ok()),
-            )?;
+            if job.status.is_final() && self.is_open(job.id) {
+                self.ended.insert(job.id, job.clone());
+            } else {
+                self.ended.remove(&job.id);
+                self.tell(job)?;
+            }
         }
         Ok(new)
+    }
+
+    fn is_open(&self, job: i64) -> bool {
+        self.open_logs.values().any(|other| *other == job)
+    }
+
+    fn log_ended(&mut self, task: i64) -> anyhow::Result<()> {
+        let Some(job) = self.open_logs.remove(&task) else {
+            return Ok(());
+        };
+        if self.is_open(job) {
+            return Ok(());
+        }
+        match self.ended.remove(&job) {
+            Some(job) => self.tell(&job),
+            None => Ok(()),
+        }
+    }
+
+    fn tell(&mut self, job: &Job) -> anyhow::Result<()> {
+        let took = job
+            .started_at
+            .zip(job.finished_at)
+            .map(|(start, end)| end.0.since(start.0).as_millis());
+        let took = took.and_then(|ms| u64::try_from(ms).ok());
+        self.live.status(job.id, &job.name, job.status, took)
     }
 
     fn piece(&mut self, task: i64, piece: &Piece) -> anyhow::Result<()> {
@@ -304,7 +332,7 @@ fn log(client: &ApiClient, task: i64) -> Feed<'_> {
                     .into_iter()
                     .map(|piece| Ok(News::Piece { task, piece }))
                     .collect();
-                last.push(Ok(News::LogEnded));
+                last.push(Ok(News::LogEnded { task }));
                 (last, (bytes, None))
             }
         })

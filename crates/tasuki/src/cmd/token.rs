@@ -23,6 +23,7 @@ pub(crate) enum Token {
 /// Examples:
 ///   tasuki token create deploy-script --scope api --expires-in-days 90
 ///   tasuki token create builders --resource-class acme/large
+///   tasuki token create nightly --trigger acme/app
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Create {
@@ -34,6 +35,9 @@ pub(crate) struct Create {
     /// A token of this resource class
     #[arg(long, value_name = "NS/NAME")]
     resource_class: Option<String>,
+    /// A token that starts pipelines of this project and opens nothing else
+    #[arg(long, value_name = "PROJECT", conflicts_with_all = ["resource_class", "scope"])]
+    trigger: Option<String>,
     /// Days until it ends by itself [default: never]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     expires_in_days: Option<u32>,
@@ -92,6 +96,7 @@ fn scope_name(scope: TokenScope) -> &'static str {
         TokenScope::Read => "read",
         TokenScope::RunnerRegistration => "runner-registration",
         TokenScope::ResourceClass => "resource-class",
+        TokenScope::Trigger => "trigger",
     }
 }
 
@@ -109,15 +114,16 @@ impl Create {
     async fn run(self) -> Outcome {
         let day = 24 * 3600 * 1000;
         let until = |days: u32| Time(Timestamp(Clock::system().now_ms() + i64::from(days) * day));
-        let scope = if self.resource_class.is_some() {
-            TokenScope::ResourceClass
-        } else {
-            self.scope
+        let scope = match (&self.resource_class, &self.trigger) {
+            (Some(_), _) => TokenScope::ResourceClass,
+            (None, Some(_)) => TokenScope::Trigger,
+            (None, None) => self.scope,
         };
         let new = NewToken {
             name: self.name,
             scope,
             resource_class: self.resource_class,
+            project: self.trigger,
             expires_at: self.expires_in_days.map(until),
         };
         let created = self.connection.client()?.create_token(&new).await?;
@@ -138,11 +144,11 @@ impl List {
             return Ok(Exit::Success);
         }
         let now = Clock::system().now_ms();
-        let mut table = Table::new(&["ID", "NAME", "SCOPE", "CLASS", "USED", "EXPIRES"]);
+        let mut table = Table::new(&["ID", "NAME", "SCOPE", "OF", "USED", "EXPIRES"]);
         for token in tokens {
             let used = token.last_used_at.map_or_else(|| "never".to_owned(), |at| ago(at, now));
             let expires = token.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
-            let class = token.resource_class.unwrap_or_default();
+            let class = token.resource_class.or(token.project).unwrap_or_default();
             table.row([
                 token.id.to_string(),
                 token.name,

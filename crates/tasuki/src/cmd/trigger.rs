@@ -15,9 +15,10 @@ pub(crate) struct TriggerArgs {
     /// Tag that the pipeline builds
     #[arg(long, value_name = "TAG", conflicts_with = "git_ref")]
     tag: Option<String>,
-    /// What starts it: push, web, schedule, api, trigger, merge_request_event, …
+    /// What starts it: push, tag (a push of the tag that `--tag` or `--ref` names), web, schedule, api, trigger,
+    /// merge_request_event, …
     #[arg(long, value_name = "EVENT", default_value = "push", value_parser = event)]
-    event: Source,
+    event: Event,
     /// A pipeline variable
     #[arg(long = "var", value_name = "KEY=VALUE", value_parser = pair)]
     variables: Vec<(String, String)>,
@@ -26,15 +27,32 @@ pub(crate) struct TriggerArgs {
     inputs: Vec<(String, String)>,
 }
 
-fn event(name: &str) -> Result<Source, String> {
-    let name = if name == "merge_request" {
-        "merge_request_event"
-    } else {
-        name
+/// The value of `--event`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    Source(Source),
+    /// To GitLab a push like any other; only the ref tells.
+    Tag,
+}
+
+impl Event {
+    fn source(self) -> Source {
+        match self {
+            Self::Source(source) => source,
+            Self::Tag => Source::Push,
+        }
+    }
+}
+
+fn event(name: &str) -> Result<Event, String> {
+    let name = match name {
+        "tag" => return Ok(Event::Tag),
+        "merge_request" => "merge_request_event",
+        name => name,
     };
-    Source::parse(name).ok_or_else(|| {
+    Source::parse(name).map(Event::Source).ok_or_else(|| {
         let names: Vec<_> = Source::NAMES.iter().map(|(_, name)| *name).collect();
-        format!("it is one of {}", names.join(", "))
+        format!("it is one of tag, {}", names.join(", "))
     })
 }
 
@@ -67,6 +85,7 @@ impl TriggerArgs {
                 iid: request.iid,
                 kind: "head".to_owned(),
             },
+            (None, None) if self.event == Event::Tag => GitRef::Tag(name),
             (None, None) => GitRef::Branch(name),
         };
         let login = commit.author_email.split('@').next().unwrap_or_default().to_owned();
@@ -74,7 +93,7 @@ impl TriggerArgs {
         let parsed =
             |text: &String| serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::from(text.as_str()));
         Trigger {
-            source: self.event,
+            source: self.event.source(),
             git_ref,
             commit,
             variables: self
@@ -91,11 +110,13 @@ impl TriggerArgs {
             user,
             payload: None,
             schedule_description: None,
+            upstream: None,
+            by_token: false,
         }
     }
 
     fn source_is_merge_request(&self) -> bool {
-        matches!(self.event, Source::MergeRequestEvent)
+        self.event.source() == Source::MergeRequestEvent
     }
 }
 

@@ -47,6 +47,12 @@ impl DataDir {
     }
 }
 
+/// The folder of CircleCI's orbs that the environment names.
+pub(crate) fn orbs() -> Option<PathBuf> {
+    let named = std::env::var_os("TASUKI_CIRCLECI_ORBS").filter(|value| !value.is_empty())?;
+    std::path::absolute(named).ok()
+}
+
 impl Served {
     fn file(data: &Path) -> PathBuf {
         data.join("server.json")

@@ -4,4 +4,4 @@ mod connection;
 mod data;
 
 pub(crate) use connection::{Connection, client};
-pub(crate) use data::{DataDir, Served, lock};
+pub(crate) use data::{DataDir, Served, lock, orbs};

@@ -7,7 +7,7 @@ mod server;
 mod signal;
 
 pub(crate) use log::{LogFormat, start_log};
-pub(crate) use runner::{LocalRunner, Registration, RunningRunner};
+pub(crate) use runner::{LocalExecutor, LocalRunner, Registration, RunningRunner};
 pub(crate) use runtime::{block_on, server_runtime};
 pub(crate) use server::{reachable, read_config, start_server};
 pub(crate) use signal::{Interrupts, Request};

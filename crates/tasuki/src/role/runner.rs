@@ -11,10 +11,11 @@ use tasuki_model::secret::Secret;
 use tasuki_proto::client::ApiClient;
 use tasuki_proto::rest::{NewRunner, Runner};
 use tasuki_rt::{Clock, Tasks};
-use tasuki_runner::config::{Config, RunnerConfig};
+use tasuki_runner::config::{Config, DockerConfig, OneOrMany, RunnerConfig};
+use tasuki_runner::executor::docker::Surroundings;
 use tasuki_runner::identity::fresh_system_id;
 use tasuki_runner::job::{Pauses, Shutdown};
-use tasuki_runner::poll::{Pool, PoolOptions, ShellDefaults, shell_only};
+use tasuki_runner::poll::{Defaults, Pool, PoolOptions, executors};
 use tokio::sync::oneshot;
 
 /// A runner's registration, as it is kept between two lives.
@@ -70,11 +71,43 @@ pub(crate) struct LocalRunner {
     pub(crate) registration: Registration,
     /// Jobs at a time.
     pub(crate) slots: u32,
-    pub(crate) executor: String,
+    pub(crate) executor: LocalExecutor,
     /// Builds, caches and spool files.
     pub(crate) folder: PathBuf,
     /// The server may name a folder of this machine as the source (`exec`).
     pub(crate) trusts_snapshots: bool,
+}
+
+/// How a runner inside this process runs jobs.
+#[derive(Debug, Clone)]
+pub(crate) enum LocalExecutor {
+    Shell,
+    Docker {
+        /// Of jobs that name none.
+        image: Option<String>,
+    },
+}
+
+impl LocalExecutor {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Shell => "shell",
+            Self::Docker { .. } => "docker",
+        }
+    }
+
+    /// An image that is here is good enough for a runner of one's own.
+    fn docker(self) -> Option<DockerConfig> {
+        match self {
+            Self::Shell => None,
+            Self::Docker { image } => Some(DockerConfig {
+                image: image.unwrap_or_default(),
+                pull_policy: OneOrMany::One("if-not-present".to_owned()),
+                allowed_pull_policies: ["always", "if-not-present", "never"].map(str::to_owned).to_vec(),
+                ..DockerConfig::default()
+            }),
+        }
+    }
 }
 
 /// A runner that works on a thread of its own.
@@ -108,23 +141,27 @@ impl LocalRunner {
             url: self.url,
             id: self.registration.id,
             token: self.registration.token,
-            executor: self.executor,
+            executor: self.executor.name().to_owned(),
+            docker: self.executor.docker(),
             request_concurrency: self.slots.clamp(1, 4),
             ..RunnerConfig::default()
         };
-        let shell = ShellDefaults {
+        let system_id = fresh_system_id();
+        let defaults = Defaults {
             working_dir: self.folder.clone(),
             user: None,
             path: None,
             binary: None,
+            system_id: "local".to_owned(),
+            surroundings: Surroundings::read(|name| std::env::vars_os().find_map(|(key, value)| (key == name).then(|| value.into_string().ok())?)),
         };
         let options = PoolOptions {
             config: Config::single(self.slots, runner),
             reload: None,
-            system_id: fresh_system_id(),
+            system_id,
             certs_dir: None,
             spool_dir: self.folder.join("spool"),
-            executors: shell_only(shell, tasks.clone()),
+            executors: executors(defaults, tasks.clone()),
             trusts_snapshots: self.trusts_snapshots,
             clock: Clock::system(),
             tasks: tasks.clone(),

@@ -14,10 +14,11 @@ pub(crate) fn read_config(file: &Path) -> anyhow::Result<Config> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("cannot read {}", file.display()))
         .usage()?;
-    let config: Config = toml::from_str(&text)
+    let mut config: Config = toml::from_str(&text)
         .with_context(|| format!("{} is not a configuration of a server", file.display()))
         .usage()
         .hint("docs/reference/configuration.md lists all keys")?;
+    config.circleci_orbs = config.circleci_orbs.or_else(crate::config::orbs);
     config
         .check()
         .with_context(|| format!("{} cannot be used", file.display()))

@@ -47,7 +47,7 @@ fn exit_codes_tell_whose_fault_it_was() {
     assert!(broken.out.contains(".gitlab-ci.yml:1:"), "{}", broken.out);
     let unknown = check("a: {script: ['true']}\n", &["b"], 2);
     assert!(unknown.err.contains("its jobs are: a"), "{}", unknown.err);
-    check("a: {script: ['true']}\n", &["--executor", "docker"], 2);
+    check("a: {script: ['true']}\n", &["--docker-image", "x"], 2);
     let none = check("a: {script: ['true'], rules: [{if: '$NO'}]}\n", &[], 0);
     assert!(none.err.contains("nothing to run"), "{}", none.err);
 }

@@ -74,6 +74,11 @@ fn compile_evaluates_rules_for_the_trigger_that_is_described() {
         ["test"],
         "jobs without rules are not for merge requests"
     );
+    let tagged = "a: {script: [a], rules: [{if: $CI_COMMIT_TAG == \"v1\"}]}\nb: {script: [b], only: [branches]}\n";
+    std::fs::write(dir.join(".gitlab-ci.yml"), tagged).unwrap();
+    assert_eq!(jobs(&["--tag", "v1"]), ["a"]);
+    assert_eq!(jobs(&["--event", "tag", "--ref", "v1"]), ["a"]);
+    assert_eq!(jobs(&["--ref", "v1"]), ["b"]);
 
     std::fs::write(dir.join(".gitlab-ci.yml"), BROKEN).unwrap();
     let plan = world.run(&dir, &["compile"]).expect(1).json();

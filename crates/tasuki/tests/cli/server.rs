@@ -255,6 +255,63 @@ fn tokens_and_resource_classes() {
 }
 
 #[test]
+fn a_runner_is_made_and_registered_by_commands_alone() {
+    let world = World::new();
+    let up = Up::start(&world);
+    let token = up
+        .run(&["runner", "create", "builder", "--tag", "linux", "--tag", "large"])
+        .expect(0)
+        .out;
+    let (token, config) = (token.trim(), world.path("config.toml"));
+    assert!(token.starts_with("glrt-"), "{token}");
+    let served: Value = serde_json::from_slice(&std::fs::read(world.path("data/server.json")).unwrap()).unwrap();
+    let url = served["url"].as_str().unwrap();
+    let register = ["runner", "register", "--non-interactive", "--executor", "shell"];
+    let place = ["--config", config.to_str().unwrap(), "--url", url];
+    up.run(&[&register[..], &place, &["--token", token]].concat()).expect(0);
+    assert!(std::fs::read_to_string(&config).unwrap().contains(token));
+    up.run(&[&register[..], &place, &["--token", "glrt-wrong"]].concat())
+        .expect(1);
+}
+
+/// A secret is in no process list and is shown to nobody; the job has it all the same.
+#[test]
+fn variables_reach_the_jobs() {
+    let world = World::new();
+    let script = "a:\n  script: ['test \"$SECRET\" = not-to-be-seen', 'echo \"$SECRET in $REGION\"']\n";
+    let repository = world.repository(
+        "app",
+        &[(
+            ".gitlab-ci.yml",
+            &format!("workflow: {{rules: [{{if: $CI_PIPELINE_SOURCE == 'api'}}]}}\n{script}"),
+        )],
+    );
+    let up = Up::start(&world);
+    up.run(&["project", "add", repository.to_str().unwrap(), "--name", "acme/app"])
+        .expect(0);
+    up.run(&["variable", "set", "acme/app", "REGION", "--value", "eu-1"])
+        .expect(0);
+    let mut set = world.tasuki(
+        world.folder.path(),
+        &["variable", "set", "acme/app", "SECRET", "--masked"],
+    );
+    let mut set = set.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    std::io::Write::write_all(&mut set.stdin.take().unwrap(), b"not-to-be-seen\n").unwrap();
+    assert!(set.wait().unwrap().success());
+    let shown = up.json(&["variable", "list", "acme/app"]);
+    assert_eq!(shown[0]["value"], "eu-1");
+    assert_eq!((&shown[1]["masked"], &shown[1]["value"]), (&true.into(), &Value::Null));
+
+    let run = up.run(&["pipeline", "run", "acme/app", "--wait"]).expect(0);
+    assert!(run.out.contains("[MASKED] in eu-1"), "{}", run.out);
+    assert!(!run.out.contains("not-to-be-seen"), "{}", run.out);
+    up.run(&["variable", "set", "acme/app", "SHORT", "--value", "x", "--masked"])
+        .expect(2);
+    up.run(&["variable", "delete", "acme/app", "REGION"]).expect(0);
+    up.run(&["variable", "delete", "acme/app", "REGION"]).expect(2);
+}
+
+#[test]
 fn a_backup_of_a_live_server_comes_back() {
     let world = World::new();
     let repository = world.repository("app", &[(".gitlab-ci.yml", CONFIG)]);

@@ -122,6 +122,8 @@ impl Sim {
                 user: None,
                 payload: None,
                 schedule_description: None,
+                upstream: None,
+                by_token: false,
             },
             content: Content::Plan(Box::new(serde_json::from_value(plan).map_err(shown)?)),
             diagnostics_json: "[]".into(),

@@ -106,6 +106,19 @@ fn needs_ignore_stages() {
 fn delayed_jobs_wait_for_the_clock() {
     check(&["0 delay", "1"], "", "scheduled created = scheduled");
     check(&["0 delay", "1"], "0:play 0:run", "running created = running");
+    // The delay begins when what comes before is done: it is done anew.
+    check(&["0", "1 delay"], "0:run 0:ok", "success scheduled = scheduled");
+    check(&["0", "1 delay"], "0:run 0:ok 0:retry", "pending created = pending");
+    check(
+        &["0", "1 delay"],
+        "0:run 0:ok 0:retry 0:run 0:ok",
+        "success scheduled = scheduled",
+    );
+    check(
+        &["0", "1 delay needs=0"],
+        "0:run 0:ok 0:retry",
+        "pending created = pending",
+    );
 }
 
 #[test]

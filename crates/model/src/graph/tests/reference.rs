@@ -120,7 +120,7 @@ impl Reference {
         })
     }
 
-    /// Sets every skipped job back that comes after `i`, by stage or by needs.
+    /// Sets every skipped or scheduled job back that comes after `i`, by stage or by needs.
     pub(super) fn reset_after(&mut self, i: usize) {
         let mut after = vec![false; self.jobs.len()];
         after[i] = true;
@@ -130,7 +130,9 @@ impl Reference {
                 let (spec, state) = &self.jobs[j];
                 let later = spec.workflow == self.jobs[i].0.workflow && spec.stage > self.jobs[i].0.stage;
                 let needs = spec.needs.iter().flatten().any(|edge| after[edge.need.at()]);
-                if !after[j] && (later || needs) && state.outcome() == Some(&Outcome::Skipped) {
+                let decided =
+                    state.outcome() == Some(&Outcome::Skipped) || matches!(state, job::State::Scheduled { .. });
+                if !after[j] && (later || needs) && decided {
                     after[j] = true;
                     grown = true;
                 }

@@ -81,7 +81,7 @@ end              | success   | success  | success   | success  | success  | succ
 cancel now       | canceled  | canceled | canceled  | canceled | canceled | canceled  | canceled  | -       | -
 cancel           | canceled  | canceled | canceled  | canceled | canceled | canceling | canceling | -       | -
 retry            | -         | -        | -         | -        | -        | -         | -         | created | created
-reset            | -         | -        | -         | -        | -        | -         | -         | -       | created
+reset            | -         | -        | created   | -        | -        | -         | -         | -       | created
 ";
 
 #[test]

@@ -1,17 +1,158 @@
-//! GitHub Actions: not supported yet, and says so.
+//! GitHub's workflows: `.github/workflows/*.yml`.
+//!
+//! [`entry`] reads what a file says, key by key, with its expressions; [`on`] what starts it; [`plan`] makes the
+//! Plan: it evaluates what the start of the pipeline knows ([`fold`]) and leaves the rest as expressions. Actions and
+//! reusable workflows of the own repository are read at the commit that is built and put in; the runner never sees
+//! that there were any.
 
-use tasuki_model::plan::Plan;
+mod entry;
+mod fields;
+mod fold;
+mod names;
+mod on;
+mod plan;
+mod read;
+pub mod variables;
+
+use tasuki_model::plan::{AutoCancel, Language, OnNewCommit, PLAN_VERSION, Plan};
 
 use crate::diag::{Problem, code};
-use crate::yaml::{FileId, Span};
-use crate::{Session, Skip};
+use crate::request::{Answer, Origin, Request};
+use crate::yaml::{Node, Span};
+use crate::{Mode, Session, Skip};
 
+/// Folder of the workflows. Given as the file to compile, all workflows in it become one pipeline.
+pub const FOLDER: &str = ".github/workflows";
+
+/// One attempt: loads, checks, and makes the Plan of the pipeline that the context asks for.
 pub(crate) fn compile(session: &Session<'_>) -> (Option<Plan>, Option<Skip>) {
-    let span = Span::start_of(FileId::default());
-    let message = "GitHub Actions configurations are not supported yet";
-    session.report(
-        Problem::new(&code::UNSUPPORTED, span, message)
-            .hint("GitLab CI is: write a `.gitlab-ci.yml`, or pass `--lang gitlab`"),
-    );
-    (None, None)
+    let creates = session.mode == Mode::Create;
+    if creates && plan::asks_to_skip(&session.input.context.trigger) {
+        return (None, Some(Skip::SkipRequested));
+    }
+    let files = files(session);
+    let workflows: Vec<_> = files
+        .iter()
+        .filter_map(|(name, text)| load(session, name, text))
+        .collect();
+    if session.is_waiting() {
+        return (None, None);
+    }
+    if !creates {
+        for workflow in &workflows {
+            plan::check(session, workflow);
+        }
+        return (None, None);
+    }
+    let whole = session.errors() == 0;
+    let mut made = Vec::new();
+    let mut name = None;
+    for workflow in workflows.iter().filter(|_| whole) {
+        if plan::started(session, workflow) == plan::Answer::Yes
+            && let Some((workflow, run_name)) = plan::make(session, workflow)
+        {
+            name = name.or(run_name);
+            made.push(workflow);
+        }
+    }
+    if !whole || session.is_waiting() || session.errors() > 0 {
+        return (None, None);
+    }
+    if made.is_empty() {
+        return (None, Some(Skip::NotTriggered));
+    }
+    unique_names(&mut made, &workflows);
+    let plan = Plan {
+        version: PLAN_VERSION,
+        language: Language::Github,
+        name,
+        workflows: made,
+        // Only `concurrency` cancels.
+        auto_cancel: AutoCancel {
+            on_new_commit: OnNewCommit::None,
+            ..AutoCancel::default()
+        },
+    };
+    (Some(plan), None)
+}
+
+/// Name and text of the workflow files.
+fn files(session: &Session<'_>) -> Vec<(String, String)> {
+    let file = session.input.file;
+    if file.trim_end_matches('/') != FOLDER {
+        return vec![(file.to_owned(), session.input.text.to_owned())];
+    }
+    let Some(answer) = session.ask(Request::Tree { origin: Origin::Local }) else {
+        return Vec::new();
+    };
+    let Answer::Tree(tree) = answer else {
+        let message = format!("the files of {FOLDER} cannot be listed");
+        session.error(&code::GITHUB_FORMAT, Span::default(), message);
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for (path, _) in tree.files() {
+        let is_workflow = path
+            .strip_prefix(FOLDER)
+            .and_then(|rest| rest.strip_prefix('/'))
+            .is_some_and(|name| !name.contains('/') && (name.ends_with(".yml") || name.ends_with(".yaml")));
+        if !is_workflow {
+            continue;
+        }
+        let request = Request::File {
+            origin: Origin::Local,
+            path: path.to_owned(),
+        };
+        match session.ask(request) {
+            Some(Answer::File(file)) => found.push((path.to_owned(), file.text.to_string())),
+            Some(Answer::Refused(refusal)) => {
+                let message = format!("{path} {}", refusal.explain());
+                session.error(&code::GITHUB_FORMAT, Span::default(), message);
+            }
+            Some(_) | None => {}
+        }
+    }
+    if found.is_empty() && !session.is_waiting() {
+        session.error(&code::GITHUB_FORMAT, Span::default(), format!("there is no workflow in {FOLDER}"));
+    }
+    found
+}
+
+fn load(session: &Session<'_>, name: &str, text: &str) -> Option<entry::Workflow> {
+    let node = document(session, name, text)?;
+    entry::parse_workflow(session, name, &node)
+}
+
+/// The document of a file; what is wrong with it is told.
+fn document(session: &Session<'_>, name: &str, text: &str) -> Option<Node> {
+    let file = read::read(session, name, text);
+    let failed = !file.problems.is_empty();
+    for problem in &file.problems {
+        session.report(problem.clone());
+    }
+    let node = file.documents.first();
+    if node.is_none() && !failed {
+        session.report(
+            Problem::new(&code::GITHUB_FORMAT, Span::start_of(file.id), "the file is empty")
+                .hint("a workflow has at least `on` and `jobs`"),
+        );
+    }
+    node.cloned()
+}
+
+/// Workflows of one name get their file behind it.
+fn unique_names(made: &mut [tasuki_model::plan::Workflow], all: &[entry::Workflow]) {
+    for at in 1..made.len() {
+        let (before, rest) = made.split_at_mut(at);
+        let taken = |name: &str| before.iter().any(|other| other.name == name);
+        if taken(&rest[0].name) {
+            let file = all
+                .iter()
+                .map(|workflow| &workflow.file)
+                .find(|file| !taken(&format!("{} ({file})", rest[0].name)));
+            if let Some(file) = file {
+                rest[0].name = format!("{} ({file})", rest[0].name);
+            }
+        }
+    }
 }

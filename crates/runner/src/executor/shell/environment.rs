@@ -17,10 +17,10 @@ const MAX_TOTAL: usize = 1 << 20;
 
 /// An environment, and what the kernel would not take.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Environment {
-    pub(super) passed: Vec<(String, String)>,
+pub(crate) struct Environment {
+    pub(crate) passed: Vec<(String, String)>,
     /// To be exported by the shell itself.
-    pub(super) exported: Vec<(String, String)>,
+    pub(crate) exported: Vec<(String, String)>,
 }
 
 /// The job's variables over the sandbox's defaults. The last of a name wins.
@@ -45,6 +45,13 @@ pub(super) fn build(
         all.insert(key.to_owned(), value.to_owned());
     }
     all.extend(config.environment.iter().cloned());
+    add(&mut all, variables)?;
+    all.insert(MARKER.to_owned(), place.record.sandbox().to_owned());
+    Ok(split(all))
+}
+
+/// Adds a job's variables; the last of a name wins.
+pub(crate) fn add(all: &mut BTreeMap<String, String>, variables: &[(String, String)]) -> Result<()> {
     for (key, value) in variables {
         if key.is_empty() || key.contains(['=', '\0']) || value.contains('\0') {
             let message =
@@ -53,12 +60,11 @@ pub(super) fn build(
         }
         all.insert(key.clone(), value.clone());
     }
-    all.insert(MARKER.to_owned(), place.record.sandbox().to_owned());
-    Ok(split(all))
+    Ok(())
 }
 
 /// Passes as much as the kernel takes, the smallest first.
-fn split(all: BTreeMap<String, String>) -> Environment {
+pub(crate) fn split(all: BTreeMap<String, String>) -> Environment {
     let mut by_size: Vec<(String, String)> = all.into_iter().collect();
     by_size.sort_by_key(|(key, value)| key.len() + value.len());
     let mut total = 0;

@@ -46,7 +46,7 @@ pub(super) fn choose(builds: &Path, task: &Task, used: &BTreeSet<PathBuf>) -> Re
         })
 }
 
-fn clean_slug(slug: &str, suffix: &str) -> Option<PathBuf> {
+pub(crate) fn clean_slug(slug: &str, suffix: &str) -> Option<PathBuf> {
     let named = format!("{}{suffix}", slug.trim_matches('/'));
     let clean = confined::inside(Path::new(&named))?;
     let bad = clean.iter().any(|part| {
@@ -56,7 +56,7 @@ fn clean_slug(slug: &str, suffix: &str) -> Option<PathBuf> {
     (!clean.as_os_str().is_empty() && !bad).then_some(clean)
 }
 
-fn safe_name(token: &str) -> String {
+pub(crate) fn safe_name(token: &str) -> String {
     let clean: String = token
         .chars()
         .map(|c| {

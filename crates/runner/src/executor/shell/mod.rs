@@ -24,11 +24,11 @@
 //! to it. Without, whoever runs the runner: a job can then do to the runner what its user can. Other users'
 //! jobs belong into containers or machines.
 
-mod environment;
+pub(crate) mod environment;
 mod executor;
-mod folders;
+pub(crate) mod folders;
 mod record;
 mod sandbox;
-mod script;
+pub(crate) mod script;
 
 pub use executor::{Config, Shell};

@@ -8,16 +8,16 @@ use crate::executor::{Error, Result, Shell, ShellKind};
 
 /// A script ready to run: its file's ending, its text, and the command line for it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Script {
-    pub(super) file_name: String,
-    pub(super) text: String,
+pub(crate) struct Script {
+    pub(crate) file_name: String,
+    pub(crate) text: String,
 }
 
 /// Where bash is looked for besides `PATH`.
 const BASHES: [&str; 3] = ["/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash"];
 
 /// Puts the variables that the kernel would not take in front of the text.
-pub(super) fn write(shell: &Shell, number: u64, text: &str, exported: &[(String, String)]) -> Result<Script> {
+pub(crate) fn write(shell: &Shell, number: u64, text: &str, exported: &[(String, String)]) -> Result<Script> {
     let ending = if shell.kind == ShellKind::Pwsh { ".ps1" } else { "" };
     let mut head = String::new();
     for (key, value) in exported {
@@ -40,7 +40,7 @@ pub(super) fn write(shell: &Shell, number: u64, text: &str, exported: &[(String,
 }
 
 /// The command line that runs `file`.
-pub(super) fn command_line(shell: &Shell, path: &str, file: &Path) -> Vec<String> {
+pub(crate) fn command_line(shell: &Shell, path: &str, file: &Path) -> Vec<String> {
     let file = file.to_string_lossy().into_owned();
     let line = |program: &str, login: &[&str], plain: &[&str]| {
         let flags = if shell.login { login } else { plain };

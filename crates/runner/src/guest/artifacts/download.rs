@@ -119,9 +119,18 @@ fn attempt_once(
     let (address, mut with_token) = match &dependency.source {
         Some(ArtifactSource::Url(url)) => (url.expose().to_owned(), false),
         None => {
-            let query = if direct { "?direct_download=true" } else { "" };
             let api = request.coordinator.api.trim_end_matches('/');
-            (format!("{api}/jobs/{}/artifacts{query}", dependency.id), true)
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            if direct {
+                query.append_pair("direct_download", "true");
+            }
+            if let Some(file) = &dependency.file {
+                query.append_pair("artifact_type", &file.artifact_type);
+                query.append_pair("filename", &file.filename);
+            }
+            let query = query.finish();
+            let mark = if query.is_empty() { "" } else { "?" };
+            (format!("{api}/jobs/{}/artifacts{mark}{query}", dependency.id), true)
         }
     };
     let mut url = url::Url::parse(&address)

@@ -294,6 +294,8 @@ fn file_name(request: &UploadArtifacts, chosen: &Chosen) -> String {
         Format::Zip | Format::ZipZstd => format!("{name}.zip"),
         Format::TarZstd => format!("{name}.tar.zst"),
         Format::Gzip => format!("{name}.gz"),
+        // Files of one task may have the same name in different folders: their steps give them others.
+        Format::Raw if request.artifact_type == "file" && !request.name.is_empty() => request.name.clone(),
         Format::Raw => chosen
             .entries
             .iter()

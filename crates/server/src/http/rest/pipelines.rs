@@ -10,7 +10,7 @@ use tasuki_model::id::{PipelineId, ProjectId};
 use tasuki_proto::rest::{Diagnostic, Job, LintRequest, NewPipeline, Page, Pipeline, PipelineDetail, Status, Time};
 use tasuki_store::{Tx, pipelines};
 
-pub(super) use run::variables;
+pub(super) use run::{none, variables};
 pub use run::{Asked, start};
 
 use super::api::Api;
@@ -197,7 +197,7 @@ async fn list_of(
 }
 
 /// A pipeline as lists show it.
-async fn read(app: &App, id: PipelineId) -> Result<Pipeline> {
+pub(super) async fn read(app: &App, id: PipelineId) -> Result<Pipeline> {
     let url = app.url().to_owned();
     let found = app
         .store()

@@ -252,7 +252,13 @@ async fn create_class(State(app): State<App>, Body(new): Body<NewResourceClass>)
                 other => other?,
             };
             let name = format!("{} (first)", new.name);
-            let token = tokens::insert(tx, &name, TokenScope::ResourceClass, Some(id), &hash, None, now)?;
+            let token = {
+                let of = tokens::Of {
+                    class: Some(id),
+                    ..tokens::Of::default()
+                };
+                tokens::insert(tx, &name, TokenScope::ResourceClass, of, &hash, None, now)?
+            };
             let class = resource_classes::by_name(tx, &new.name)?;
             let class = class.ok_or(tasuki_store::Error::Missing {
                 what: "resource class",

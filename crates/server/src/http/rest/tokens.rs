@@ -5,14 +5,14 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use http::{Method, StatusCode};
 use serde::Deserialize;
-use tasuki_model::id::ResourceClassId;
+use tasuki_model::id::{ProjectId, ResourceClassId};
 use tasuki_model::time::Timestamp;
 use tasuki_proto::rest::{CreatedToken, NewToken, Page, Token, TokenScope};
 use tasuki_store::{Tx, resource_classes, runners, tokens};
 
 use super::api::Api;
 use super::runners::fresh;
-use super::view;
+use super::{projects, view};
 use crate::app::App;
 use crate::http::error::{Problem, Result};
 use crate::http::extract::{Id, Json as Body, Params};
@@ -74,7 +74,11 @@ async fn create(State(app): State<App>, Body(new): Body<NewToken>) -> Result<imp
         TokenScope::Admin | TokenScope::Api | TokenScope::Read => Kind::Api,
         TokenScope::RunnerRegistration => Kind::Registration,
         TokenScope::ResourceClass => Kind::Runner,
+        TokenScope::Trigger => Kind::Trigger,
     };
+    if (new.scope == TokenScope::Trigger) != new.project.is_some() {
+        return Err(Problem::invalid("project", "goes together with the scope trigger"));
+    }
     if (new.scope == TokenScope::ResourceClass) != new.resource_class.is_some() {
         return Err(Problem::invalid(
             "resource_class",
@@ -99,7 +103,12 @@ async fn create(State(app): State<App>, Body(new): Body<NewToken>) -> Result<imp
                     Some(found.ok_or_else(unknown)?.id)
                 }
             };
-            Ok::<_, Problem>(insert(tx, &name, new.scope, class, &hash, expires, now)?)
+            let project = match &new.project {
+                None => None,
+                Some(project) => Some(projects::find(tx, project)?.id),
+            };
+            let of = Of { class, project };
+            Ok::<_, Problem>(insert(tx, &name, new.scope, of, &hash, expires, now)?)
         })
         .await?;
     Ok((
@@ -111,12 +120,19 @@ async fn create(State(app): State<App>, Body(new): Body<NewToken>) -> Result<imp
     ))
 }
 
+/// What a token belongs to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Of {
+    pub(super) class: Option<ResourceClassId>,
+    pub(super) project: Option<ProjectId>,
+}
+
 /// Saves a token; gives it back as the API shows it.
 pub(super) fn insert(
     tx: &mut Tx<'_>,
     name: &str,
     scope: TokenScope,
-    class: Option<ResourceClassId>,
+    of: Of,
     hash: &str,
     expires: Option<Timestamp>,
     now: Timestamp,
@@ -127,13 +143,15 @@ pub(super) fn insert(
         TokenScope::Read => ("api", r#"["read"]"#),
         TokenScope::RunnerRegistration => ("registration", "[]"),
         TokenScope::ResourceClass => ("resource_class", "[]"),
+        TokenScope::Trigger => ("trigger", "[]"),
     };
+    let class = of.class;
     let new = tokens::NewToken {
         hash,
         kind,
         name,
         user_id: None,
-        project_id: None,
+        project_id: of.project,
         resource_class_id: class,
         scopes_json: scopes,
         expires_ms: expires,

@@ -13,7 +13,7 @@ use tasuki_model::id::TaskId;
 use tasuki_model::state::Status;
 use tasuki_model::time::Timestamp;
 use tasuki_pipeline::lang::gitlab::duration;
-use tasuki_store::{artifacts, tasks};
+use tasuki_store::{Tx, artifacts, tasks};
 use tokio::sync::mpsc;
 
 use super::dotenv;
@@ -248,6 +248,24 @@ async fn note(
 pub(super) struct Direct {
     #[serde(default)]
     direct_download: Option<String>,
+    /// Ours: another kind of file than the archive, by name.
+    #[serde(default)]
+    artifact_type: Option<String>,
+    #[serde(default)]
+    filename: Option<String>,
+}
+
+impl Direct {
+    fn find(&self, tx: &mut Tx<'_>, task: TaskId) -> tasuki_store::Result<Option<artifacts::Artifact>> {
+        let kind = self.artifact_type.as_deref().unwrap_or("archive");
+        match &self.filename {
+            None => artifacts::of_kind(tx, task, kind),
+            Some(name) => {
+                let all = artifacts::of_task(tx, task)?;
+                Ok(all.into_iter().find(|file| file.kind == kind && file.filename == *name))
+            }
+        }
+    }
 }
 
 /// `GET /jobs/:id/artifacts`: the archive of an earlier task, for a task of the same project that runs now.
@@ -259,13 +277,15 @@ pub(super) async fn get(
 ) -> Result<Response> {
     let hash = shown(&app, &map, "")?;
     let now = app.now();
+    let redirects = direct.direct_download.as_deref() == Some("true");
+    let wanted = direct;
     let found = app
         .store()
         .read(move |tx| {
             let Some(reader) = tasks::by_token_hash(tx, &hash)? else {
                 return Ok(None);
             };
-            let archive = artifacts::of_kind(tx, TaskId(id), "archive")?;
+            let archive = wanted.find(tx, TaskId(id))?;
             Ok(Some(archive.filter(|archive| archive.project_id == reader.project_id)))
         })
         .await?
@@ -274,9 +294,7 @@ pub(super) async fn get(
     let archive = found
         .filter(|archive| archive.expires_ms.is_none_or(|at| at > now))
         .ok_or_else(missing)?;
-    if direct.direct_download.as_deref() == Some("true")
-        && let Some(redirect) = download::redirect(&app, &archive.blob_key, now)
-    {
+    if redirects && let Some(redirect) = download::redirect(&app, &archive.blob_key, now) {
         return Ok(redirect);
     }
     let what = Download {

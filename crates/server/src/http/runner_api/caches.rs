@@ -1,12 +1,18 @@
 //! `/tasuki/caches/<key>`: caches for runners that have no store of their own. Ours; stock runners do not know it.
+//!
+//! Without `space` they are those of GitLab's jobs, whose keys say whether the ref is protected. With it they are those of
+//! typed steps, shared by all branches of the project: found by key or (`match=prefix`) by the beginning of it, and with
+//! `If-None-Match: *` only written where there is none.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Deserialize;
 use tasuki_model::id::{ProjectId, TaskId};
 use tasuki_model::labels::Demand;
+use tasuki_proto::gitlab::headers;
 use tasuki_store::{Tx, caches, tasks};
 
 use super::artifacts::{http_date, not_modified, refuse_download};
@@ -16,7 +22,60 @@ use crate::app::App;
 use crate::blobs;
 use crate::http::download::{self, Download};
 
-const LONGEST_KEY: usize = 512;
+const LONGEST_KEY: usize = 900;
+
+/// Which part of a typed step's cache it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Space {
+    Project,
+    Home,
+    Root,
+}
+
+impl Space {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Project => "step-project",
+            Self::Home => "step-home",
+            Self::Root => "step-root",
+        }
+    }
+}
+
+/// How a key is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Match {
+    #[default]
+    Exact,
+    Prefix,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(super) struct Wanted {
+    space: Option<Space>,
+    #[serde(default, rename = "match")]
+    how: Match,
+}
+
+impl Wanted {
+    /// The key as it is stored.
+    fn key(self, user: &User, key: &str) -> String {
+        match self.space {
+            Some(space) => format!("{}:{key}", space.word()),
+            None => user.key(key),
+        }
+    }
+
+    fn find(self, tx: &mut Tx<'_>, user: &User, key: &str) -> tasuki_store::Result<Option<caches::Cache>> {
+        let key = self.key(user, key);
+        match self.how {
+            Match::Exact => caches::get(tx, user.project, &key),
+            Match::Prefix => caches::newest_with_prefix(tx, user.project, &key),
+        }
+    }
+}
 
 /// A task that reads or writes caches.
 struct User {
@@ -60,14 +119,19 @@ fn check_key(key: &str) -> Result<()> {
     }
 }
 
-pub(super) async fn get(State(app): State<App>, Path(key): Path<String>, map: HeaderMap) -> Result<Response> {
+pub(super) async fn get(
+    State(app): State<App>,
+    Path(key): Path<String>,
+    Query(wanted): Query<Wanted>,
+    map: HeaderMap,
+) -> Result<Response> {
     check_key(&key)?;
     let hash = shown(&app, &map, "")?;
     let found = app
         .store()
         .read(move |tx| {
             let Some(user) = user(tx, &hash)? else { return Ok(None) };
-            caches::get(tx, user.project, &user.key(&key)).map(Some)
+            wanted.find(tx, &user, &key).map(Some)
         })
         .await?
         .ok_or_else(Refusal::forbidden)?;
@@ -90,23 +154,55 @@ pub(super) async fn get(State(app): State<App>, Path(key): Path<String>, map: He
     if let Some(date) = http_date(cache.created_ms) {
         response.headers_mut().insert(header::LAST_MODIFIED, date);
     }
+    if wanted.space.is_some()
+        && let Some((_, key)) = cache.key.split_once(':')
+        && let Ok(name) = HeaderValue::from_str(&escaped(key))
+    {
+        response.headers_mut().insert(headers::CACHE_KEY, name);
+    }
     Ok(response)
+}
+
+/// A key may hold what a header may not.
+fn escaped(key: &str) -> String {
+    url::form_urlencoded::byte_serialize(key.as_bytes()).collect()
+}
+
+fn exists() -> Refusal {
+    Refusal::new(
+        StatusCode::PRECONDITION_FAILED,
+        "412 Precondition Failed: there is a cache of that key",
+    )
 }
 
 pub(super) async fn put(
     State(app): State<App>,
     Path(key): Path<String>,
+    Query(wanted): Query<Wanted>,
     map: HeaderMap,
     body: Body,
 ) -> Result<StatusCode> {
     check_key(&key)?;
     let hash = shown(&app, &map, "")?;
     let owner = hash.clone();
-    let user_before = app
+    let only_new = map.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*");
+    let wanted = Wanted {
+        how: Match::Exact,
+        ..wanted
+    };
+    let name = key.clone();
+    let (user_before, taken) = app
         .store()
-        .read(move |tx| user(tx, &owner))
+        .read(move |tx| {
+            let Some(user) = user(tx, &owner)? else { return Ok(None) };
+            let taken = only_new && wanted.find(tx, &user, &name)?.is_some();
+            Ok(Some((user, taken)))
+        })
         .await?
         .ok_or_else(Refusal::forbidden)?;
+    if taken {
+        return Err(exists());
+    }
     let pieces = body
         .into_data_stream()
         .map(|piece| piece.map_err(std::io::Error::other));
@@ -129,23 +225,35 @@ pub(super) async fn put(
         .write(move |tx| {
             // Who lost the task while it uploaded leaves nothing.
             let Some(user) = user(tx, &hash)?.filter(|user| user.task == user_before.task) else {
-                return Ok(false);
+                return Ok(Kept::Lost);
             };
+            if only_new && wanted.find(tx, &user, &key)?.is_some() {
+                return Ok(Kept::Exists);
+            }
             upload.keep(tx)?;
             let new = caches::NewCache {
                 project_id: user.project,
-                key: &user.key(&key),
+                key: &wanted.key(&user, &key),
                 size: upload.size,
                 sha256: &upload.sha256,
                 blob_key: &upload.blob_key,
             };
             caches::put(tx, &new, now)?;
-            Ok(true)
+            Ok(Kept::Stored)
         })
         .await?;
-    if kept {
-        Ok(StatusCode::CREATED)
-    } else {
-        Err(Refusal::forbidden())
+    match kept {
+        Kept::Stored => Ok(StatusCode::CREATED),
+        Kept::Exists => Err(exists()),
+        Kept::Lost => Err(Refusal::forbidden()),
     }
+}
+
+/// What came of an upload.
+enum Kept {
+    Stored,
+    /// Somebody else was faster.
+    Exists,
+    /// The task is over.
+    Lost,
 }

@@ -8,7 +8,8 @@ use tasuki_model::plan::Variable;
 
 use super::refusal::{Refusal, Result};
 use crate::app::App;
-use crate::blobs::Upload;
+use crate::blobs::{Files, Upload};
+use crate::config::Limits;
 
 /// Refuses an upload that no job could use.
 pub(super) async fn check(app: &App, upload: &Upload, format: &str) -> Result<()> {
@@ -31,8 +32,12 @@ pub(crate) enum Wrong {
 
 /// The variables of a stored report.
 pub(crate) async fn read(app: &App, blob_key: &str) -> Result<Vec<Variable>, Wrong> {
-    let limits = &app.config().limits;
-    let mut content = app.files().read(blob_key, None, None).await.map_err(Wrong::Blobs)?;
+    read_from(app.files(), &app.config().limits, blob_key).await
+}
+
+/// The same without a whole server.
+pub(crate) async fn read_from(files: &Files, limits: &Limits, blob_key: &str) -> Result<Vec<Variable>, Wrong> {
+    let mut content = files.read(blob_key, None, None).await.map_err(Wrong::Blobs)?;
     let mut packed = Vec::new();
     while let Some(piece) = content.body.next().await {
         let piece = piece.map_err(|failed| Wrong::Blobs(crate::blobs::Error::Body(failed)))?;

@@ -98,11 +98,6 @@ fn recorded_webhooks_are_understood() {
         include_str!("gitlab/recorded/branch-deleted.json"),
         &Expect::Ignored,
     );
-    gitlab(
-        "Merge Request Hook",
-        include_str!("gitlab/recorded/merge-request.json"),
-        &Expect::Ignored,
-    );
     gitlab("Note Hook", "{}", &Expect::Ignored);
     gitlab("Push Hook", r#"{"object_kind": "push"}"#, &Expect::Refused);
 
@@ -319,4 +314,68 @@ fn published_payloads_of_github_are_understood() {
         }
     }
     assert!(pushes > 0);
+}
+
+/// One merge request as the three forges tell of it.
+#[test]
+fn merge_requests_are_understood() {
+    let recorded = [
+        (Forge::Gitlab, "Merge Request Hook", include_str!("gitlab/recorded/merge-request.json")),
+        (Forge::Github, "pull_request", include_str!("github/recorded/pull-request.json")),
+        (Forge::Gitea, "pull_request", include_str!("gitea/recorded/pull-request.json")),
+    ];
+    for (forge, event, body) in recorded {
+        let body: Value = serde_json::from_str(body).unwrap();
+        let Ok(Event::Merge(merge)) = forge.parse_event(event, &body) else {
+            panic!("{forge:?}")
+        };
+        assert_eq!((merge.what, merge.forked), (Change::Commits, false), "{forge:?}");
+        assert_eq!(merge.head.as_str(), "da1560886d4f094c3e6c9ef40349f7d38b5d27d7");
+        assert_eq!(merge.user.as_ref().map(|user| user.0.as_str()), Some("ada"));
+        let request = &merge.request;
+        assert_eq!((request.iid, request.title.as_str()), (7, "Log in again"));
+        assert_eq!((request.source_branch.as_str(), request.target_branch.as_str()), ("side", "main"));
+        assert_eq!(request.labels, ["bug", "urgent"]);
+        assert_eq!(request.assignees, ["grace"]);
+        assert_eq!(request.source_project, "jsmith/example");
+    }
+}
+
+#[test]
+fn only_new_commits_of_a_merge_request_are_built() {
+    let gitlab = |action: &str, with: Value| {
+        let mut body: Value = serde_json::from_str(include_str!("gitlab/recorded/merge-request.json")).unwrap();
+        body["object_attributes"]["action"] = action.into();
+        for (key, value) in with.as_object().unwrap() {
+            body["object_attributes"][key] = value.clone();
+        }
+        match Forge::Gitlab.parse_event("Merge Request Hook", &body) {
+            Ok(Event::Merge(merge)) => (merge.what, merge.forked),
+            other => panic!("{other:?}"),
+        }
+    };
+    let old = serde_json::json!({"oldrev": "95790bf891e76fee5e1747ab589903a6a1f80f22"});
+    let none = serde_json::json!({});
+    assert_eq!(gitlab("reopen", none.clone()), (Change::Commits, false));
+    assert_eq!(gitlab("update", old), (Change::Commits, false));
+    assert_eq!(gitlab("update", none.clone()), (Change::Words, false));
+    assert_eq!(gitlab("approved", none.clone()), (Change::Words, false));
+    assert_eq!(gitlab("merge", none.clone()), (Change::Closed, false));
+    assert_eq!(gitlab("close", none), (Change::Closed, false));
+    assert_eq!(gitlab("open", serde_json::json!({"source_project_id": 2})), (Change::Commits, true));
+    let pull = |forge: Forge, action: &str| {
+        let mut body: Value = serde_json::from_str(include_str!("github/recorded/pull-request.json")).unwrap();
+        body["action"] = action.into();
+        body["pull_request"]["head"]["repo"] = Value::Null;
+        match forge.parse_event("pull_request", &body) {
+            Ok(Event::Merge(merge)) => (merge.what, merge.forked),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(pull(Forge::Github, "synchronize"), (Change::Commits, true));
+    assert_eq!(pull(Forge::Gitea, "synchronized"), (Change::Commits, true));
+    assert_eq!(pull(Forge::Github, "labeled"), (Change::Words, true));
+    assert_eq!(pull(Forge::Github, "closed"), (Change::Closed, true));
+    let broken = serde_json::json!({"action": "opened", "pull_request": {}});
+    assert!(Forge::Github.parse_event("pull_request", &broken).is_err());
 }

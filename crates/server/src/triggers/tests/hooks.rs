@@ -213,3 +213,80 @@ async fn push_options_are_obeyed() {
     let skipped = all.iter().filter(|p| p.job_count == 0).count();
     assert_eq!((all.len(), skipped), (2, 1));
 }
+
+fn request_headers(delivery: &str) -> HeaderMap {
+    let mut all = headers(SECRET, delivery);
+    all.insert("x-gitlab-event", "Merge Request Hook".parse().unwrap());
+    all
+}
+
+/// A merge request's pipeline knows both branches, `changes` compares with where they parted, a fork's is not built, and
+/// the branch's own pipelines know that the request is open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn merge_requests_have_pipelines_of_their_own() {
+    let world = World::new().await;
+    let config = "workflow:\n  rules:\n    - if: $CI_PIPELINE_SOURCE == \"merge_request_event\"\n    \
+                  - if: $CI_COMMIT_BRANCH && $CI_OPEN_MERGE_REQUESTS\n      when: never\n    - if: $CI_COMMIT_BRANCH\n\
+                  touched: {script: x, rules: [{changes: [side.txt]}]}\n\
+                  untouched: {script: x, rules: [{changes: [main.txt]}]}\n\
+                  always: {script: x}\n";
+    let dir = world.repository("app", config);
+    git(&dir, &["checkout", "-q", "-b", "side"]);
+    std::fs::write(dir.join("side.txt"), "x").unwrap();
+    let head = commit(&dir, "Side");
+    git(&dir, &["checkout", "-q", "main"]);
+    std::fs::write(dir.join("main.txt"), "x").unwrap();
+    commit(&dir, "Main moves on");
+    let forge = FakeForge::serve(&world, &dir).await;
+    let project = world
+        .add("gitlab", &forge.url, &json!({"hook_secret": SECRET}).to_string())
+        .await;
+    let body = |action: &str, source: i64| {
+        let body = json!({
+            "object_kind": "merge_request", "user": {"username": "ada"}, "project": {"git_http_url": forge.url},
+            "object_attributes": {
+                "id": 99, "iid": 7, "title": "Side", "action": action, "source_branch": "side", "target_branch": "main",
+                "source_project_id": source, "target_project_id": 1, "last_commit": {"id": head},
+            },
+        });
+        body.to_string().into_bytes()
+    };
+    let send = async |delivery: &str, body: Vec<u8>| {
+        let headers = request_headers(delivery);
+        world.triggers.receive(Forge::Gitlab, &headers, &body).await.unwrap()
+    };
+    assert_eq!(send("fork", body("open", 2)).await, Received::Stored);
+    assert_eq!(send("own", body("open", 1)).await, Received::Stored);
+    world.wait_for(1).await;
+    let row = world.pipelines().await.remove(0);
+    assert_eq!((row.source.as_str(), row.ref_name.as_str()), ("merge_request_event", "refs/merge-requests/7/head"));
+    assert_eq!((row.ref_kind.as_str(), row.sha.as_str()), ("merge_request", head.as_str()));
+    let names = world.store.read(move |tx| {
+        let jobs = tasuki_store::jobs::of_pipeline(tx, row.id)?;
+        Ok(jobs.into_iter().map(|job| job.name).collect::<Vec<_>>())
+    });
+    assert_eq!(names.await.unwrap(), ["touched", "always"]);
+    // The branch's own push starts nothing while the request is open.
+    let want = || crate::triggers::Want {
+        source: tasuki_model::trigger::Source::Api,
+        git_ref: Some("side".to_owned()),
+        commit: None,
+        variables: Vec::new(),
+        inputs: Vec::new(),
+        user: None,
+        key: None,
+        payload: None,
+        more: crate::triggers::Circumstances::default(),
+    };
+    let start = Clock::instant();
+    let started = world.triggers.run(project.clone(), want()).await.unwrap();
+    assert!(matches!(started, crate::triggers::Started::None(_)), "{started:?}");
+    assert_eq!(send("closed", body("merge", 1)).await, Received::Stored);
+    loop {
+        match world.triggers.run(project.clone(), want()).await.unwrap() {
+            crate::triggers::Started::New { .. } => break,
+            other => assert!(start.elapsed() < Duration::from_secs(30), "{other:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,5 +1,6 @@
 //! Triggers over a real database, a real scheduler and real repositories; only runners are missing.
 
+mod downstream;
 mod hooks;
 mod local;
 mod request;

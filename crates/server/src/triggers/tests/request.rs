@@ -4,7 +4,7 @@ use tasuki_model::plan::Variable;
 use tasuki_model::trigger::Source;
 
 use super::world::{World, commit, git};
-use crate::triggers::{Error, NoPipeline, Started, Want};
+use crate::triggers::{Circumstances, Error, NoPipeline, Started, Want};
 
 fn want(git_ref: Option<&str>) -> Want {
     Want {
@@ -15,6 +15,8 @@ fn want(git_ref: Option<&str>) -> Want {
         inputs: Vec::new(),
         user: None,
         key: None,
+        payload: None,
+        more: Circumstances::default(),
     }
 }
 

@@ -129,6 +129,8 @@ async fn triggers(folder: &tempfile::TempDir, store: &Store, tasks: &Tasks, cloc
         .await
         .unwrap();
     let git = Git::prepare(&folder.path().join("git")).unwrap();
+    let folder_of_blobs = folder.path().join("blobs");
+    let blobs = crate::blobs::Location::Folder(folder_of_blobs).open(clock).unwrap();
     let triggers = Triggers::new(Parts {
         store: store.clone(),
         scheduler,
@@ -139,6 +141,9 @@ async fn triggers(folder: &tempfile::TempDir, store: &Store, tasks: &Tasks, cloc
         server: ServerInfo::default(),
         reach: Reach::Anywhere,
         templates: None,
+        orbs: None,
+        files: crate::blobs::Files::new(store.clone(), blobs, clock.clone()),
+        limits: crate::config::Limits::default(),
     });
     triggers.start().await.unwrap();
     triggers

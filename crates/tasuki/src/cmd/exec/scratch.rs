@@ -60,6 +60,7 @@ impl Scratch {
         };
         Ok(Config {
             include_private_addresses: true,
+            circleci_orbs: crate::config::orbs(),
             shutdown_grace_s: 2,
             ..Config::in_dir(data)
         })

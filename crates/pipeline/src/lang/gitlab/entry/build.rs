@@ -8,7 +8,7 @@ use super::check::{Check, value};
 use super::defaults::{Defaults, Inheritance};
 use super::release::{PagesEntry, pages, release};
 use super::script::Lines;
-use super::{artifacts, cache, image, retry, script, tokens};
+use super::{artifacts, cache, image, inputs, retry, script, tokens};
 use crate::diag::code;
 use crate::yaml::{Map, Node, Text, Value};
 
@@ -65,7 +65,7 @@ const MAX_TIMEOUT: (u64, &str) = (2_592_000, "1 month");
 
 /// Reads the keys that only jobs with a script have.
 pub(super) fn build(check: &mut Check<'_>, map: &Map, name: &Text, defaults: &Inheritance<'_>) -> Build {
-    for key in ["inputs", "identity", "dast_configuration"] {
+    for key in ["identity", "dast_configuration"] {
         if let Some((key_node, _)) = map.entry(key).filter(|(_, node)| value(node) != Value::Null) {
             check.unsupported(key_node.span, &format!("`{key}` of a job"));
         }
@@ -89,7 +89,7 @@ pub(super) fn build(check: &mut Check<'_>, map: &Map, name: &Text, defaults: &In
         let own = check.key(map, key, script::script);
         own.or_else(|| defaults.of(key, get).filter(|_| scripted))
     };
-    Build {
+    let mut build = Build {
         before_script: lines(check, "before_script", |d| &d.before_script),
         script: map
             .get("script")
@@ -127,7 +127,13 @@ pub(super) fn build(check: &mut Check<'_>, map: &Map, name: &Text, defaults: &In
             .unwrap_or_default(),
         id_tokens,
         pages,
+    };
+    if let Some(node) = map.get("inputs").filter(|node| value(node) != Value::Null)
+        && let Some(declared) = check.within("inputs", |check| inputs::inputs(check, node))
+    {
+        check.within("inputs", |check| inputs::fill(check, node, &mut build, &declared));
     }
+    build
 }
 
 /// The folder of a pages job: one with `pages`, or named so.

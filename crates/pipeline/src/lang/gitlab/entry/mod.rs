@@ -10,6 +10,7 @@ mod check;
 mod defaults;
 mod environment;
 mod image;
+mod inputs;
 mod job;
 mod json;
 mod needs;

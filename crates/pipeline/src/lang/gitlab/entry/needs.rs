@@ -27,6 +27,8 @@ pub(crate) enum NeedForm {
         pipeline: String,
         job: String,
         artifacts: bool,
+        /// The job may be absent.
+        optional: bool,
     },
     /// Artifacts of the latest successful job on a ref.
     Project {
@@ -115,11 +117,12 @@ fn form(check: &mut Check<'_>, node: &Node, map: &Map) -> Option<NeedForm> {
             })
         }
         (None, Some(pipeline), Some(job)) => {
-            not_here(&["optional", "parallel", "ref"]);
+            not_here(&["parallel", "ref"]);
             Some(NeedForm::Pipeline {
                 pipeline,
                 job,
                 artifacts: artifacts.unwrap_or(true),
+                optional: check.key(map, "optional", Check::boolean).unwrap_or(false),
             })
         }
         (None, Some(project), None) => {

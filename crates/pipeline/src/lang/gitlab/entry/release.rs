@@ -94,7 +94,8 @@ pub(super) fn pages(check: &mut Check<'_>, node: &Node) -> Option<PagesEntry> {
             let map = check.map(node, &["publish", "path_prefix", "expire_in"])?;
             for key in ["path_prefix", "expire_in"] {
                 if let Some((key_node, _)) = map.entry(key) {
-                    check.unsupported(key_node.span, &format!("`pages:{key}`"));
+                    let text = format!("config `{key}` has no effect: pages are kept as artifacts of their job");
+                    check.report(check.problem(&code::GITLAB_NO_EFFECT, key_node.span, &text));
                 }
             }
             check.key(map, "expire_in", expire_in);

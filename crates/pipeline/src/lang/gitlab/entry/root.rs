@@ -48,6 +48,7 @@ pub(crate) fn read(session: &Session<'_>, config: &Config) -> Definition {
         Some(_) | None => Vec::new(),
     };
     let workflow = workflow(&mut check, config);
+    no_blank_templates(session, config);
     let mut jobs = Vec::with_capacity(config.root.len());
     let mut visible = 0;
     for raw in config.jobs() {
@@ -76,6 +77,27 @@ pub(crate) fn read(session: &Session<'_>, config: &Config) -> Definition {
         span: config.span,
         workflow,
         jobs,
+    }
+}
+
+/// A hidden key may hold anything but nothing: most often its content was indented wrongly.
+fn no_blank_templates(session: &Session<'_>, config: &Config) {
+    for (key, node) in config.root.iter() {
+        let Some(name) = key.text().filter(|name| name.starts_with('.')) else {
+            continue;
+        };
+        let blank = match value(node) {
+            Value::Null | Value::Bool(false) => true,
+            Value::Text(text) | Value::Symbol(text) => text.trim().is_empty(),
+            Value::Seq(items) => items.is_empty(),
+            Value::Map(map) => map.is_empty(),
+            Value::Bool(true) | Value::Int(_) | Value::Float(_) | Value::Date(_) | Value::Reference(_) => false,
+        };
+        if blank {
+            let text = format!("jobs:{name} config can't be blank");
+            let problem = Problem::new(&code::GITLAB_VALUE, key.span, text);
+            session.report(problem.hint("fill it or remove it; what belongs to it must be indented below it"));
+        }
     }
 }
 

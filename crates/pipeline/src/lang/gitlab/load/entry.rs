@@ -40,6 +40,10 @@ pub(super) enum Target {
     },
     Template(Text),
     Component(Text),
+    Artifact {
+        path: Text,
+        job: Text,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -129,11 +133,7 @@ fn from_map(session: &Session<'_>, node: &Node, map: &Map) -> Option<Entry> {
         "template" => reader.text("template").map(Target::Template),
         "component" => reader.text("component").map(Target::Component),
         "project" => reader.project(at),
-        _ => {
-            let message = "`artifact` can only be included by a child pipeline, under `trigger:include`";
-            session.error(&code::GITLAB_INCLUDE, key.span, message);
-            None
-        }
+        _ => reader.artifact(at),
     };
     reader.only_with("ref", "project");
     reader.only_with("file", "project");
@@ -210,6 +210,18 @@ impl Reader<'_, '_, '_> {
             project,
             files,
             git_ref,
+        })
+    }
+
+    fn artifact(&self, at: &Node) -> Option<Target> {
+        if self.map.get("job").is_none() {
+            let message = "include:artifact needs `job`: the job of the parent pipeline that left the file";
+            self.session.error(&code::GITLAB_INCLUDE, at.span, message);
+            return None;
+        }
+        Some(Target::Artifact {
+            path: self.text("artifact")?,
+            job: self.text("job")?,
         })
     }
 

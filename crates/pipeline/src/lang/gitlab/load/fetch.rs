@@ -26,12 +26,18 @@ impl<'a> Files<'_, 'a> {
                         Origin::Remote => format!("Remote file `{name}`"),
                         Origin::Component { .. } => format!("Component `{name}`"),
                         Origin::Template => format!("Template file `{}`", self.masked(path)),
+                        Origin::Artifact { job } => {
+                            format!("File `{}` of the artifacts of job `{}`", self.masked(path), self.masked(job))
+                        }
                         Origin::Project { project, git_ref } => {
                             let (project, git_ref) = (self.masked(project), self.masked(git_ref));
                             format!("Project `{project}` reference `{git_ref}` file `{}`", self.masked(path))
                         }
                     },
-                    Request::Tree { .. } | Request::Changed { .. } | Request::LastCommits { .. } => name,
+                    Request::Tree { .. }
+                    | Request::Changed { .. }
+                    | Request::LastCommits { .. }
+                    | Request::Orb { .. } => name,
                 };
                 self.refused(other, entry, &what);
                 return None;

@@ -220,7 +220,10 @@ impl<'s, 'a> Files<'s, 'a> {
         }
         for node in include {
             for entry in entries(session, node) {
-                if matches!(entry.target, Target::Template(_) | Target::Component(_)) {
+                if matches!(
+                    entry.target,
+                    Target::Template(_) | Target::Component(_) | Target::Artifact { .. }
+                ) {
                     let message = "spec:include takes only local, remote and project files";
                     session.error(&code::GITLAB_HEADER, entry.at.span, message);
                     continue;
@@ -297,8 +300,13 @@ impl<'s, 'a> Files<'s, 'a> {
 
 fn source<'t>(found: &Found, answer: &'t FileAnswer) -> Source<'t> {
     let asked = match &found.request {
+        // What a job made belongs to the project: its own includes are read there.
+        Request::File {
+            origin: Origin::Artifact { .. },
+            ..
+        } => Origin::Local,
         Request::File { origin, .. } | Request::Tree { origin } => origin.clone(),
-        Request::Changed { .. } | Request::LastCommits { .. } => Origin::Local,
+        Request::Changed { .. } | Request::LastCommits { .. } | Request::Orb { .. } => Origin::Local,
     };
     let origin = answer.origin.clone().unwrap_or(asked);
     let component = found.component.as_ref().map(|(name, reference)| Component {
@@ -306,7 +314,7 @@ fn source<'t>(found: &Found, answer: &'t FileAnswer) -> Source<'t> {
         reference: reference.clone(),
         sha: match &origin {
             Origin::Project { git_ref, .. } => Some(git_ref.clone()),
-            Origin::Local | Origin::Remote | Origin::Template | Origin::Component { .. } => None,
+            Origin::Local | Origin::Remote | Origin::Template | Origin::Component { .. } | Origin::Artifact { .. } => None,
         },
     });
     Source {

@@ -6,6 +6,7 @@ use super::wildcard;
 use crate::diag::{Problem, code};
 use crate::request::{Answer, Origin, Request};
 use crate::yaml::Node;
+use tasuki_model::trigger::Source;
 
 /// One file that an entry stands for.
 pub(super) struct Found {
@@ -53,6 +54,7 @@ impl Files<'_, '_> {
                     closed: true,
                 }]
             }
+            Target::Artifact { path, job } => self.artifact(expand(path), expand(job), entry, place),
             Target::Component(address) => {
                 let address = expand(address);
                 self.component(&address, entry)
@@ -171,6 +173,33 @@ impl Files<'_, '_> {
         }]
     }
 
+    /// A file that a job of the parent pipeline made.
+    fn artifact(&self, path: String, job: String, entry: &Entry, place: &Place) -> Vec<Found> {
+        let is_child = self.session.input.context.trigger.source == Source::ParentPipeline;
+        if !is_child {
+            let message = "`artifact` can only be included by a child pipeline, under `trigger:include`";
+            self.session.error(&code::GITLAB_INCLUDE, entry.at.span, message);
+            return Vec::new();
+        }
+        if place.closed {
+            self.no_project(entry, "Artifact");
+            return Vec::new();
+        }
+        if !self.is_yaml(&path, entry) {
+            return Vec::new();
+        }
+        vec![Found {
+            name: format!("{}:{}", self.masked(&job), self.masked(&path)),
+            request: Request::File {
+                origin: Origin::Artifact { job },
+                path,
+            },
+            component: None,
+            integrity: None,
+            closed: false,
+        }]
+    }
+
     fn is_yaml(&self, path: &str, entry: &Entry) -> bool {
         let lower = path.to_ascii_lowercase();
         let good = lower.ends_with(".yml") || lower.ends_with(".yaml");
@@ -196,7 +225,9 @@ fn in_origin(origin: &Origin, path: String) -> Found {
     let path = path.trim_start_matches('/').to_owned();
     let name = match origin {
         Origin::Project { project, git_ref } => format!("{project}@{git_ref}:{path}"),
-        Origin::Local | Origin::Remote | Origin::Template | Origin::Component { .. } => path.clone(),
+        Origin::Local | Origin::Remote | Origin::Template | Origin::Component { .. } | Origin::Artifact { .. } => {
+            path.clone()
+        },
     };
     Found {
         request: Request::File {

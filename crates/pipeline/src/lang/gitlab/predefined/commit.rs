@@ -27,7 +27,12 @@ pub(super) fn pipeline(context: &Context, name: Option<&str>, out: &mut Set) {
         "CI_PIPELINE_SCHEDULE_DESCRIPTION",
         trigger.schedule_description.as_deref(),
     );
-    if pipeline.triggered {
+    if let Some(upstream) = &trigger.upstream {
+        out.add("CI_UPSTREAM_PIPELINE_ID", upstream.pipeline.to_string());
+        out.add("CI_UPSTREAM_PROJECT_ID", upstream.project.to_string());
+        out.add("CI_UPSTREAM_JOB_ID", upstream.job.to_string());
+    }
+    if pipeline.triggered || trigger.by_token {
         out.add("CI_PIPELINE_TRIGGERED", "true");
         if let Some(payload) = &trigger.payload {
             let mut variable = Variable::plain("TRIGGER_PAYLOAD", payload.to_string());

@@ -199,6 +199,7 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
             services: build.services.clone(),
             tags: drawn.tags,
             resource_class: None,
+            machine: None,
             parallel_index: member.parallel.map(|(index, _)| index),
             parallel_total: member.parallel.map(|(_, total)| total),
             parallelism: 1,
@@ -284,10 +285,10 @@ fn expanded(downstream: &Downstream, scope: &Scope<'_>) -> Downstream {
 
 /// A need outside the pipeline. Variables in it are expanded when the task is claimed.
 fn elsewhere(need: &NeedEntry) -> Option<Need> {
-    let of = |job: &str, artifacts, source| Need {
+    let of = |job: &str, artifacts, optional, source| Need {
         job: job.to_owned(),
         artifacts,
-        optional: false,
+        optional,
         statuses: Vec::new(),
         source: Some(source),
     };
@@ -297,7 +298,13 @@ fn elsewhere(need: &NeedEntry) -> Option<Need> {
             pipeline,
             job,
             artifacts,
-        } => of(job, *artifacts, NeedSource::Pipeline { id: pipeline.clone() }),
+            optional,
+        } => of(
+            job,
+            *artifacts,
+            *optional,
+            NeedSource::Pipeline { id: pipeline.clone() },
+        ),
         NeedForm::Project {
             project,
             git_ref,
@@ -306,6 +313,7 @@ fn elsewhere(need: &NeedEntry) -> Option<Need> {
         } => of(
             job,
             *artifacts,
+            false,
             NeedSource::Project {
                 path: project.clone(),
                 git_ref: git_ref.clone(),
@@ -313,6 +321,7 @@ fn elsewhere(need: &NeedEntry) -> Option<Need> {
         ),
         NeedForm::Mirror { project } => of(
             "",
+            false,
             false,
             NeedSource::Mirror {
                 project: project.clone(),

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::http::error::{Code, Problem, Result};
 use crate::http::extract::{Json as Body, Name, idempotency_key};
 use crate::identity::Caller;
-use crate::triggers::{NoPipeline, Started, Want};
+use crate::triggers::{Circumstances, NoPipeline, Started, Want};
 
 /// Most variables that one request may give.
 const MOST_VARIABLES: usize = 200;
@@ -70,6 +70,8 @@ pub async fn start(app: &App, caller: &Caller, asked: Asked) -> Result<(Pipeline
         inputs: asked.pipeline.inputs.into_iter().collect(),
         user: Some((caller.name.clone(), caller.name.clone(), String::new())),
         key: asked.key,
+        payload: None,
+        more: Circumstances::default(),
     };
     match app.triggers().run(project, want).await? {
         Started::New { id, .. } => Ok((id, true)),
@@ -123,7 +125,8 @@ pub(in crate::http::rest) fn variables(given: Vec<VariableInput>) -> Result<Vec<
         .collect()
 }
 
-fn none(why: NoPipeline) -> Problem {
+/// Why there is no pipeline.
+pub(in crate::http::rest) fn none(why: NoPipeline) -> Problem {
     match why {
         NoPipeline::Missing(path) => Problem::new(Code::NoPipeline, format!("there is no {path} at this commit")),
         NoPipeline::Skipped(skip) => Problem::new(Code::NoPipeline, skip.title()),

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use tasuki_model::id::{JobId, PipelineId};
 use tasuki_model::state::{job, pipeline as lifecycle};
 use tasuki_model::trigger::Trigger;
-use tasuki_proto::rest::{Counts, Diagnostic, Pipeline, PipelineDetail, Status, Workflow};
-use tasuki_store::{Result, Tx, Value, jobs, pipelines, projects, workflows};
+use tasuki_proto::rest::{Counts, Diagnostic, Downstream, Pipeline, PipelineDetail, Status, UpstreamJob, Workflow};
+use tasuki_store::{Result, Tx, Value, bridges, jobs, pipelines, projects, workflows};
 
 use super::{damaged, read, status};
 
@@ -100,7 +100,57 @@ pub fn detail(tx: &mut Tx<'_>, row: &pipelines::Pipeline, url: &str) -> Result<P
         pipeline,
         workflows: all,
         diagnostics,
+        upstream: upstream(tx, row)?,
+        downstream: downstream(tx, row.id)?,
     })
+}
+
+/// The job that started a pipeline.
+fn upstream(tx: &mut Tx<'_>, row: &pipelines::Pipeline) -> Result<Option<UpstreamJob>> {
+    if !matches!(row.source.as_str(), "parent_pipeline" | "pipeline") {
+        return Ok(None);
+    }
+    let Some(bridge) = bridges::of_downstream(tx, row.id)?.into_iter().next() else {
+        return Ok(None);
+    };
+    let Some(job) = jobs::get(tx, bridge.job_id)? else {
+        return Ok(None);
+    };
+    let project = projects::get(tx, job.project_id)?;
+    Ok(Some(UpstreamJob {
+        project: project.map(|project| project.path).unwrap_or_default(),
+        pipeline_id: bridge.pipeline_id.0,
+        job_id: job.id.0,
+        job: job.name,
+    }))
+}
+
+/// The pipelines that the jobs of a pipeline started.
+fn downstream(tx: &mut Tx<'_>, id: PipelineId) -> Result<Vec<Downstream>> {
+    let mut all = Vec::new();
+    for bridge in bridges::of_pipeline(tx, id)? {
+        let Some(job) = jobs::get(tx, bridge.job_id)? else { continue };
+        let made = match bridge.downstream_id {
+            Some(id) => pipelines::get(tx, id)?,
+            None => None,
+        };
+        let mut one = Downstream {
+            job_id: job.id.0,
+            job: job.name,
+            pipeline_id: None,
+            project: None,
+            status: None,
+            error: bridge.error,
+        };
+        if let Some(made) = made {
+            let state: lifecycle::State = read("state of a pipeline", &made.state_json)?;
+            one.pipeline_id = Some(made.id.0);
+            one.project = projects::get(tx, made.project_id)?.map(|project| project.path);
+            one.status = Some(status::of_pipeline(&state));
+        }
+        all.push(one);
+    }
+    Ok(all)
 }
 
 /// What is read of the stored Plan.

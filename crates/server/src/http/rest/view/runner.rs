@@ -84,6 +84,7 @@ pub fn token(tx: &mut Tx<'_>, row: &tokens::Token) -> Result<Option<Token>> {
         "api" => TokenScope::Read,
         "registration" => TokenScope::RunnerRegistration,
         "resource_class" => TokenScope::ResourceClass,
+        "trigger" => TokenScope::Trigger,
         _ => return Ok(None),
     };
     let class = match row.resource_class_id {
@@ -93,11 +94,16 @@ pub fn token(tx: &mut Tx<'_>, row: &tokens::Token) -> Result<Option<Token>> {
             .map(|class| class.name),
         None => None,
     };
+    let project = match row.project_id {
+        Some(id) => projects::get(tx, id)?.map(|project| project.path),
+        None => None,
+    };
     Ok(Some(Token {
         id: row.id,
         name: row.name.clone(),
         scope,
         resource_class: class,
+        project,
         created_at: row.created_ms.into(),
         expires_at: row.expires_ms.map(Into::into),
         last_used_at: row.used_ms.map(Into::into),

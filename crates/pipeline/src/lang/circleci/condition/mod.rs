@@ -1,0 +1,7 @@
+//! Conditions: logic statements, expressions, regular expressions.
+
+mod expression;
+mod logic;
+mod pattern;
+
+pub(super) use pattern::Pattern;

@@ -1,0 +1,12 @@
+//! Elements: executors, steps, jobs.
+
+mod executor;
+mod image;
+mod job;
+mod machine;
+mod place;
+mod run;
+mod step;
+mod storage;
+
+pub(super) use job::Use;

@@ -1,0 +1,71 @@
+//! What `<< … >>` may name at a place.
+
+use std::rc::Rc;
+
+use crate::yaml::{Node, Seq, Text};
+
+use super::package::Package;
+
+/// The value of a parameter.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Node(Node),
+    /// Steps belong to where they were written: their names and parameters are those of that place.
+    Steps(Rc<Steps>),
+    /// So does the name of an executor.
+    Executor(Rc<Executor>),
+}
+
+#[derive(Debug)]
+pub(super) struct Steps {
+    pub(super) items: Option<Seq>,
+    pub(super) scope: Rc<Scope>,
+}
+
+#[derive(Debug)]
+pub(super) struct Executor {
+    /// Interpolated already.
+    pub(super) node: Node,
+    pub(super) scope: Rc<Scope>,
+}
+
+/// Whether pipeline values are to be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sight {
+    Pipeline,
+    /// Inside of orbs, and in declarations.
+    None,
+}
+
+/// One place.
+#[derive(Debug)]
+pub(super) struct Scope {
+    pub(super) package: Rc<Package>,
+    /// Of the element; `None` where there are none (workflows).
+    pub(super) parameters: Option<Vec<(Text, Value)>>,
+    pub(super) matrix: Option<Vec<(Text, Node)>>,
+    pub(super) sight: Sight,
+    /// For messages: command `x`.
+    pub(super) what: String,
+    /// Commands around it.
+    pub(super) depth: u16,
+}
+
+impl Scope {
+    /// A place of a package without parameters.
+    pub(super) fn of(package: &Rc<Package>, what: impl Into<String>) -> Self {
+        Self {
+            sight: package.sight(),
+            package: package.clone(),
+            parameters: None,
+            matrix: None,
+            what: what.into(),
+            depth: 0,
+        }
+    }
+
+    pub(super) fn parameter(&self, name: &str) -> Option<&Value> {
+        let all = self.parameters.as_ref()?;
+        all.iter().find(|(key, _)| &**key == name).map(|(_, value)| value)
+    }
+}

@@ -1,0 +1,17 @@
+//! What the files say → the Plan of the pipeline that the context asks for.
+
+mod action;
+mod call;
+mod event;
+mod facts;
+mod graph;
+mod job;
+mod matrix;
+mod scope;
+mod start;
+mod steps;
+mod workflow;
+
+pub(super) use facts::github;
+pub(super) use start::{Answer, asks_to_skip, started};
+pub(super) use workflow::{check, make};

@@ -1,0 +1,222 @@
+//! The container that the job's scripts run in.
+//!
+//! It is kept alive by the guest, which stands behind the image's entrypoint: the command is `sh -c 'exec … guest hold'`,
+//! and the same line comes on standard input for images whose entrypoint is a shell that reads it. So an entrypoint does its
+//! work once, and what it exports is in the environment of every script. It has to end with `exec "$@"` or open a shell.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tasuki_model::plan::Image;
+use tasuki_model::reason::FailureReason;
+
+use super::engine::{Attached, ImageInfo, Piece};
+use super::host_config::Part;
+use super::names::Role;
+use super::prepare::Plan;
+use super::remote::{self, Place};
+use super::services::Started;
+use super::{access, engine};
+use crate::executor::{Discard, Error, Output, Result, Stop, Stream};
+use crate::guest::inside::{Answer, Folder, READY, Ready, Work};
+
+/// How long an entrypoint may take to hand over.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The build container, running.
+pub(super) struct Build {
+    pub(super) id: String,
+    pub(super) ready: Ready,
+    /// `uid:gid` of scripts.
+    pub(super) user: String,
+    pub(super) privileged: bool,
+    /// Keeps its standard input open.
+    _input: Attached,
+}
+
+/// Starts it, passes on what its entrypoint prints, and waits until the guest holds it.
+pub(super) async fn start(
+    plan: &Plan,
+    image: &Image,
+    info: &ImageInfo,
+    services: &[Started],
+    output: &dyn Output,
+) -> Result<Build> {
+    let config = plan.config();
+    let privileged = access::privileged(config.privileged, &config.allowed_privileged_images, &image.name);
+    let line = format!("exec {} hold", plan.guest.command.join(" "));
+    let mut body = plan.container(Role::Build, Part::Build, info)?;
+    body["Cmd"] = json!(["sh", "-c", line]);
+    if let Some(entrypoint) = image.entrypoint.as_ref().filter(|_| !config.disable_entrypoint_overwrite) {
+        body["Entrypoint"] = json!(entrypoint);
+    }
+    if let Some(user) = access::user(&config.user, &config.allowed_users, image.user.as_deref())? {
+        body["User"] = json!(user);
+    }
+    body["Env"] = json!(plan.public_env(image));
+    body["HostConfig"]["Privileged"] = json!(privileged);
+    for (key, value) in [("OpenStdin", true), ("StdinOnce", true), ("AttachStdin", true), ("AttachStdout", true)] {
+        body[key] = json!(value);
+    }
+    if !config.hostname.is_empty() {
+        body["Hostname"] = json!(config.hostname);
+    }
+    plan.network.join(&mut body, &["build".to_owned()]);
+    let mut links = config.links.clone();
+    if plan.network.needs_links() {
+        links.extend(services.iter().flat_map(Started::links));
+    }
+    plan.network.link(&mut body, &links);
+    plan.network.address(&mut body, &config.mac_address);
+    let name = format!("{}-build", plan.names.base);
+    let id = plan
+        .engine
+        .create_container(&name, image.platform.as_deref(), &body)
+        .await
+        .map_err(refused)?;
+    let attached = plan
+        .engine
+        .attach(&id)
+        .await
+        .map_err(|error| Error::system("attach to the job's container", error))?;
+    plan.engine.start_container(&id).await.map_err(refused)?;
+    // An image without a shell to read it says so by ending.
+    let _ = attached.write(format!("{line}\n").as_bytes()).await;
+    let ready = match tokio::time::timeout(PATIENCE, read_ready(&attached, output)).await {
+        Ok(Ok(Some(ready))) => ready,
+        Ok(Ok(None)) => return Err(ended(plan, &id, image).await),
+        Ok(Err(error)) => return Err(Error::system("hear the job's container", error)),
+        Err(_) => {
+            let message = format!(
+                "the entrypoint of the image {:?} did not hand over within {} s: it has to end with exec \"$@\" or open a shell; \
+                 set image:entrypoint: [\"\"] to go without it",
+                image.name,
+                PATIENCE.as_secs()
+            );
+            return Err(Error::job(FailureReason::ScriptFailure, message));
+        }
+    };
+    Ok(Build {
+        id,
+        user: format!("{}:{}", ready.uid, ready.gid),
+        ready,
+        privileged,
+        _input: attached,
+    })
+}
+
+/// What the engine does not make of the job's wishes is the job's fault or the configuration's.
+fn refused(error: engine::Error) -> Error {
+    match error {
+        engine::Error::Refused { status: 400, message } => {
+            let message = format!("the container engine refuses the job's container: {message}");
+            Error::job(FailureReason::RunnerConfigurationError, message)
+        }
+        engine::Error::Refused { message, .. }
+            if message.contains("executable file not found") || message.contains("no such file or directory") =>
+        {
+            let message = format!("the image has no shell, or an entrypoint that cannot be started: {message}");
+            Error::job(FailureReason::ScriptFailure, message)
+        }
+        engine::Error::Refused { message, .. } if message.contains("unable to find user") => {
+            Error::job(FailureReason::ScriptFailure, message)
+        }
+        other => Error::system("start the job's container", other),
+    }
+}
+
+async fn ended(plan: &Plan, id: &str, image: &Image) -> Error {
+    let state = plan.engine.container(id).await.map(|container| container.state);
+    let code = state.as_ref().map_or(-1, |state| state.exit_code);
+    if state.is_ok_and(|state| state.oom_killed) {
+        let message = "the job's container was killed for want of memory before the first script";
+        return Error::job(FailureReason::ScriptFailure, message);
+    }
+    let message = format!(
+        "the container of the image {:?} ended with exit code {code} before the first script: its entrypoint failed, or does not \
+         run what it is given; set image:entrypoint: [\"\"] to go without it",
+        image.name
+    );
+    Error::job(FailureReason::ScriptFailure, message)
+}
+
+/// Passes output on until the line that says that it is ready. `None`: it ended before.
+async fn read_ready(attached: &Attached, output: &dyn Output) -> std::io::Result<Option<Ready>> {
+    let mut held = Vec::new();
+    loop {
+        match attached.read().await? {
+            Piece::End => {
+                output.write(Stream::Stdout, &held).await;
+                return Ok(None);
+            }
+            Piece::Stderr(bytes) => output.write(Stream::Stderr, &bytes).await,
+            Piece::Stdout(bytes) => held.extend_from_slice(&bytes),
+        }
+        let at = held.windows(READY.len()).position(|window| window == READY);
+        if let Some(at) = at {
+            let line = &held[at + READY.len()..];
+            if let Some(end) = line.iter().position(|byte| *byte == b'\n') {
+                let ready = serde_json::from_slice(&line[..end])?;
+                output.write(Stream::Stdout, &held[..at]).await;
+                return Ok(Some(ready));
+            }
+        } else {
+            // All but what may be the beginning of the line.
+            let whole = held.len().saturating_sub(READY.len());
+            output.write(Stream::Stdout, &held[..whole]).await;
+            held.drain(..whole);
+        }
+    }
+}
+
+/// Makes the folders of the job for whoever runs its scripts.
+pub(super) async fn make_folders(plan: &Plan, predefined: &str, ready: &Ready, stop: &Stop) -> Result<()> {
+    let paths = &plan.paths;
+    let folder = |path: std::path::PathBuf, mode: u32| Folder {
+        path,
+        mode,
+        uid: ready.uid,
+        gid: ready.gid,
+    };
+    let mut folders = Vec::new();
+    if let Some(parent) = paths.project.parent().filter(|_| !plan.volumes.shares_builds) {
+        // The job may remove its own folder, and gets it back.
+        folders.push(folder(parent.to_owned(), 0o755));
+    }
+    folders.push(folder(paths.project.clone(), 0o755));
+    for path in [paths.temp.clone(), paths.temp.join("home"), paths.temp.join("tmp")] {
+        folders.push(folder(path, 0o700));
+    }
+    folders.push(folder(cache_folder(plan, ready), 0o755));
+    let place = Place {
+        engine: &plan.engine,
+        container: predefined,
+        user: None,
+        privileged: false,
+        guest: &plan.guest.command,
+    };
+    if plan.volumes.shares_builds {
+        // What another life left.
+        let old = Work::Remove(vec![paths.project.clone(), paths.temp.clone()]);
+        done(remote::ask(place, &old, stop, &Discard).await?.0)?;
+    }
+    done(remote::ask(place, &Work::Make(folders), stop, &Discard).await?.0)
+}
+
+/// Each user has caches of its own: another's files could be neither replaced nor trusted.
+pub(super) fn cache_folder(plan: &Plan, ready: &Ready) -> std::path::PathBuf {
+    if ready.uid == 0 {
+        plan.paths.cache.clone()
+    } else {
+        plan.paths.cache.join(format!("uid-{}", ready.uid))
+    }
+}
+
+/// An answer of which only the failure matters.
+pub(super) fn done(answer: Answer) -> Result<()> {
+    match answer {
+        Answer::Failed { message } => Err(Error::system("work in the container", message)),
+        Answer::Refused { message } => Err(Error::job(FailureReason::ScriptFailure, message)),
+        Answer::Done | Answer::Ended { .. } | Answer::Response { .. } | Answer::Pulled { .. } | Answer::Waited { .. } => Ok(()),
+    }
+}

@@ -1,0 +1,232 @@
+//! The image of the predefined container, made of this machine's own files.
+//!
+//! It holds this very program, git with what it needs, a shell, and the certificates of this machine, each with the
+//! libraries that the dynamic loader names. So no registry has to be reached before the first job, and the guest is
+//! always of the runner's version. `helper_image` names another one, which must have git.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::names;
+use crate::executor::{Error, Result};
+use crate::process::tool::Tool;
+use crate::process::{Binary, Exit, Stop};
+
+/// Where the guest lies in the image, and in every container.
+pub(super) const FOLDER: &str = "/.tasuki";
+
+/// Programs for git and its hooks. Which of them are missing here, are missing there.
+const PROGRAMS: &[&str] = &[
+    "git", "git-lfs", "sh", "ssh", "basename", "cat", "cut", "dirname", "env", "expr", "grep", "mkdir", "rm", "sed", "tr",
+    "uname", "gzip",
+];
+
+/// Of git's own folder: the rest of it are links to git itself, or for servers and people.
+const GIT_CORE: &[&str] = &[
+    "git-remote-http", "git-remote-https", "git-submodule", "git-sh-setup", "git-sh-i18n", "git-sh-i18n--envsubst",
+];
+
+/// The archive of an image.
+pub(super) struct Archive {
+    /// Changes with every file in it.
+    pub(super) digest: String,
+    pub(super) tar: Vec<u8>,
+    /// Whether this program needs its loader and libraries brought along.
+    pub(super) is_dynamic: bool,
+    /// git was found on this machine.
+    pub(super) has_git: bool,
+}
+
+/// How the guest is started in a container that has the folder.
+pub(super) fn command(is_dynamic: bool) -> Vec<String> {
+    let program = format!("{FOLDER}/{}", Binary::PROGRAM);
+    let mut command = if is_dynamic {
+        let libraries = format!("{FOLDER}/{}", Binary::LIBRARIES);
+        vec![format!("{FOLDER}/{}", Binary::LOADER), "--library-path".to_owned(), libraries, program]
+    } else {
+        vec![program]
+    };
+    command.push("guest".to_owned());
+    command
+}
+
+/// Reads the files and packs them. Blocking.
+pub(super) fn pack(program: &Path, path: &str) -> Result<Archive> {
+    let failed = |error: io::Error| Error::system("make the helper image of this machine's files", error);
+    let mut files = Files::default();
+    let needs = needs(program, path).map_err(failed)?;
+    files.add(format!("{FOLDER}/{}", Binary::PROGRAM), program);
+    for library in &needs.libraries {
+        let name = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        files.add(format!("{FOLDER}/{}/{name}", Binary::LIBRARIES), library);
+    }
+    if let Some(loader) = &needs.loader {
+        files.add(format!("{FOLDER}/{}", Binary::LOADER), loader);
+    }
+    let mut has_git = false;
+    for name in PROGRAMS {
+        if let Some(found) = find(name, path) {
+            has_git |= *name == "git";
+            files.with_libraries(format!("/usr/bin/{name}"), &found, path).map_err(failed)?;
+        }
+    }
+    if has_git {
+        git_core(&mut files, path).map_err(failed)?;
+    }
+    for file in ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"] {
+        if Path::new(file).is_file() {
+            files.add(file.to_owned(), Path::new(file));
+        }
+    }
+    let (digest, tar) = files.tar().map_err(failed)?;
+    Ok(Archive {
+        digest,
+        tar,
+        is_dynamic: needs.loader.is_some(),
+        has_git,
+    })
+}
+
+fn git_core(files: &mut Files, path: &str) -> io::Result<()> {
+    let folder = output("git", &["--exec-path"], path)?;
+    let folder = PathBuf::from(folder.trim());
+    for name in GIT_CORE {
+        let file = folder.join(name);
+        if file.exists() {
+            files.with_libraries(file.to_string_lossy().into_owned(), &file, path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Files by their place in the image.
+#[derive(Default)]
+struct Files(BTreeMap<String, PathBuf>);
+
+impl Files {
+    fn add(&mut self, place: String, file: &Path) {
+        self.0.insert(place, file.to_owned());
+    }
+
+    fn with_libraries(&mut self, place: String, file: &Path, path: &str) -> io::Result<()> {
+        let needs = needs(file, path)?;
+        for library in needs.libraries.into_iter().chain(needs.loader) {
+            self.add(library.to_string_lossy().into_owned(), &library);
+        }
+        self.add(place, file);
+        Ok(())
+    }
+
+    fn tar(self) -> io::Result<(String, Vec<u8>)> {
+        let mut builder = tar::Builder::new(Vec::new());
+        builder.mode(tar::HeaderMode::Deterministic);
+        let mut folders = BTreeSet::new();
+        let add = |builder: &mut tar::Builder<Vec<u8>>, place: &str, mode: u32, kind: tar::EntryType, bytes: &[u8]| {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_mode(mode);
+            header.set_size(bytes.len() as u64);
+            builder.append_data(&mut header, place.trim_start_matches('/'), bytes)
+        };
+        for folder in ["/tmp", "/etc", "/root", "/builds", "/cache", "/var/tmp"] {
+            folders.insert(folder.to_owned());
+        }
+        for place in self.0.keys() {
+            let parents = Path::new(place).ancestors().skip(1).filter(|folder| *folder != Path::new("/"));
+            folders.extend(parents.map(|folder| folder.to_string_lossy().into_owned()));
+        }
+        for folder in &folders {
+            let mode = if folder.ends_with("tmp") { 0o1777 } else { 0o755 };
+            add(&mut builder, folder, mode, tar::EntryType::Directory, &[])?;
+        }
+        let passwd = b"root:x:0:0:root:/root:/bin/sh\n";
+        add(&mut builder, "/etc/passwd", 0o644, tar::EntryType::Regular, passwd)?;
+        if self.0.contains_key("/usr/bin/sh") {
+            let mut link = tar::Header::new_gnu();
+            link.set_entry_type(tar::EntryType::Symlink);
+            link.set_mode(0o777);
+            link.set_size(0);
+            add(&mut builder, "/bin", 0o755, tar::EntryType::Directory, &[])?;
+            builder.append_link(&mut link, "bin/sh", "/usr/bin/sh")?;
+        }
+        for (place, file) in &self.0 {
+            add(&mut builder, place, 0o755, tar::EntryType::Regular, &fs::read(file)?)?;
+        }
+        let tar = builder.into_inner()?;
+        Ok((names::hex(&tar)[..16].to_owned(), tar))
+    }
+}
+
+/// What a program needs to be started.
+#[derive(Default)]
+struct Needs {
+    loader: Option<PathBuf>,
+    libraries: Vec<PathBuf>,
+}
+
+/// Asks the dynamic loader. A static program and a script need nothing.
+fn needs(file: &Path, path: &str) -> io::Result<Needs> {
+    let mut magic = [0; 4];
+    io::Read::read_exact(&mut fs::File::open(file)?, &mut magic)?;
+    if magic != *b"\x7fELF" {
+        return Ok(Needs::default());
+    }
+    let Ok(text) = output("ldd", &[&file.to_string_lossy()], path) else {
+        // What it says of a static program.
+        return Ok(Needs::default());
+    };
+    Ok(parse(&text))
+}
+
+fn parse(text: &str) -> Needs {
+    let mut needs = Needs::default();
+    for line in text.lines() {
+        let line = line.split(" (0x").next().unwrap_or_default().trim();
+        match line.split_once(" => ") {
+            Some((_, file)) if file.starts_with('/') => needs.libraries.push(PathBuf::from(file)),
+            None if line.starts_with('/') => needs.loader = Some(PathBuf::from(line)),
+            _ => {}
+        }
+    }
+    needs
+}
+
+fn find(name: &str, path: &str) -> Option<PathBuf> {
+    path.split(':').map(|folder| Path::new(folder).join(name)).find(|file| file.is_file())
+}
+
+fn output(program: &str, args: &[&str], path: &str) -> io::Result<String> {
+    let env = [("PATH".to_owned(), path.to_owned())];
+    let tool = Tool {
+        program,
+        args: args.iter().map(|&arg| arg.to_owned()).collect(),
+        env: &env,
+        cwd: Path::new("/"),
+    };
+    let mut text = Vec::new();
+    let exit = tool
+        .run(&Stop::new(), |bytes| text.extend_from_slice(bytes), |_| {})
+        .map_err(|error| io::Error::other(crate::trace::chain(&error)))?;
+    match exit {
+        Exit::Code(0) => Ok(String::from_utf8_lossy(&text).into_owned()),
+        other => Err(io::Error::other(format!("{program} ended with {other:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_read_from_the_loader() {
+        let glibc = "\tlinux-vdso.so.1 (0x00007ffe)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
+        let musl = "\t/lib/ld-musl-x86_64.so.1 (0x7f)\n\tlibz.so.1 => /lib/libz.so.1 (0x7f)\n\tlibc.musl-x86_64.so.1 => /lib/ld-musl-x86_64.so.1 (0x7f)\n";
+        let needs = parse(glibc);
+        assert_eq!(needs.loader.as_deref(), Some(Path::new("/lib64/ld-linux-x86-64.so.2")));
+        assert_eq!(needs.libraries, [Path::new("/lib/x86_64-linux-gnu/libc.so.6")]);
+        assert_eq!(parse(musl).libraries.len(), 2);
+        assert!(parse("\tstatically linked\n").loader.is_none());
+    }
+}

@@ -1,0 +1,107 @@
+//! The network that a job's containers meet in.
+
+use serde_json::{Value, json};
+
+use super::engine::Engine;
+use super::names::Names;
+use crate::config::DockerConfig;
+use crate::executor::{Error, Result};
+
+/// A network of the job's own, or what `network_mode` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Network {
+    mode: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Made for this job: names work.
+    Own,
+    /// Somebody's: names work.
+    Named,
+    /// The engine's default bridge: only links work.
+    Bridge,
+    /// No network of containers at all.
+    Other,
+}
+
+impl Network {
+    pub(super) fn plan(config: &DockerConfig, names: &Names) -> Self {
+        let mode = config.network_mode.as_str();
+        let kind = match mode {
+            "" => Kind::Own,
+            "bridge" | "default" => Kind::Bridge,
+            "host" | "none" => Kind::Other,
+            _ if mode.starts_with("container:") => Kind::Other,
+            _ => Kind::Named,
+        };
+        let mode = if kind == Kind::Own {
+            format!("{}-network", names.base)
+        } else {
+            mode.to_owned()
+        };
+        Self { mode, kind }
+    }
+
+    /// `NetworkMode` of containers.
+    pub(super) fn mode(&self) -> &str {
+        &self.mode
+    }
+
+    /// Whether containers find one another by name.
+    pub(super) fn has_names(&self) -> bool {
+        matches!(self.kind, Kind::Own | Kind::Named)
+    }
+
+    /// Whether services are reached by links.
+    pub(super) fn needs_links(&self) -> bool {
+        self.kind == Kind::Bridge
+    }
+
+    /// Makes the job's own network.
+    pub(super) async fn create(&self, engine: &Engine, names: &Names, config: &DockerConfig) -> Result<()> {
+        if self.kind != Kind::Own {
+            return Ok(());
+        }
+        let mut body = json!({
+            "Name": self.mode, "Labels": names.labels(), "EnableIPv6": config.enable_ipv6, "CheckDuplicate": true,
+        });
+        if config.network_mtu > 0 {
+            body["Options"] = json!({"com.docker.network.driver.mtu": config.network_mtu.to_string()});
+        }
+        let made = engine.create_network(&body).await;
+        made.map_err(|error| Error::system("make the job's network", error)).map(drop)
+    }
+
+    /// Puts a container into it under these names.
+    pub(super) fn join(&self, body: &mut Value, aliases: &[String]) {
+        if self.has_names() {
+            body["NetworkingConfig"] = json!({"EndpointsConfig": {(self.mode.as_str()): {"Aliases": aliases}}});
+        }
+    }
+
+    /// Gives it links to other containers.
+    pub(super) fn link(&self, body: &mut Value, links: &[String]) {
+        if links.is_empty() {
+            return;
+        }
+        if self.has_names() {
+            body["NetworkingConfig"]["EndpointsConfig"][self.mode.as_str()]["Links"] = json!(links);
+        } else {
+            body["HostConfig"]["Links"] = json!(links);
+        }
+    }
+
+    /// Gives it an address of its own.
+    pub(super) fn address(&self, body: &mut Value, mac: &str) {
+        if mac.is_empty() {
+            return;
+        }
+        // Engines before API 1.44 read the first, later ones the second.
+        body["MacAddress"] = json!(mac);
+        if self.has_names() {
+            body["NetworkingConfig"]["EndpointsConfig"][self.mode.as_str()]["MacAddress"] = json!(mac);
+        }
+    }
+}

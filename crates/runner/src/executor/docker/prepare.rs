@@ -1,0 +1,288 @@
+//! From a task to its containers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use tasuki_model::plan::{Image, Service};
+use tasuki_model::reason::FailureReason;
+
+use super::build;
+use super::console::Console;
+use super::engine::{Engine, ImageInfo};
+use super::executor::{GuestNetwork, Shared};
+use super::host_config::{Part, host_config};
+use super::names::{self, Names, Role};
+use super::network::Network;
+use super::provision::Guest;
+use super::sandbox::DockerSandbox;
+use super::services;
+use super::volumes::{self, Volumes};
+use super::{access, helper_image, images, sweep};
+use crate::config::DockerConfig;
+use crate::executor::{Error, Output, Paths, Result, Stop, Task};
+use crate::executor::shell::folders;
+
+/// Removes a sandbox that nobody tears down.
+pub(super) struct Cleanup {
+    pub(super) engine: Engine,
+    pub(super) base: String,
+    shared: Arc<Shared>,
+    armed: bool,
+}
+
+impl Cleanup {
+    /// Removes it now. What fails here is found by the next sweep.
+    pub(super) async fn run(mut self) -> Result<()> {
+        self.armed = false;
+        sweep::remove(&self.engine, &self.base).await.map(drop)
+    }
+}
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        if !self.armed || tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        let (engine, base) = (self.engine.clone(), self.base.clone());
+        self.shared.tasks.spawn("removal of a dropped sandbox", async move {
+            if let Err(error) = sweep::remove(&engine, &base).await {
+                tracing::warn!(sandbox = base, error = %crate::trace::chain(&error), "something of a sandbox is left");
+            }
+        });
+    }
+}
+
+/// Everything that making containers needs to know.
+pub(super) struct Plan {
+    pub(super) shared: Arc<Shared>,
+    pub(super) engine: Engine,
+    pub(super) guest: Guest,
+    pub(super) task: Task,
+    pub(super) names: Names,
+    pub(super) volumes: Volumes,
+    pub(super) network: Network,
+    pub(super) paths: Paths,
+}
+
+impl Plan {
+    pub(super) fn config(&self) -> &DockerConfig {
+        &self.shared.settings.config
+    }
+
+    /// The parts that all containers share.
+    pub(super) fn container(&self, role: Role<'_>, part: Part, image: &ImageInfo) -> Result<Value> {
+        let config = self.config();
+        let mut host = host_config(config, part)?;
+        let mut binds = self.volumes.binds.clone();
+        if !matches!(role, Role::Service(_)) {
+            binds.push(format!("{}:{}:ro", self.guest.volume, helper_image::FOLDER));
+        }
+        host.insert("Binds".to_owned(), json!(binds));
+        host.insert("NetworkMode".to_owned(), json!(self.network.mode()));
+        let mut body = Map::new();
+        body.insert("Image".to_owned(), json!(image.id));
+        let labels = self.names.container_labels(role, &config.container_labels);
+        body.insert("Labels".to_owned(), json!(labels));
+        body.insert("HostConfig".to_owned(), Value::Object(host));
+        Ok(Value::Object(body))
+    }
+
+    /// Variables that containers themselves may have: everybody who can look at a container sees them.
+    pub(super) fn public_env(&self, image: &Image) -> Vec<String> {
+        let own = image.variables.iter().map(|variable| {
+            let value = if variable.raw {
+                variable.value.clone()
+            } else {
+                crate::job::expand(&variable.value, |name| self.task.variable(name).unwrap_or_default().to_owned())
+            };
+            format!("{}={value}", variable.key)
+        });
+        let public = self.task.public_variables.iter().map(|(key, value)| format!("{key}={value}"));
+        public.chain(own).filter(|entry| !entry.contains('\0')).collect()
+    }
+}
+
+/// Makes the sandbox of a task. Whatever goes wrong, nothing of it stays.
+pub(super) async fn prepare(shared: Arc<Shared>, task: Task, stop: Stop, output: Arc<dyn Output>) -> Result<DockerSandbox> {
+    let console = Console(&*output);
+    let image = job_image(&shared.settings.config, &task)?;
+    let wanted = services::wanted(&shared.settings.config, &task)?;
+    console
+        .line(&format!("Using Docker executor with image {} ...", image.name))
+        .await;
+    let (engine, guest) = shared.ready().await?;
+    let names = Names::new(&task, &shared.settings.system_id, &shared.owner.label(), shared.owner.host())?;
+    let (builds, cache) = (&shared.settings.builds_dir, &shared.settings.cache_dir);
+    let volumes = volumes::plan(&shared.settings.config, &task, &names.base, &shared.settings.system_id, (builds, cache))?;
+    let cleanup = Cleanup {
+        engine: engine.clone(),
+        base: names.base.clone(),
+        shared: Arc::clone(&shared),
+        armed: true,
+    };
+    let paths = paths(&shared, &task, &volumes)?;
+    let network = Network::plan(&shared.settings.config, &names);
+    let plan = Plan {
+        shared,
+        engine,
+        guest,
+        task,
+        names,
+        volumes,
+        network,
+        paths,
+    };
+    let made = tokio::select! {
+        made = Box::pin(make(plan, &image, &wanted, &stop, &output)) => made,
+        () = stop.pulled() => Err(Error::Stopped),
+    };
+    match made {
+        Ok(parts) => Ok(DockerSandbox::new(parts, cleanup)),
+        Err(error) => {
+            if let Err(left) = cleanup.run().await {
+                tracing::warn!(error = %crate::trace::chain(&left), "something of a sandbox is left");
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn make(
+    plan: Plan,
+    image: &Image,
+    wanted: &[Service],
+    stop: &Stop,
+    output: &Arc<dyn Output>,
+) -> Result<super::sandbox::Parts> {
+    let console = Console(&**output);
+    let settings = &plan.shared.settings;
+    let info = images::provide(&plan.engine, settings, &plan.task, image, &console, stop).await?;
+    let helper = helper(&plan, &console, stop).await?;
+    make_volumes(&plan).await?;
+    plan.network.create(&plan.engine, &plan.names, plan.config()).await?;
+    let services = services::start(&plan, wanted, &console, stop).await?;
+    let followers = services::follow(&plan, &services, output).await?;
+    let predefined = start_predefined(&plan, &helper).await?;
+    services::wait(&plan, &services, &console, stop).await?;
+    let build = build::start(&plan, image, &info, &services, &**output).await?;
+    build::make_folders(&plan, &predefined, &build.ready, stop).await?;
+    Ok(super::sandbox::Parts {
+        plan,
+        build,
+        predefined,
+        helper: helper.id,
+        followers,
+    })
+}
+
+/// The job's image, or the runner's.
+///
+/// # Errors
+/// There is none, or it is not allowed.
+fn job_image(config: &DockerConfig, task: &Task) -> Result<Image> {
+    let image = match &task.image {
+        Some(image) => image.clone(),
+        None if config.image.is_empty() => {
+            let message = "the job names no image, and neither does the runner: set `image` in the job, or in [runners.docker]";
+            return Err(Error::job(FailureReason::RunnerConfigurationError, message));
+        }
+        None => Image {
+            name: crate::job::expand(&config.image, |name| task.variable(name).unwrap_or_default().to_owned()),
+            ..Image::default()
+        },
+    };
+    access::check_image("allowed_images", &config.allowed_images, &image.name, &[&config.image])?;
+    Ok(image)
+}
+
+/// The image that sources, caches and artifacts are handled in.
+async fn helper(plan: &Plan, console: &Console<'_>, stop: &Stop) -> Result<ImageInfo> {
+    let config = plan.config();
+    if !config.helper_image.is_empty() {
+        let own = Image {
+            name: crate::job::expand(&config.helper_image, |name| plan.task.variable(name).unwrap_or_default().to_owned()),
+            ..Image::default()
+        };
+        return images::provide(&plan.engine, &plan.shared.settings, &plan.task, &own, console, stop).await;
+    }
+    if !plan.guest.has_git {
+        console
+            .line("WARNING: this runner's machine has no git, so sources cannot be fetched; install git there, or set helper_image")
+            .await;
+    }
+    let found = plan.engine.image(&plan.guest.image).await;
+    found
+        .map_err(|error| Error::system("look for the helper image", error))?
+        .ok_or_else(|| Error::system("find the helper image", "somebody removed it this moment"))
+}
+
+async fn make_volumes(plan: &Plan) -> Result<()> {
+    let config = plan.config();
+    let own = plan.volumes.own.iter().map(|name| (name, json!(plan.names.labels())));
+    let caches = plan
+        .volumes
+        .caches
+        .iter()
+        .map(|name| (name, json!({(names::KEPT): "cache"})));
+    for (name, labels) in own.chain(caches) {
+        let mut body = json!({"Name": name, "Labels": labels});
+        if !config.volume_driver.is_empty() {
+            body["Driver"] = json!(config.volume_driver);
+        }
+        if !config.volume_driver_ops.is_empty() {
+            body["DriverOpts"] = json!(config.volume_driver_ops);
+        }
+        let made = plan.engine.create_volume(&body).await;
+        made.map_err(|error| Error::system(format!("make the volume {name}"), error))?;
+    }
+    Ok(())
+}
+
+/// The container of the guest: no privileges, the job's volumes, its network.
+async fn start_predefined(plan: &Plan, helper: &ImageInfo) -> Result<String> {
+    let mut body = plan.container(Role::Predefined, Part::Predefined, helper)?;
+    let mut command = plan.guest.command.clone();
+    command.push("hold".to_owned());
+    body["Entrypoint"] = json!(command);
+    body["Cmd"] = json!([]);
+    body["User"] = json!("0:0");
+    body["WorkingDir"] = json!("/");
+    match plan.shared.settings.guest_network {
+        GuestNetwork::Host => body["HostConfig"]["NetworkMode"] = json!("host"),
+        GuestNetwork::Job => plan.network.join(&mut body, &[]),
+    }
+    let failed = |error| Error::system("start the predefined container", error);
+    let name = format!("{}-predefined", plan.names.base);
+    let id = plan.engine.create_container(&name, None, &body).await.map_err(failed)?;
+    plan.engine.start_container(&id).await.map_err(failed)?;
+    Ok(id)
+}
+
+/// Folders inside. A job's own volume holds one project; a mount of the configuration is shared, and laid out as on a
+/// machine.
+fn paths(shared: &Shared, task: &Task, volumes: &Volumes) -> Result<Paths> {
+    let builds = PathBuf::from(&shared.settings.builds_dir);
+    let root = if volumes.shares_builds {
+        builds
+            .join(folders::safe_name(&task.runner_short_token))
+            .join(task.concurrent_project_id.to_string())
+    } else {
+        builds.clone()
+    };
+    let suffix = task.folder_suffix.as_deref().unwrap_or_default();
+    let slug = folders::clean_slug(&task.project_slug, suffix)
+        .or_else(|| folders::clean_slug(&format!("project-{}", task.project_id), suffix))
+        .ok_or_else(|| Error::job(FailureReason::RunnerConfigurationError, "the project has no usable folder name"))?;
+    let project = root.join(slug);
+    let mut temp = project.clone().into_os_string();
+    temp.push(".tmp");
+    let temp = PathBuf::from(temp);
+    Ok(Paths {
+        builds,
+        home: temp.join("home"),
+        project,
+        temp,
+        cache: PathBuf::from(&shared.settings.cache_dir),
+    })
+}

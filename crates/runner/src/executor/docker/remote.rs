@@ -1,0 +1,161 @@
+//! Talking to the guest in a container.
+
+use std::io;
+use std::sync::Mutex;
+
+use serde_json::json;
+
+use super::engine::{Attached, Engine, Piece};
+use crate::executor::{Error, Output, Result, Stop, Stream};
+use crate::guest::inside::{Answer, Kind, Order, Work};
+use crate::process::encode;
+
+/// How much a guest's own standard error may say when it fails.
+const MAX_NOISE: usize = 4 << 10;
+
+/// The largest frame.
+const MAX_FRAME: usize = 256 << 20;
+
+/// Who does the work in which container.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) container: &'a str,
+    /// `uid:gid`; absent = the container's own user.
+    pub(super) user: Option<&'a str>,
+    pub(super) privileged: bool,
+    /// What starts the guest there.
+    pub(super) guest: &'a [String],
+}
+
+/// Lets a guest do one piece of work. Its output goes to `output`; the stop is passed on.
+///
+/// The connection that comes back keeps background processes alive where the answer says that there are some. Dropping the
+/// future ends the work at once.
+pub(super) async fn ask(place: Place<'_>, work: &Work, stop: &Stop, output: &dyn Output) -> Result<(Answer, Attached)> {
+    let failed = |what: &'static str| move |error: super::engine::Error| Error::system(what, error);
+    let mut command = place.guest.to_vec();
+    command.push("inside".to_owned());
+    let mut body = json!({
+        "AttachStdin": true, "AttachStdout": true, "AttachStderr": true, "Tty": false,
+        "Cmd": command, "WorkingDir": "/", "Privileged": place.privileged,
+        // A library that the image wants in every program is none of ours.
+        "Env": ["LD_PRELOAD="],
+    });
+    if let Some(user) = place.user {
+        body["User"] = json!(user);
+    }
+    let exec = place
+        .engine
+        .create_exec(place.container, &body)
+        .await
+        .map_err(failed("start a program in the container"))?;
+    let attached = place
+        .engine
+        .start_exec(&exec)
+        .await
+        .map_err(failed("start a program in the container"))?;
+    let frame = encode(work).map_err(|error| Error::system("write the work down", error))?;
+    let noise = Mutex::new(Vec::new());
+    let talk = async {
+        // Reading begins at once: a guest that cannot start says so while we still write.
+        let write = async {
+            // A guest that is gone is seen by the end of its output.
+            let _ = attached.write(&frame).await;
+            obey(&attached, stop).await
+        };
+        let read = listen(&attached, output, &noise);
+        tokio::pin!(write, read);
+        tokio::select! {
+            answer = &mut read => answer,
+            never = &mut write => match never {},
+        }
+    };
+    match talk.await {
+        Ok(Some(answer)) => Ok((answer, attached)),
+        Ok(None) => {
+            let noise = noise.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+            Err(lost(&place, &exec, &noise).await)
+        }
+        Err(error) => Err(Error::system("hear the program in the container", error)),
+    }
+}
+
+/// Passes the stop on.
+async fn obey(attached: &Attached, stop: &Stop) -> std::convert::Infallible {
+    let order = |order: Order| encode(&order).unwrap_or_default();
+    stop.pulled().await;
+    if !stop.is_forced() {
+        let _ = attached.write(&order(Order::Terminate)).await;
+    }
+    stop.forced().await;
+    let _ = attached.write(&order(Order::Kill)).await;
+    std::future::pending().await
+}
+
+/// Reads frames until the answer; `None`: the stream ended without one.
+async fn listen(attached: &Attached, output: &dyn Output, noise: &Mutex<Vec<u8>>) -> io::Result<Option<Answer>> {
+    let mut buffer: Vec<u8> = Vec::new();
+    loop {
+        let mut used = 0;
+        while let Some((kind, length)) = head(&buffer[used..])? {
+            let (start, rest) = (used + 5, buffer.len() - used - 5);
+            let stream = match kind {
+                Kind::Answer if rest < length => break,
+                Kind::Answer => return Ok(Some(serde_json::from_slice(&buffer[start..start + length])?)),
+                Kind::Stdout => Stream::Stdout,
+                Kind::Stderr => Stream::Stderr,
+            };
+            if rest < length {
+                break;
+            }
+            output.write(stream, &buffer[start..start + length]).await;
+            used = start + length;
+        }
+        buffer.drain(..used);
+        match attached.read().await? {
+            Piece::Stdout(bytes) => buffer.extend_from_slice(&bytes),
+            Piece::Stderr(bytes) => {
+                let mut noise = noise.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let room = MAX_NOISE.saturating_sub(noise.len());
+                noise.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            }
+            Piece::End => return Ok(None),
+        }
+    }
+}
+
+fn head(bytes: &[u8]) -> io::Result<Option<(Kind, usize)>> {
+    let Some(head) = bytes.first_chunk::<5>() else {
+        return Ok(None);
+    };
+    let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
+    let kind = Kind::of(head[0]).filter(|_| length <= MAX_FRAME);
+    let kind = kind.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "what it says is not the guest's"))?;
+    Ok(Some((kind, length)))
+}
+
+/// Why a guest ended without an answer: the container's end, or its own noise.
+async fn lost(place: &Place<'_>, exec: &str, noise: &[u8]) -> Error {
+    if let Ok(container) = place.engine.container(place.container).await {
+        if container.state.oom_killed {
+            let message = "the job was killed for want of memory: it used more than the limit of its container";
+            return Error::job(tasuki_model::reason::FailureReason::ScriptFailure, message);
+        }
+        if !container.state.running {
+            let what = "go on: the job's container was stopped or removed from outside";
+            let code = container.state.exit_code;
+            return Error::system(what, format!("it ended with exit code {code} {}", container.state.error));
+        }
+    } else {
+        return Error::system("go on: the job's container is gone", "it was removed from outside");
+    }
+    let code = place.engine.exec(exec).await.ok().and_then(|state| state.exit_code);
+    let noise = String::from_utf8_lossy(noise);
+    let said = if noise.trim().is_empty() { "nothing" } else { noise.trim() };
+    let code = code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
+    Error::system(
+        "run the guest in the container",
+        format!("it ended without an answer (exit code {code}) and said {said:?}"),
+    )
+}

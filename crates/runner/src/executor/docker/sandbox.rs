@@ -1,0 +1,304 @@
+//! A job's containers at work.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use serde_json::json;
+use tasuki_model::reason::FailureReason;
+
+use super::build::{self, Build};
+use super::engine::{Attached, ImageInfo};
+use super::host_config::Part;
+use super::names::Role;
+use super::prepare::{Cleanup, Plan};
+use super::remote::{self, Place};
+use crate::executor::shell::environment;
+use crate::executor::{
+    Command, Discard, Ended, Error, Output, Paths, Program, PushedFile, Result, Sandbox, Shell, Stop,
+};
+use crate::guest;
+use crate::guest::inside::{Answer, Script, Work};
+
+/// `PATH` of images that set none.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What `prepare` has made.
+pub(super) struct Parts {
+    pub(super) plan: Plan,
+    pub(super) build: Build,
+    /// Id of the predefined container.
+    pub(super) predefined: String,
+    /// Id of the helper image.
+    pub(super) helper: String,
+    /// Ends those who follow the services' logs.
+    pub(super) followers: Stop,
+}
+
+pub(super) struct DockerSandbox {
+    parts: Parts,
+    paths: Paths,
+    cleanup: Cleanup,
+    scripts: AtomicU64,
+    /// Connections that keep background processes alive.
+    lingering: Mutex<Vec<Attached>>,
+}
+
+impl DockerSandbox {
+    pub(super) fn new(parts: Parts, cleanup: Cleanup) -> Self {
+        let ready = &parts.build.ready;
+        let mut paths = parts.plan.paths.clone();
+        paths.cache = build::cache_folder(&parts.plan, ready);
+        if let Some((_, home)) = ready.env.iter().find(|(key, _)| key == "HOME").filter(|_| ready.home_is_writable) {
+            paths.home = home.into();
+        }
+        Self {
+            parts,
+            paths,
+            cleanup,
+            scripts: AtomicU64::new(0),
+            lingering: Mutex::default(),
+        }
+    }
+
+    /// What the image and its entrypoint say, under the job's variables.
+    fn script_env(&self, variables: &[(String, String)]) -> Result<Vec<(String, String)>> {
+        let ready = &self.parts.build.ready;
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let mut all: BTreeMap<String, String> = [("PATH", DEFAULT_PATH), ("USER", &ready.user), ("LOGNAME", &ready.user)]
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        let temporary = if ready.tmp_is_writable {
+            "/tmp".to_owned()
+        } else {
+            text(&self.paths.temp.join("tmp"))
+        };
+        all.insert("TMPDIR".to_owned(), temporary);
+        all.extend(ready.env.iter().cloned());
+        all.insert("HOME".to_owned(), text(&self.paths.home));
+        environment::add(&mut all, variables)?;
+        Ok(all.into_iter().collect())
+    }
+
+    /// The helper image's own `PATH` and a home of the job's: what the job sets for its own image is not for this one.
+    fn guest_env(&self, variables: &[(String, String)]) -> Result<Vec<(String, String)>> {
+        let mut all = BTreeMap::new();
+        environment::add(&mut all, variables)?;
+        all.insert("PATH".to_owned(), DEFAULT_PATH.to_owned());
+        let home = self.paths.temp.join("home").to_string_lossy().into_owned();
+        all.insert("HOME".to_owned(), home);
+        all.insert("TMPDIR".to_owned(), self.paths.temp.join("tmp").to_string_lossy().into_owned());
+        Ok(all.into_iter().collect())
+    }
+
+    /// In the job's container, as its user.
+    fn build_place(&self) -> Place<'_> {
+        Place {
+            container: &self.parts.build.id,
+            // As the container itself: also its further groups.
+            user: None,
+            privileged: self.parts.build.privileged,
+            ..self.predefined_place()
+        }
+    }
+
+    /// In the predefined container, as the same user.
+    fn predefined_place(&self) -> Place<'_> {
+        Place {
+            engine: &self.parts.plan.engine,
+            container: &self.parts.predefined,
+            user: Some(&self.parts.build.user),
+            privileged: false,
+            guest: &self.parts.plan.guest.command,
+        }
+    }
+
+    async fn run_script(&self, command: &Command, shell: Shell, text: String, output: &dyn Output) -> Result<Ended> {
+        let work = Work::Script(Script {
+            shell,
+            text,
+            env: self.script_env(&command.env)?,
+            project: self.paths.project.clone(),
+            cwd: command.cwd.as_ref().map(|folder| self.paths.project.join(folder)),
+            temp: self.paths.temp.clone(),
+            number: self.scripts.fetch_add(1, Ordering::Relaxed),
+            timeout_ms: command.timeout.map(millis),
+            grace_ms: millis(command.grace),
+        });
+        let (answer, attached) = remote::ask(self.build_place(), &work, &command.stop, output).await?;
+        match answer {
+            Answer::Ended { exit, lingering } => {
+                if lingering {
+                    self.lingering.lock().unwrap_or_else(PoisonError::into_inner).push(attached);
+                }
+                Ok(Ended { exit, response: None })
+            }
+            other => Err(unexpected(other)),
+        }
+    }
+
+    async fn run_guest(&self, command: &Command, request: guest::Request, output: &dyn Output) -> Result<Ended> {
+        let env = self.guest_env(&command.env)?;
+        let timeout_ms = command.timeout.map(millis);
+        let mounted = match &request {
+            guest::Request::Snapshot(snapshot) => Some(self.mount(&snapshot.from).await?),
+            _ => None,
+        };
+        let place = Place {
+            container: mounted.as_deref().unwrap_or(&self.parts.predefined),
+            ..self.predefined_place()
+        };
+        let request = Box::new(request);
+        let work = Work::Guest {
+            request,
+            env,
+            timeout_ms,
+        };
+        let (answer, _) = remote::ask(place, &work, &command.stop, output).await?;
+        if let Some(container) = mounted {
+            let removed = self.parts.plan.engine.remove_container(&container).await;
+            removed.map_err(|error| Error::system("remove the container of the snapshot", error))?;
+        }
+        match answer {
+            Answer::Response { exit, response } => Ok(Ended {
+                exit,
+                response: Some(*response),
+            }),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// A second predefined container that sees a folder of this machine, to copy it.
+    async fn mount(&self, folder: &Path) -> Result<String> {
+        let plan = &self.parts.plan;
+        if !plan.engine.address().is_local() {
+            return Err(Error::configuration(
+                format!("{} cannot be copied to a container engine on another machine", folder.display()),
+                "use an engine of this machine (a unix socket)",
+            ));
+        }
+        let image = ImageInfo {
+            id: self.parts.helper.clone(),
+            ..ImageInfo::default()
+        };
+        let mut body = plan.container(Role::Predefined, Part::Predefined, &image)?;
+        let mut command = plan.guest.command.clone();
+        command.push("hold".to_owned());
+        body["Entrypoint"] = json!(command);
+        body["User"] = json!("0:0");
+        body["HostConfig"]["NetworkMode"] = json!("none");
+        body["HostConfig"]["Mounts"] = json!([{
+            "Type": "bind", "ReadOnly": true, "Source": folder, "Target": folder,
+        }]);
+        let failed = |error| Error::system("mount the folder to copy", error);
+        let name = format!("{}-snapshot", plan.names.base);
+        let id = plan.engine.create_container(&name, None, &body).await.map_err(failed)?;
+        plan.engine.start_container(&id).await.map_err(failed)?;
+        Ok(id)
+    }
+
+    /// A short piece of work in the predefined container.
+    async fn ask(&self, work: &Work) -> Result<Answer> {
+        let (answer, _) = remote::ask(self.predefined_place(), work, &Stop::new(), &Discard).await?;
+        Ok(answer)
+    }
+
+    fn roots(&self) -> Vec<std::path::PathBuf> {
+        vec![self.paths.temp.clone(), self.paths.project.clone()]
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn unexpected(answer: Answer) -> Error {
+    match answer {
+        Answer::Refused { message } => Error::job(FailureReason::ScriptFailure, message),
+        Answer::Failed { message } => Error::system("work in the container", message),
+        other => Error::system("understand the guest", format!("it answers {other:?}")),
+    }
+}
+
+#[async_trait]
+impl Sandbox for DockerSandbox {
+    fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    async fn run(&self, mut command: Command, output: &dyn Output) -> Result<Ended> {
+        if command.stop.is_pulled() {
+            return Err(Error::Stopped);
+        }
+        let empty = Program::Script {
+            shell: Shell::default(),
+            text: String::new(),
+        };
+        match std::mem::replace(&mut command.program, empty) {
+            Program::Script { shell, text } => self.run_script(&command, shell, text, output).await,
+            Program::Guest(request) => self.run_guest(&command, *request, output).await,
+        }
+    }
+
+    async fn push(&self, file: PushedFile) -> Result<()> {
+        let work = Work::Push {
+            roots: self.roots(),
+            path: self.paths.temp.join(&file.path),
+            mode: file.mode,
+            base64: BASE64_STANDARD.encode(&file.bytes),
+        };
+        build::done(self.ask(&work).await?)
+    }
+
+    async fn pull(&self, path: &str, limit: u64) -> Result<Option<Bytes>> {
+        let work = Work::Pull {
+            roots: self.roots(),
+            path: self.paths.temp.join(path),
+            limit,
+        };
+        match self.ask(&work).await? {
+            Answer::Pulled { base64: None } => Ok(None),
+            Answer::Pulled { base64: Some(text) } => {
+                let bytes = BASE64_STANDARD.decode(text);
+                let bytes = bytes.map_err(|error| Error::system("understand the guest", error))?;
+                Ok(Some(bytes.into()))
+            }
+            other => Err(unexpected(other)),
+        }
+    }
+
+    async fn teardown(self: Box<Self>) -> Result<()> {
+        let Self {
+            parts,
+            cleanup,
+            lingering,
+            paths,
+            ..
+        } = *self;
+        parts.followers.force();
+        drop(lingering);
+        let mut result = Ok(());
+        if parts.plan.volumes.shares_builds {
+            // The job's own processes must not write on.
+            let build = parts.plan.engine.remove_container(&parts.build.id).await;
+            result = build.map_err(|error| Error::system("remove the job's container", error));
+            let place = Place {
+                engine: &parts.plan.engine,
+                container: &parts.predefined,
+                user: None,
+                privileged: false,
+                guest: &parts.plan.guest.command,
+            };
+            let work = Work::Remove(vec![paths.project.clone(), paths.temp.clone()]);
+            let removed = remote::ask(place, &work, &Stop::new(), &Discard).await;
+            result = result.and(removed.and_then(|(answer, _)| build::done(answer)));
+        }
+        result.and(cleanup.run().await)
+    }
+}

@@ -1,0 +1,269 @@
+//! Containers beside the job's own.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::json;
+use tasuki_model::plan::{Image, Service, Variable};
+use tasuki_model::reason::FailureReason;
+
+use super::console::Console;
+use super::engine::{Attached, Piece};
+use super::host_config::{Part, device};
+use super::images;
+use super::names::Role;
+use super::prepare::Plan;
+use super::reference::Reference;
+use super::remote::{self, Place};
+use super::access;
+use crate::config::DockerConfig;
+use crate::executor::{Discard, Error, Output, Result, Stop, Stream, Task};
+use crate::guest::inside::{Answer, Work};
+
+/// Seconds to wait for services where the configuration says nothing.
+const WAIT: u64 = 30;
+
+/// Lines of a service's log that are shown when it does not listen.
+const LINES: u32 = 200;
+
+/// A service that runs.
+pub(super) struct Started {
+    id: String,
+    name: String,
+    image: String,
+    aliases: Vec<String>,
+    /// The port whose listening says that it is ready.
+    port: Option<u16>,
+}
+
+impl Started {
+    /// As links of the default bridge.
+    pub(super) fn links(&self) -> Vec<String> {
+        self.aliases.iter().map(|alias| format!("{}:{alias}", self.name)).collect()
+    }
+}
+
+/// The runner's services, then the job's.
+///
+/// # Errors
+/// There are too many, or one is not allowed.
+pub(super) fn wanted(config: &DockerConfig, task: &Task) -> Result<Vec<Service>> {
+    let own = config.services.iter().filter(|service| !service.name.is_empty()).map(|service| Service {
+        image: Image {
+            name: crate::job::expand(&service.name, |name| task.variable(name).unwrap_or_default().to_owned()),
+            command: (!service.command.is_empty()).then(|| service.command.clone()),
+            entrypoint: (!service.entrypoint.is_empty()).then(|| service.entrypoint.clone()),
+            variables: service
+                .environment
+                .iter()
+                .map(|entry| {
+                    let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
+                    Variable::plain(key, value)
+                })
+                .collect(),
+            ..Image::default()
+        },
+        aliases: service.alias.split([' ', ',']).filter(|alias| !alias.is_empty()).map(str::to_owned).collect(),
+    });
+    let all: Vec<Service> = own.chain(task.services.iter().cloned()).collect();
+    if let Some(limit) = config.services_limit.and_then(|limit| usize::try_from(limit).ok())
+        && all.len() > limit
+    {
+        let message = format!("the job has {} services, and this runner allows {limit} (services_limit)", all.len());
+        return Err(Error::job(FailureReason::RunnerConfigurationError, message));
+    }
+    let known: Vec<&str> = config.services.iter().map(|service| service.name.as_str()).collect();
+    for service in &all {
+        access::check_image("allowed_services", &config.allowed_services, &service.image.name, &known)?;
+    }
+    Ok(all)
+}
+
+/// Starts all of them, in order.
+pub(super) async fn start(plan: &Plan, wanted: &[Service], console: &Console<'_>, stop: &Stop) -> Result<Vec<Started>> {
+    let mut taken = BTreeSet::new();
+    let mut started = Vec::new();
+    for (index, service) in wanted.iter().enumerate() {
+        let name = &service.image.name;
+        console.line(&format!("Starting service {name} ...")).await;
+        let reference = Reference::parse(name);
+        let mut aliases = Vec::new();
+        for alias in service.aliases.iter().cloned().chain(reference.aliases()) {
+            if taken.insert(alias.clone()) {
+                aliases.push(alias);
+            } else {
+                console
+                    .line(&format!("WARNING: service {name} is already created under the name {alias}. Ignoring."))
+                    .await;
+            }
+        }
+        started.push(start_one(plan, service, index, aliases, console, stop).await?);
+    }
+    Ok(started)
+}
+
+async fn start_one(
+    plan: &Plan,
+    service: &Service,
+    index: usize,
+    aliases: Vec<String>,
+    console: &Console<'_>,
+    stop: &Stop,
+) -> Result<Started> {
+    let (config, image) = (plan.config(), &service.image);
+    let info = images::provide(&plan.engine, &plan.shared.settings, &plan.task, image, console, stop).await?;
+    let mut body = plan.container(Role::Service(&image.name), Part::Service, &info)?;
+    let wanted = config.services_privileged.unwrap_or(config.privileged);
+    let privileged = access::privileged(wanted, &config.allowed_privileged_services, &image.name);
+    body["HostConfig"]["Privileged"] = json!(privileged);
+    let devices = config
+        .services_devices
+        .iter()
+        .filter(|(pattern, _)| access::matches(&[(*pattern).clone()], &image.name))
+        .flat_map(|(_, devices)| devices)
+        .map(|text| device(text))
+        .collect::<Result<Vec<_>>>()?;
+    if !devices.is_empty() {
+        body["HostConfig"]["Devices"] = json!(devices);
+    }
+    if let Some(command) = &image.command {
+        body["Cmd"] = json!(command);
+    }
+    if let Some(entrypoint) = &image.entrypoint {
+        body["Entrypoint"] = json!(entrypoint);
+    }
+    if let Some(user) = access::user("", &config.allowed_users, image.user.as_deref())? {
+        body["User"] = json!(user);
+    }
+    let env = plan.public_env(image);
+    let health = env.iter().rev().find_map(|entry| entry.strip_prefix("HEALTHCHECK_TCP_PORT=")?.parse().ok());
+    body["Env"] = json!(env);
+    plan.network.join(&mut body, &aliases);
+    let name = format!("{}-{}-{index}", plan.names.base, Reference::parse(&image.name).slug());
+    let failed = |error| Error::system(format!("start the service {}", image.name), error);
+    let id = plan
+        .engine
+        .create_container(&name, image.platform.as_deref(), &body)
+        .await
+        .map_err(failed)?;
+    plan.engine.start_container(&id).await.map_err(failed)?;
+    let exposed = info.config.exposed_ports.keys().filter_map(|port| port.strip_suffix("/tcp")?.parse().ok());
+    Ok(Started {
+        id,
+        name,
+        image: image.name.clone(),
+        aliases,
+        port: health.or(exposed.min()),
+    })
+}
+
+/// Waits until every service that says where listens there. One that does not is warned of, with its log.
+pub(super) async fn wait(plan: &Plan, services: &[Started], console: &Console<'_>, stop: &Stop) -> Result<()> {
+    let limit = match plan.config().wait_for_services_timeout {
+        Some(seconds) if seconds < 0 => return Ok(()),
+        None | Some(0) => WAIT,
+        Some(seconds) => seconds.unsigned_abs(),
+    };
+    let targets: Vec<(String, u16)> = services
+        .iter()
+        .filter_map(|service| Some((service.name.clone(), service.port?)))
+        .collect();
+    if targets.is_empty() || !plan.network.has_names() {
+        return Ok(());
+    }
+    console
+        .line(&format!("Waiting for services to be up and running (timeout {limit} seconds)..."))
+        .await;
+    let silent = ask(plan, targets, limit, stop).await?;
+    for service in services.iter().filter(|service| silent.contains(&service.name)) {
+        let log = plan.engine.logs(&service.id, LINES).await.unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let port = service.port.unwrap_or_default();
+        console
+            .line(&format!(
+                "*** WARNING: Service {} probably didn't start properly.\n\nHealth check error:\nnothing listens at port {port} after {limit} seconds\n\n\
+                 Service container logs:\n{}\n*********",
+                service.image,
+                log.trim_end()
+            ))
+            .await;
+    }
+    Ok(())
+}
+
+/// Lets a guest in the job's network try them; names of those that do not listen.
+async fn ask(plan: &Plan, targets: Vec<(String, u16)>, limit: u64, stop: &Stop) -> Result<Vec<String>> {
+    let failed = |error| Error::system("wait for the services", error);
+    let helper = super::engine::ImageInfo {
+        id: plan.guest.image.clone(),
+        ..Default::default()
+    };
+    let mut body = plan.container(Role::Wait, Part::Predefined, &helper)?;
+    let mut command = plan.guest.command.clone();
+    command.push("hold".to_owned());
+    body["Entrypoint"] = json!(command);
+    plan.network.join(&mut body, &[]);
+    let name = format!("{}-wait-for-service", plan.names.base);
+    let id = plan.engine.create_container(&name, None, &body).await.map_err(failed)?;
+    plan.engine.start_container(&id).await.map_err(failed)?;
+    let place = Place {
+        engine: &plan.engine,
+        container: &id,
+        user: None,
+        privileged: false,
+        guest: &plan.guest.command,
+    };
+    let work = Work::WaitTcp {
+        targets,
+        timeout_ms: limit.saturating_mul(1000),
+    };
+    let (answer, _) = remote::ask(place, &work, stop, &Discard).await?;
+    plan.engine.remove_container(&id).await.map_err(failed)?;
+    match answer {
+        Answer::Waited { silent } => Ok(silent.into_iter().map(|(host, _)| host).collect()),
+        other => super::build::done(other).map(|()| Vec::new()),
+    }
+}
+
+/// With `CI_DEBUG_SERVICES` what services print is put into the job's log, each line with the service's name, until the
+/// stop is pulled.
+pub(super) async fn follow(plan: &Plan, services: &[Started], output: &Arc<dyn Output>) -> Result<Stop> {
+    let end = Stop::new();
+    if !plan.task.variable("CI_DEBUG_SERVICES").is_some_and(crate::job::is_true) {
+        return Ok(end);
+    }
+    for service in services {
+        let attached = plan.engine.follow(&service.id).await;
+        let attached = attached.map_err(|error| Error::system("follow a service's log", error))?;
+        let (output, stop) = (Arc::clone(output), end.clone());
+        let label = service.aliases.first().unwrap_or(&service.image).clone();
+        plan.shared.tasks.spawn("log of a service", async move {
+            tokio::select! {
+                () = lines(&attached, &label, &*output) => {}
+                () = stop.pulled() => {}
+            }
+        });
+    }
+    Ok(end)
+}
+
+async fn lines(attached: &Attached, label: &str, output: &dyn Output) {
+    let mut held = Vec::new();
+    loop {
+        let bytes = match attached.read().await {
+            Ok(Piece::Stdout(bytes) | Piece::Stderr(bytes)) => bytes,
+            Ok(Piece::End) | Err(_) => return,
+        };
+        held.extend_from_slice(&bytes);
+        while let Some(end) = held.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = held.drain(..=end).collect();
+            let text = format!("[service:{label}] {}", String::from_utf8_lossy(&line));
+            output.write(Stream::Stdout, text.as_bytes()).await;
+        }
+        // A service that prints no line ends must not fill our memory.
+        if held.len() > 64 << 10 {
+            held.clear();
+        }
+    }
+}
+

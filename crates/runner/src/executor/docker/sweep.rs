@@ -1,0 +1,90 @@
+//! Removing what belongs to sandboxes.
+
+use std::collections::BTreeSet;
+
+use super::engine::{Engine, Summary};
+use super::names::{HOST, OWNER, SANDBOX};
+use super::owner::Owner;
+use crate::executor::{Error, Result, Swept};
+
+/// Everything of one sandbox, or of all.
+struct Found {
+    containers: Vec<Summary>,
+    networks: Vec<Summary>,
+    volumes: Vec<Summary>,
+}
+
+async fn find(engine: &Engine, label: &str) -> Result<Found> {
+    let failed = |error| Error::system("ask the container engine what is left of jobs", error);
+    Ok(Found {
+        containers: engine.containers(label).await.map_err(failed)?,
+        networks: engine.networks(label).await.map_err(failed)?,
+        volumes: engine.volumes(label).await.map_err(failed)?,
+    })
+}
+
+/// Removes a sandbox: its containers with all processes, then its networks and volumes. Idempotent. Gives how many
+/// containers there were.
+pub(super) async fn remove(engine: &Engine, sandbox: &str) -> Result<usize> {
+    let found = find(engine, &format!("{SANDBOX}={sandbox}")).await?;
+    let failed = |what: &str, name: &str| {
+        let what = format!("remove the {what} {name}");
+        move |error| Error::system(what, error)
+    };
+    let removals = found.containers.iter().map(|container| async {
+        let name = container.names.first().map_or(container.id.as_str(), |name| name.trim_start_matches('/'));
+        engine.remove_container(&container.id).await.map_err(failed("container", name))
+    });
+    let mut result = futures_util::future::join_all(removals).await.into_iter().collect::<Result<()>>();
+    for network in &found.networks {
+        let removed = engine.remove_network(&network.id).await.map_err(failed("network", &network.name));
+        result = result.and(removed);
+    }
+    for volume in &found.volumes {
+        let removed = engine.remove_volume(&volume.name).await.map_err(failed("volume", &volume.name));
+        result = result.and(removed);
+    }
+    result.map(|()| found.containers.len())
+}
+
+/// Removes the sandboxes of runner processes of this machine that are gone.
+pub(super) async fn sweep(engine: &Engine, owner: &Owner) -> Result<Swept> {
+    let found = find(engine, SANDBOX).await?;
+    let mut dead = BTreeSet::new();
+    let mut locks = BTreeSet::new();
+    for one in found.containers.iter().chain(&found.networks).chain(&found.volumes) {
+        let label = |key: &str| one.labels.get(key).map(String::as_str).unwrap_or_default();
+        let (sandbox, lock) = (label(SANDBOX), label(OWNER));
+        if !sandbox.is_empty() && !lock.is_empty() && owner.is_dead(label(HOST), lock) {
+            dead.insert(sandbox.to_owned());
+            locks.insert(lock.to_owned());
+        }
+    }
+    let mut swept = Swept::default();
+    for sandbox in dead {
+        swept.processes += remove(engine, &sandbox).await?;
+        swept.sandboxes += 1;
+    }
+    for lock in locks {
+        // A lock file is ours by its name only; the label could say anything.
+        let path = std::path::Path::new(&lock);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("docker-") && name.ends_with(".lock") {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+    Ok(swept)
+}
+
+/// Names of all containers, networks and volumes that belong to sandboxes.
+pub(super) async fn audit(engine: &Engine) -> Result<Vec<String>> {
+    let found = find(engine, SANDBOX).await?;
+    let name = |container: &Summary| container.names.first().cloned().unwrap_or_else(|| container.id.clone());
+    let containers = found
+        .containers
+        .iter()
+        .map(|one| format!("container {}", name(one).trim_start_matches('/')));
+    let networks = found.networks.iter().map(|one| format!("network {}", one.name));
+    let volumes = found.volumes.iter().map(|one| format!("volume {}", one.name));
+    Ok(containers.chain(networks).chain(volumes).collect())
+}

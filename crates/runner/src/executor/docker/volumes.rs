@@ -1,0 +1,175 @@
+//! Which volumes a job's containers have.
+
+use super::names;
+use crate::config::DockerConfig;
+use crate::executor::{Error, Result, Task};
+
+/// What is mounted, and what has to be made first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Volumes {
+    /// `source:target[:options]`, for the build, predefined and service containers.
+    pub(super) binds: Vec<String>,
+    /// Volumes of this job alone.
+    pub(super) own: Vec<String>,
+    /// Volumes that stay for later jobs.
+    pub(super) caches: Vec<String>,
+    /// The builds folder lies on a mount of the configuration, and is shared with other jobs.
+    pub(super) shares_builds: bool,
+}
+
+/// Decides for a task: `builds` and `cache` are folders inside.
+pub(super) fn plan(
+    config: &DockerConfig,
+    task: &Task,
+    base: &str,
+    system_id: &str,
+    (builds, cache): (&str, &str),
+) -> Result<Volumes> {
+    let mut volumes = Volumes::default();
+    let mut covered = Vec::new();
+    for text in &config.volumes {
+        let text = crate::job::expand(text, |name| task.variable(name).unwrap_or_default().to_owned());
+        match parse(&text)? {
+            Parsed::Bind { target } => {
+                covered.push(target.to_owned());
+                volumes.binds.push(text);
+            }
+            Parsed::Inside(target) => {
+                covered.push(target.to_owned());
+                volumes.inside(config, task, base, system_id, target);
+            }
+        }
+    }
+    let covers = |path: &str| covered.iter().any(|target| is_below(path, target));
+    volumes.shares_builds = covers(builds);
+    if !volumes.shares_builds {
+        let name = format!("{base}-builds");
+        volumes.binds.push(format!("{name}:{builds}"));
+        volumes.own.push(name);
+    }
+    if !covers(cache) {
+        volumes.inside(config, task, base, system_id, cache);
+    }
+    Ok(volumes)
+}
+
+impl Volumes {
+    /// A folder of which only the inner side is named: a cache.
+    fn inside(&mut self, config: &DockerConfig, task: &Task, base: &str, system_id: &str, target: &str) {
+        let target = target.trim_end_matches('/');
+        if config.disable_cache {
+            let name = format!("{base}-{}", &names::hex(target.as_bytes())[..16]);
+            self.binds.push(format!("{name}:{target}"));
+            self.own.push(name);
+            return;
+        }
+        let name = names::cache_volume(task, system_id, target);
+        if config.cache_dir.is_empty() {
+            self.binds.push(format!("{name}:{target}"));
+            self.caches.push(name);
+        } else {
+            let folder = config.cache_dir.trim_end_matches('/');
+            self.binds.push(format!("{folder}/{name}:{target}"));
+        }
+    }
+}
+
+enum Parsed<'a> {
+    /// `source:target[:options]`
+    Bind { target: &'a str },
+    /// `/target`
+    Inside(&'a str),
+}
+
+fn parse(text: &str) -> Result<Parsed<'_>> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let absolute = |path: &str| path.starts_with('/');
+    match parts[..] {
+        [target] if absolute(target) => Ok(Parsed::Inside(target)),
+        [source, target] | [source, target, _] if !source.is_empty() && absolute(target) => Ok(Parsed::Bind { target }),
+        _ => Err(Error::configuration(
+            format!("volumes holds {text:?}"),
+            "write \"/folder\", \"/host:/folder\" or \"/host:/folder:ro\"",
+        )),
+    }
+}
+
+fn is_below(path: &str, folder: &str) -> bool {
+    std::path::Path::new(path).starts_with(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::executor::Task;
+    use tasuki_model::id::TaskId;
+
+    fn task() -> Task {
+        Task {
+            id: TaskId(1),
+            runner_short_token: "short".to_owned(),
+            concurrent_id: 0,
+            concurrent_project_id: 0,
+            project_slug: "g/p".to_owned(),
+            project_id: 3,
+            folder_suffix: None,
+            variables: vec![("DIR".to_owned(), "/srv".to_owned())],
+            public_variables: Vec::new(),
+            image: None,
+            services: Vec::new(),
+            registry_logins: Vec::new(),
+        }
+    }
+
+    fn check(volumes: &[&str], disable_cache: bool, cache_dir: &str, wanted: &[&str], shared: bool) {
+        let config = DockerConfig {
+            volumes: volumes.iter().map(|&one| one.to_owned()).collect(),
+            disable_cache,
+            cache_dir: cache_dir.to_owned(),
+            ..DockerConfig::default()
+        };
+        let planned = plan(&config, &task(), "base", "s_1", ("/builds", "/cache")).expect("is planned");
+        let cache = names::cache_volume(&task(), "s_1", "/cache");
+        let shown: Vec<String> = planned.binds.iter().map(|bind| bind.replace(&cache, "CACHE")).collect();
+        assert_eq!(shown, wanted, "{volumes:?}");
+        assert_eq!(planned.shares_builds, shared, "{volumes:?}");
+        let own = |name: &&String| name.starts_with("base-");
+        assert_eq!(planned.own.iter().filter(own).count(), planned.own.len());
+    }
+
+    /// Covers: GM-DOCK-04
+    #[test]
+    fn caches_outlive_jobs_unless_disabled() {
+        check(&[], false, "", &["base-builds:/builds", "CACHE:/cache"], false);
+        check(&["/cache"], false, "", &["CACHE:/cache", "base-builds:/builds"], false);
+        check(&[], false, "/srv/c/", &["base-builds:/builds", "/srv/c/CACHE:/cache"], false);
+        check(&["$DIR/x:/x:ro"], false, "", &["/srv/x:/x:ro", "base-builds:/builds", "CACHE:/cache"], false);
+        check(&["/srv:/builds", "named:/cache"], false, "", &["/srv:/builds", "named:/cache"], true);
+        let config = DockerConfig {
+            disable_cache: true,
+            ..DockerConfig::default()
+        };
+        let planned = plan(&config, &task(), "base", "s_1", ("/builds", "/cache")).expect("is planned");
+        assert!(planned.caches.is_empty());
+        assert_eq!(planned.own.len(), 2, "both go with the job");
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in ["", "relative", "a:b", ":/x", "/a:/b:ro:z", "$NOTHING"] {
+            let config = DockerConfig {
+                volumes: vec![text.to_owned()],
+                ..DockerConfig::default()
+            };
+            plan(&config, &task(), "base", "s_1", ("/builds", "/cache")).expect_err(text);
+        }
+    }
+
+    #[test]
+    fn protected_refs_have_caches_of_their_own() {
+        let mut protected = task();
+        protected.variables.push(("CI_COMMIT_REF_PROTECTED".to_owned(), "true".to_owned()));
+        let (open, closed) = (names::cache_volume(&task(), "s", "/c"), names::cache_volume(&protected, "s", "/c"));
+        assert_eq!(closed, format!("{open}-protected"));
+    }
+}

@@ -1,0 +1,25 @@
+//! The guest in a container: what the docker executor starts there.
+//!
+//! | Command | Does |
+//! |---|---|
+//! | `guest hold` | keeps the container alive, tells as whom and with which environment it runs, reaps orphans |
+//! | `guest inside` | does one [`Work`] that comes on standard input, then obeys [`Order`]s until it has ended |
+//! | `guest install DIR` | puts itself into a volume that other containers mount |
+//!
+//! Standard output of `inside` carries frames: one byte of kind ([`Kind`]), four of length (little endian), the bytes.
+//! The last frame is the [`Answer`]. So the end of a program is known apart from the ends of its children, its two
+//! streams keep their order, and a background process that holds the output open holds up nobody. When standard input
+//! ends, because the runner let go or died, everything that was started is killed.
+
+mod files;
+mod hold;
+mod install;
+mod oom;
+mod protocol;
+mod tcp;
+mod work;
+
+pub(crate) use hold::{READY, Ready, hold};
+pub(crate) use install::install;
+pub(crate) use protocol::{Answer, Folder, Kind, Order, Script, Work};
+pub(crate) use work::work;

@@ -1,0 +1,120 @@
+//! What runner and guest say to one another.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::executor::Shell;
+use crate::guest::{Request, Response};
+use crate::process::Exit;
+
+/// One thing to do. The first frame on standard input, as JSON.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Work {
+    Script(Script),
+    /// A request to the guest, with the job's environment.
+    Guest {
+        request: Box<Request>,
+        env: Vec<(String, String)>,
+        timeout_ms: Option<u64>,
+    },
+    /// Writes a file below one of `roots`.
+    Push {
+        roots: Vec<PathBuf>,
+        path: PathBuf,
+        mode: u32,
+        base64: String,
+    },
+    /// Reads a file below one of `roots`.
+    Pull {
+        roots: Vec<PathBuf>,
+        path: PathBuf,
+        limit: u64,
+    },
+    /// Makes folders, parents too, and gives them to their owners.
+    Make(Vec<Folder>),
+    /// Removes folders and all below them.
+    Remove(Vec<PathBuf>),
+    /// Waits until something listens at every `host:port`.
+    WaitTcp { targets: Vec<(String, u16)>, timeout_ms: u64 },
+}
+
+/// A script and its surroundings.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Script {
+    pub(crate) shell: Shell,
+    pub(crate) text: String,
+    /// The whole environment.
+    pub(crate) env: Vec<(String, String)>,
+    /// Made where the job removed it.
+    pub(crate) project: PathBuf,
+    /// Absent = the project folder.
+    pub(crate) cwd: Option<PathBuf>,
+    /// Where the script's file goes.
+    pub(crate) temp: PathBuf,
+    pub(crate) number: u64,
+    pub(crate) timeout_ms: Option<u64>,
+    pub(crate) grace_ms: u64,
+}
+
+/// A folder to make.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// Further frames on standard input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Order {
+    Terminate,
+    Kill,
+}
+
+/// The last frame on standard output, as JSON.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    /// `lingering`: background processes are alive, and this guest with them for as long as its input is open.
+    Ended { exit: Exit, lingering: bool },
+    Response { exit: Exit, response: Box<Response> },
+    Done,
+    Pulled { base64: Option<String> },
+    /// Who does not listen.
+    Waited { silent: Vec<(String, u16)> },
+    /// The job's own fault.
+    Refused { message: String },
+    /// Ours.
+    Failed { message: String },
+}
+
+/// Kinds of frames on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Stdout = 1,
+    Stderr = 2,
+    Answer = 3,
+}
+
+impl Kind {
+    /// The kind of that number.
+    pub(crate) fn of(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::Stdout),
+            2 => Some(Self::Stderr),
+            3 => Some(Self::Answer),
+            _ => None,
+        }
+    }
+
+    /// Head of a frame of this kind. Longer pieces have to be split.
+    pub(crate) fn head(self, length: usize) -> [u8; 5] {
+        let [a, b, c, d] = u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+        [self as u8, a, b, c, d]
+    }
+}

@@ -1,0 +1,286 @@
+//! `tasuki exec`.
+
+mod scratch;
+
+use anyhow::Context as _;
+use clap::Args;
+use tasuki_model::id::{PipelineId, ProjectId};
+
+use tasuki_model::time::Timestamp;
+use tasuki_model::trigger::Trigger;
+use tasuki_proto::client::ApiClient;
+use tasuki_rt::Clock;
+use tasuki_server::app::{App, Running};
+use tasuki_server::config::ProjectSettings;
+use tasuki_server::git::{Git, Worktree};
+use tasuki_server::triggers::{self, Circumstances, NoPipeline, Read, Selection, Start, Started};
+use tasuki_store::projects;
+
+use super::folder::{Config, Lines};
+use super::follow;
+use super::lint::people;
+use super::trigger::TriggerArgs;
+use super::up::Executor;
+use crate::config::client;
+use crate::exit::{Exit, Mark as _, Outcome, wrong_usage};
+use crate::print::{self, Form};
+use crate::role::{Interrupts, LocalExecutor, LocalRunner, Registration, Request, RunningRunner, reachable, server_runtime};
+use scratch::Scratch;
+
+/// Run the pipeline of the folder you are in, without a server.
+///
+/// Uncommitted changes are included: jobs get a copy of the folder as it stands, without ignored files. The engine is
+/// the server's own, so environment and order are the same. Manual jobs run only when they are named.
+///
+/// Exit codes: 0 all went well · 1 a job failed or the configuration has errors · 2 wrong usage · 3 tasuki failed ·
+/// 130 interrupted.
+///
+/// Examples:
+///   tasuki exec
+///   tasuki exec test lint            these jobs and what they need
+///   tasuki exec --executor docker --docker-image debian:12
+///   tasuki exec --event merge_request --var DEPLOY=no
+///   tasuki exec --json | jq -r 'select(.event == "job") | .job + " " + .status'
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Exec {
+    /// Only these jobs, and those that they need
+    #[arg(value_name = "JOB")]
+    jobs: Vec<String>,
+    /// The configuration [default: the one of the folder]
+    #[arg(long, short, value_name = "FILE")]
+    file: Option<std::path::PathBuf>,
+    /// Only this workflow, where the configuration has several
+    #[arg(long, value_name = "NAME")]
+    workflow: Option<String>,
+    /// How jobs are run
+    #[arg(long, value_enum, default_value_t = Executor::Shell)]
+    executor: Executor,
+    /// Image of jobs that name none, with --executor docker
+    #[arg(long, value_name = "IMAGE")]
+    docker_image: Option<String>,
+    /// Jobs at a time [default: the number of processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    slots: Option<u32>,
+    /// Print one JSON event a line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    trigger: TriggerArgs,
+}
+
+/// A server and a runner that live as long as the pipeline.
+struct Engine {
+    server: Running,
+    runner: RunningRunner,
+    api: ApiClient,
+}
+
+impl Exec {
+    pub(crate) fn run(self) -> Outcome {
+        let here = std::env::current_dir()?;
+        let config = match &self.file {
+            Some(file) => Config::read(file, None)?,
+            None => Config::find(&here, None)?,
+        };
+        server_runtime()?.block_on(self.work(config))
+    }
+
+    async fn work(self, config: Config) -> Outcome {
+        let executor = self.executor.local(self.docker_image.as_deref())?;
+        let mut interrupts = Interrupts::listen()?;
+        let scratch = Scratch::new()?;
+        let git = Git::prepare(&scratch.folder().join("git"))?;
+        let slots = self
+            .slots
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u32));
+        // Reading the folder and starting the engine do not need each other.
+        let (worktree, engine) = tokio::try_join!(worktree(&git, &config), start_engine(&scratch, slots, executor))?;
+        let Engine {
+            server,
+            mut runner,
+            api,
+        } = engine;
+        let work = async {
+            let id = match self.start(&server, &config, git, worktree).await? {
+                Ok(id) => id,
+                Err(exit) => return Ok(exit),
+            };
+            self.follow(&api, id, &mut interrupts, &runner).await
+        };
+        let outcome = work.await;
+        runner.cancel();
+        let _ = runner.ended().await;
+        server.shutdown().await;
+        scratch.remove();
+        outcome
+    }
+
+    /// Makes the pipeline; `Err` = the exit code where there is none.
+    async fn start(
+        &self,
+        server: &Running,
+        config: &Config,
+        git: Git,
+        worktree: Option<Worktree>,
+    ) -> anyhow::Result<Result<PipelineId, Exit>> {
+        let app = server.app();
+        let info = super::compile::project_of(config, worktree.as_ref());
+        let trigger = self.trigger.trigger(worktree.as_ref(), &info.default_branch);
+        let project = add_project(app, config, &info.path, &info.default_branch).await?;
+        let read = Read::Folder {
+            worktree: worktree.map(|tree| Box::new((git, tree))),
+            root: config.root.clone(),
+            trigger: Box::new(trigger.clone()),
+        };
+        let started = app.triggers().create(self.start_of(project, trigger, read)).await;
+        let started = started.or_else(|error| match &error {
+            triggers::Error::NoJob { known, .. } => {
+                let hint = format!("its jobs are: {}", known.join(", "));
+                Err(error).usage().hint(hint)
+            }
+            triggers::Error::NoWorkflow { known, .. } => {
+                let hint = format!("the workflows are: {}", known.join(", "));
+                Err(error).usage().hint(hint)
+            }
+            _ => Err(error.into()),
+        })?;
+        match started {
+            Started::New { id, .. } | Started::Existing(id) => Ok(Ok(id)),
+            Started::None(why) => self.refused(config, &why).map(Err),
+        }
+    }
+
+    fn start_of(&self, project: projects::Project, trigger: Trigger, read: Read) -> Start {
+        let selection = Selection {
+            workflow: self.workflow.clone(),
+            jobs: self.jobs.clone(),
+        };
+        Start {
+            project,
+            git_ref: trigger.git_ref,
+            read,
+            before: None,
+            source: trigger.source,
+            variables: Vec::new(),
+            inputs: Vec::new(),
+            user: None,
+            options: tasuki_server::triggers::forge::PushOptions::default(),
+            payload: None,
+            key: None,
+            selection: Some(selection),
+            more: Circumstances::default(),
+        }
+    }
+
+    fn refused(&self, config: &Config, why: &NoPipeline) -> anyhow::Result<Exit> {
+        match why {
+            NoPipeline::Invalid(diagnostics) => {
+                let mut lines = Lines::default();
+                lines.add(&config.name, &config.text);
+                lines.add_from(&config.root, diagnostics.iter().map(|d| d.file.as_str()));
+                if self.json {
+                    print::line(&serde_json::json!({"event": "invalid", "diagnostics": diagnostics}).to_string())?;
+                } else {
+                    people(diagnostics, &lines, 1)?;
+                }
+                Ok(Exit::Failed)
+            }
+            NoPipeline::Skipped(skip) => {
+                if self.json {
+                    print::line(&serde_json::json!({"event": "skipped", "message": skip.title()}).to_string())?;
+                } else {
+                    print::note(&format!("nothing to run: {}", skip.title()));
+                }
+                Ok(Exit::Success)
+            }
+            NoPipeline::Missing(path) => Err(wrong_usage(format!("there is no {path}"))),
+            NoPipeline::Unwanted => Ok(Exit::Success),
+        }
+    }
+
+    /// Shows the output to the end; the first Ctrl-C cancels the pipeline, the second ends it at once.
+    async fn follow(
+        &self,
+        api: &ApiClient,
+        id: PipelineId,
+        interrupts: &mut Interrupts,
+        runner: &RunningRunner,
+    ) -> Outcome {
+        let mut interrupted = false;
+        let mut followed = std::pin::pin!(follow::pipeline(api, id.0, Form::of(self.json)));
+        loop {
+            tokio::select! {
+                outcome = &mut followed => {
+                    return if interrupted { Ok(Exit::Interrupted) } else { outcome };
+                }
+                request = interrupts.next() => match request {
+                    Request::Drain => {
+                        interrupted = true;
+                        print::note("canceling; Ctrl-C again ends at once");
+                        api.cancel_pipeline(id.0).await?;
+                    }
+                    Request::Cancel => {
+                        runner.cancel();
+                        return Ok(Exit::Interrupted);
+                    }
+                },
+            }
+        }
+    }
+}
+
+async fn worktree(git: &Git, config: &Config) -> anyhow::Result<Option<Worktree>> {
+    if !config.root.join(".git").exists() {
+        return Ok(None);
+    }
+    Ok(Some(Worktree::read(git, &config.root).await?))
+}
+
+async fn start_engine(scratch: &Scratch, slots: u32, executor: LocalExecutor) -> anyhow::Result<Engine> {
+    tasuki_proto::tls::install();
+    let server = App::start(scratch.config()?).await.context("the engine cannot start")?;
+    let url = reachable(server.address());
+    let api = client(&url, Some(server.admin_token().clone()), None)?;
+    let registration = Registration::new(&api, "exec").await?;
+    let runner = LocalRunner {
+        name: "exec".to_owned(),
+        url,
+        registration,
+        slots,
+        executor,
+        folder: scratch.folder().join("runner"),
+        trusts_snapshots: true,
+    };
+    let runner = runner.start()?;
+    Ok(Engine { server, runner, api })
+}
+
+/// The folder as the only project of the throw-away server.
+async fn add_project(
+    app: &App,
+    config: &Config,
+    path: &str,
+    default_branch: &str,
+) -> anyhow::Result<projects::Project> {
+    let settings = ProjectSettings {
+        config_path: config.name.clone(),
+        snapshot: Some(config.root.to_string_lossy().into_owned()),
+        ..ProjectSettings::default()
+    };
+    let (path, branch, root) = (path.to_owned(), default_branch.to_owned(), config.root.clone());
+    let (json, now) = (settings.to_json(), Timestamp(Clock::system().now_ms()));
+    let project = app.store().write(move |tx| {
+        let new = projects::NewProject {
+            path: &path,
+            name: path.rsplit('/').next().unwrap_or_default(),
+            kind: "local",
+            url: &root.to_string_lossy(),
+            default_branch: &branch,
+            settings_json: &json,
+        };
+        let id: ProjectId = projects::create(tx, &new, now)?;
+        projects::get(tx, id)
+    });
+    project.await?.context("the project is gone")
+}
