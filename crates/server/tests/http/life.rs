@@ -125,8 +125,20 @@ async fn a_held_request_gets_the_job_at_once() {
     let known = nothing.header("x-gitlab-last-update").to_owned();
     assert!(!known.is_empty());
 
+    // A job that is there already is handed out at once, whatever the runner knew of the queue.
+    let pipeline = server.pipeline(project, ONE).await;
     let mut body = request(&runner);
     body["last_update"] = json!(known);
+    server
+        .runner(Method::POST, "/jobs/request", body.clone())
+        .await
+        .expect(201);
+    server
+        .post(&format!("/pipelines/{pipeline}/cancel"), json!({}))
+        .await
+        .expect(200);
+
+    // What it knows is old by now, or from another server: it waits all the same.
     let (held, ()) = tokio::join!(server.runner(Method::POST, "/jobs/request", body), async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         server.pipeline(project, ONE).await;
@@ -465,4 +477,26 @@ async fn a_result_waits_for_its_log_but_not_for_ever() {
         "success"
     );
     assert_eq!(server.job_status(pipeline, "test").await, "success");
+}
+
+/// A runner whose places are all taken asks for nothing for hours.
+#[tokio::test]
+async fn a_busy_runner_is_online() {
+    let clock = tasuki_rt::Clock::manual(1_700_000_000_000);
+    let server = Server::at(&clock).await;
+    let project = server.project("group/name").await;
+    let runner = server.new_runner(json!({})).await;
+    server.pipeline(project, ONE).await;
+    let job = server.take(&runner).await;
+    let shown = async || server.get("/runners").await["items"][0].clone();
+    clock.advance(Duration::from_mins(10));
+    assert_eq!(shown().await["online"], false, "nothing was heard of it");
+    server.trace(&job, 0, "on\n").await.expect(202);
+    server.app().scheduler().flush_contacts().await.unwrap();
+    let shown = shown().await;
+    assert_eq!(shown["online"], true, "{shown}");
+    assert_eq!(
+        shown["managers"][0]["contacted_at"], "2023-11-14T22:23:20.000Z",
+        "{shown}"
+    );
 }

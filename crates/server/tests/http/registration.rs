@@ -328,4 +328,6 @@ async fn unknown_paths_and_methods_are_told_in_the_protocols_form() {
     check(Method::GET, "/api/v4/no/such/path", 404).await;
     check(Method::GET, "/api/v4/jobs/request", 405).await;
     check(Method::PUT, "/api/v4/runners", 405).await;
+    check(Method::PUT, "/api/v4/jobs/first", 400).await;
+    check(Method::POST, "/api/v4/jobs/1/artifacts", 400).await;
 }

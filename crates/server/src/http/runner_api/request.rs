@@ -60,7 +60,9 @@ pub(super) async fn request(
         return Ok(nothing(&version));
     }
     let who = identity(&known, system_id, &request.info);
-    let hold = if who.keeps_contact || request.last_update == version {
+    // Whoever was told the queue's state once waits from then on, whichever server told it: the queue is searched
+    // before the wait begins, so an old value misses nothing.
+    let hold = if who.keeps_contact || !request.last_update.is_empty() {
         app.config().long_poll()
     } else {
         Duration::ZERO
