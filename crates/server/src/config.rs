@@ -13,6 +13,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tasuki_model::secret::Secret;
+use tasuki_model::time::Timestamp;
 
 pub use limits::{Limits, Retention};
 pub use project::ProjectSettings;
@@ -46,6 +47,9 @@ pub struct Config {
     /// Token that registers runners through `POST /api/v4/runners`; absent = only tokens made with `runner create`. Since 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_token: Option<String>,
+    /// Seconds that a runner's token lives; gitlab-runner and our own take a new one at 75 % of it. 0 = for ever.
+    /// Since 0.1.
+    pub runner_token_lifetime_s: u64,
     /// Seconds for which a request for a job is held while there is none; 0 answers at once. Since 0.1.
     pub long_poll_s: u64,
     /// Seconds after which a log-in of the web UI ends. Since 0.1.
@@ -74,6 +78,7 @@ impl Default for Config {
             include_private_addresses: false,
             circleci_orbs: None,
             registration_token: None,
+            runner_token_lifetime_s: 0,
             long_poll_s: 50,
             session_lifetime_s: 12 * 3600,
             shutdown_grace_s: 10,
@@ -144,6 +149,14 @@ impl Config {
                 hint: "use at least 4 for our own runners and 60 for a stock gitlab-runner",
             });
         }
+        let pause = u64::from(self.limits.log_interval_s);
+        if !(1..=60).contains(&pause) || self.foreign_lease_s < 2 * pause {
+            return Err(Error::Invalid {
+                key: "limits.log_interval_s",
+                problem: format!("{pause} seconds with a lease of {} seconds", self.foreign_lease_s),
+                hint: "use 1 to 60, and not more than half of foreign_lease_s: a runner may miss one contact",
+            });
+        }
         Ok(())
     }
 
@@ -151,6 +164,13 @@ impl Config {
     #[must_use]
     pub fn long_poll(&self) -> Duration {
         Duration::from_secs(self.long_poll_s)
+    }
+
+    /// When the token of a runner that is made or reset now ends; `None` = never.
+    #[must_use]
+    pub fn runner_token_expiry(&self, now: Timestamp) -> Option<Timestamp> {
+        let lifetime = Duration::from_secs(self.runner_token_lifetime_s);
+        (!lifetime.is_zero()).then(|| now.after(lifetime))
     }
 
     /// The file with the administrator's token, readable only by the owner of the data folder.
@@ -188,5 +208,10 @@ mod tests {
         check(|c| c.long_poll_s = 601, Some("long_poll_s"));
         check(|c| c.lease_s = 1, Some("lease_s"));
         check(|c| c.foreign_lease_s = 30, Some("lease_s"));
+        check(|c| c.limits.log_interval_s = 60, None);
+        check(|c| c.limits.log_interval_s = 0, Some("limits.log_interval_s"));
+        check(|c| c.limits.log_interval_s = 61, Some("limits.log_interval_s"));
+        let tight = |c: &mut Config| (c.limits.log_interval_s, c.foreign_lease_s) = (40, 79);
+        check(tight, Some("limits.log_interval_s"));
     }
 }

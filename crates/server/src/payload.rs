@@ -8,6 +8,7 @@ mod files;
 mod gather;
 mod images;
 mod make;
+mod needs;
 mod source;
 mod steps;
 mod upstream;
@@ -36,7 +37,7 @@ pub const DEFAULT_TIMEOUT_S: u64 = 3600;
 /// How often one of our runners makes contact (milliseconds).
 pub const HEARTBEAT_MS: u64 = 3000;
 /// Beginnings of our tokens, masked by the runner wherever they show up.
-const TOKEN_PREFIXES: [&str; 3] = ["tsk-", "tskreg-", "tsks-"];
+const TOKEN_PREFIXES: [&str; 4] = ["tsk-", "tskreg-", "tsks-", "tskh-"];
 
 /// Everything that is known of a claimed task.
 pub struct Facts<'a> {
@@ -153,7 +154,8 @@ fn job_info(facts: &Facts<'_>) -> JobInfo {
         project_name: project.path.rsplit('/').next().unwrap_or_default().to_owned(),
         project_full_path: project.path.clone(),
         time_in_queue_seconds: waited.as_secs_f64(),
-        project_jobs_running_on_instance_runners_count: "0".to_owned(),
+        // The protocol's word for "not counted": runners only label a metric with it.
+        project_jobs_running_on_instance_runners_count: "+Inf".to_owned(),
         ..JobInfo::default()
     }
 }

@@ -4,13 +4,15 @@ use serde::{Deserialize, Serialize};
 use tasuki_model::secret::Secret;
 
 use super::Info;
-use super::nullable::nullable;
+use super::nullable::{no_token, nullable, token};
 
 /// Body of `POST jobs/request`. Answer: 201 [`super::JobResponse`], 204 with `X-GitLab-Last-Update`, 403, 409, 422.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobRequest {
     #[serde(default, deserialize_with = "nullable")]
     pub info: Info,
+    /// Clients send it here and in the header; servers take either.
+    #[serde(default = "no_token", deserialize_with = "token")]
     pub token: Secret,
     /// Absent from old runners: they count as one manager named `<legacy>`.
     #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]

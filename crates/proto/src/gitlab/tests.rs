@@ -114,6 +114,22 @@ fn updates_leave_zero_out() {
 }
 
 #[test]
+fn exit_codes_are_folded_into_32_bits() {
+    let check = |sent: serde_json::Value, read: i32| {
+        let update: UpdateJob =
+            serde_json::from_value(json!({"state": "failed", "exit_code": sent, "output": {"bytesize": -1}})).unwrap();
+        assert_eq!((update.exit_code, update.output.bytesize), (read, 0), "{sent}");
+        assert!(update.token.expose().is_empty(), "the header has it");
+    };
+    check(json!(3), 3);
+    check(json!(-1), -1);
+    check(json!(null), 0);
+    check(json!(0xC000_013A_u32), -1_073_741_510);
+    check(json!(5_000_000_000_i64), i32::MAX);
+    check(json!(-5_000_000_000_i64), i32::MIN);
+}
+
+#[test]
 fn ranges() {
     assert_eq!(
         ContentRange {

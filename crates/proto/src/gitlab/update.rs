@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tasuki_model::secret::Secret;
 
 use super::Info;
-use super::nullable::{is_default, nullable};
+use super::nullable::{exit_code, is_default, no_token, nullable, size, token};
 
 /// What a runner may report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +36,8 @@ impl JobState {
 pub struct UpdateJob {
     #[serde(default, deserialize_with = "nullable")]
     pub info: Info,
-    /// The job's token; required in the body even where the header is set.
+    /// The job's token. Clients send it here and in the header; servers take either.
+    #[serde(default = "no_token", deserialize_with = "token")]
     pub token: Secret,
     /// As text, so that a server can answer 400 to a word that it does not know.
     pub state: String,
@@ -48,8 +49,8 @@ pub struct UpdateJob {
     pub checksum: String,
     #[serde(default, deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub output: Output,
-    /// Absent when 0.
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    /// Absent when 0; read from any number, and folded into 32 bits.
+    #[serde(default, deserialize_with = "exit_code", skip_serializing_if = "is_default")]
     pub exit_code: i32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_environment_key: Option<String>,
@@ -61,7 +62,7 @@ pub struct Output {
     /// `crc32:%08x`, IEEE polynomial.
     #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
     pub checksum: String,
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "size", skip_serializing_if = "is_default")]
     pub bytesize: u64,
 }
 

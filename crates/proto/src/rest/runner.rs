@@ -41,6 +41,9 @@ pub struct Runner {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contacted_at: Option<Time>,
     pub created_at: Time,
+    /// When its token ends, unless the runner takes a new one before; absent = never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_expires_at: Option<Time>,
     pub managers: Vec<Manager>,
 }
 

@@ -122,6 +122,7 @@ impl App {
             failed_logins: RateLimiter::new(limits.failed_logins_per_minute, 60),
             job_requests: RateLimiter::new(limits.job_requests_per_s, 1),
             job_updates: RateLimiter::new(limits.job_updates_per_s, 1),
+            log_patches: RateLimiter::new(limits.log_patches_per_s, 1),
             config,
             clock,
             tasks,

@@ -48,6 +48,7 @@ pub(super) struct Parts {
     pub(super) failed_logins: RateLimiter<IpAddr>,
     pub(super) job_requests: RateLimiter<String>,
     pub(super) job_updates: RateLimiter<String>,
+    pub(super) log_patches: RateLimiter<String>,
 }
 
 impl App {
@@ -160,10 +161,16 @@ impl App {
         &self.0.job_requests
     }
 
-    /// Updates, log pieces and archives by the digest of the job's token.
+    /// Updates and archives by the digest of the job's token.
     #[must_use]
     pub fn job_updates(&self) -> &RateLimiter<String> {
         &self.0.job_updates
+    }
+
+    /// Pieces of logs by the digest of the job's token.
+    #[must_use]
+    pub fn log_patches(&self) -> &RateLimiter<String> {
+        &self.0.log_patches
     }
 
     /// What pipelines are told of this server.

@@ -37,6 +37,9 @@ pub struct Limits {
     pub log_patch_bytes: usize,
     /// Bytes of a job's log; a job that exceeds it fails with `trace_size_exceeded`. Since 0.1.
     pub log_bytes: u64,
+    /// Seconds between two pieces of a log that nobody follows, from 1 to 60. A runner learns of a cancel no sooner;
+    /// a longer pause spares requests where thousands of jobs run. Since 0.1.
+    pub log_interval_s: u32,
     /// Bytes of one archive. Since 0.1.
     pub artifact_bytes: u64,
     /// Bytes of a dotenv report. Since 0.1.
@@ -45,8 +48,10 @@ pub struct Limits {
     pub dotenv_variables: usize,
     /// Requests for a job a second, for each runner token. Since 0.1.
     pub job_requests_per_s: u32,
-    /// Updates, log pieces and archives a second, for each job token. Since 0.1.
+    /// Updates and archives a second, for each job token. Since 0.1.
     pub job_updates_per_s: u32,
+    /// Pieces of its log a second, for each job token. Since 0.1.
+    pub log_patches_per_s: u32,
     /// Failed log-ins and unknown tokens a minute, for each address. Since 0.1.
     pub failed_logins_per_minute: u32,
 }
@@ -58,11 +63,13 @@ impl Default for Limits {
             json_bytes: 2 * 1024 * 1024,
             log_patch_bytes: 4 * 1024 * 1024,
             log_bytes: 512 * 1024 * 1024,
+            log_interval_s: 3,
             artifact_bytes: 5 * 1024 * 1024 * 1024,
             dotenv_bytes: 5120,
             dotenv_variables: 50,
             job_requests_per_s: 20_000,
             job_updates_per_s: 500,
+            log_patches_per_s: 500,
             failed_logins_per_minute: 60,
         }
     }

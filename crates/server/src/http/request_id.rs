@@ -3,7 +3,7 @@
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 use tracing::Instrument as _;
 
 /// The header that carries it, both ways.
@@ -29,7 +29,8 @@ pub(super) async fn layer(mut request: Request, next: Next) -> Response {
     let status = response.status();
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     span.in_scope(|| {
-        if status.is_server_error() {
+        // 501 is what newer gitlab-runners are told when they look for a job router: nothing failed.
+        if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
             tracing::warn!(status = status.as_u16(), duration_ms, "answered with an error of ours");
         } else {
             tracing::debug!(status = status.as_u16(), duration_ms, "answered");

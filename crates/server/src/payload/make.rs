@@ -4,10 +4,10 @@ use tasuki_model::plan::Variable;
 use tasuki_model::reason::FailureReason;
 use tasuki_pipeline::lang::gitlab::predefined::RunnerFacts;
 use tasuki_pipeline::lang::gitlab::variables::Circular;
-use tasuki_proto::gitlab::JobResponse;
+use tasuki_proto::gitlab::{Features, JobResponse, feature};
 
 use super::gather::{Missing, gather};
-use super::{Facts, build};
+use super::{Facts, build, needs};
 use crate::app::App;
 use crate::http::runner_api::dotenv;
 use crate::scheduler::ClaimedTask;
@@ -18,8 +18,8 @@ pub struct Claimant {
     pub description: String,
     pub tags: Vec<String>,
     pub maximum_timeout_s: Option<u64>,
-    /// It announces the `tasuki` object.
-    pub ours: bool,
+    /// What its process announces.
+    pub features: Features,
 }
 
 /// Why a payload cannot be made.
@@ -33,6 +33,10 @@ pub enum Error {
     Circular(#[from] Circular),
     #[error("a dotenv report that the job depends on cannot be read")]
     Dotenv,
+    #[error(
+        "the runner lacks the feature {0:?}, which the job needs: use a newer runner, or one with another executor"
+    )]
+    Unsupported(&'static str),
 }
 
 impl From<Missing> for Error {
@@ -54,6 +58,7 @@ impl Error {
             Self::Stored(_) => FailureReason::DataIntegrityFailure,
             Self::Circular(_) => FailureReason::RunnerConfigurationError,
             Self::Dotenv => FailureReason::MissingDependencyFailure,
+            Self::Unsupported(_) => FailureReason::RunnerUnsupported,
         }
     }
 }
@@ -92,13 +97,17 @@ pub async fn make(app: &App, claimed: &ClaimedTask, claimant: &Claimant) -> Resu
             tags: &claimant.tags,
         },
         runner_timeout_s: claimant.maximum_timeout_s,
-        ours: claimant.ours,
+        ours: claimant.features.has(feature::TASUKI),
         lease_ms: u64::try_from(claimed.lease.as_millis()).unwrap_or(u64::MAX),
         snapshot: gathered.settings.snapshot.as_deref(),
         queued: claimed.queued,
         now: claimed.claimed,
     };
-    Ok(build(&facts)?)
+    let payload = build(&facts)?;
+    match needs::lacking(&facts, &payload, &claimant.features) {
+        Some(name) => Err(Error::Unsupported(name)),
+        None => Ok(payload),
+    }
 }
 
 async fn dotenv_of(app: &App, reports: &[String]) -> Result<Vec<Variable>, Error> {

@@ -1,5 +1,7 @@
 //! Events of tasks: what runners report, what the clock and people do to them.
 
+use std::time::Duration;
+
 use tasuki_model::id::TaskId;
 use tasuki_model::reason::Fault;
 use tasuki_model::state::task::{Effect, Event, Log, State};
@@ -18,7 +20,10 @@ pub enum Reported {
     /// It is the task's result.
     Accepted(Status),
     /// The result is noted; the log has gaps still. Ask the runner to send the report again.
-    LogMissing,
+    LogMissing {
+        /// Since the first report.
+        waited: Duration,
+    },
     /// The same runner reported before (a doubled message): the first result stays.
     Already(Status),
 }
@@ -199,7 +204,9 @@ impl Op<'_, '_> {
             Ok(_) => {
                 let state = &self.task(id)?.state;
                 Ok(match state {
-                    State::Finishing { .. } => Reported::LogMissing,
+                    State::Finishing { since, .. } => Reported::LogMissing {
+                        waited: self.now.since(*since),
+                    },
                     state => Reported::Accepted(state.status()),
                 })
             }

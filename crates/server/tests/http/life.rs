@@ -125,8 +125,20 @@ async fn a_held_request_gets_the_job_at_once() {
     let known = nothing.header("x-gitlab-last-update").to_owned();
     assert!(!known.is_empty());
 
+    // A job that is there already is handed out at once, whatever the runner knew of the queue.
+    let pipeline = server.pipeline(project, ONE).await;
     let mut body = request(&runner);
     body["last_update"] = json!(known);
+    server
+        .runner(Method::POST, "/jobs/request", body.clone())
+        .await
+        .expect(201);
+    server
+        .post(&format!("/pipelines/{pipeline}/cancel"), json!({}))
+        .await
+        .expect(200);
+
+    // What it knows is old by now, or from another server: it waits all the same.
     let (held, ()) = tokio::join!(server.runner(Method::POST, "/jobs/request", body), async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         server.pipeline(project, ONE).await;
@@ -340,4 +352,151 @@ async fn requests_are_limited_for_each_token() {
         last = server.state(&job, json!({"state": "running"})).await;
     }
     last.expect(429);
+}
+
+/// A job is not given to a runner that would do something else than what is written.
+#[tokio::test]
+async fn a_job_that_its_runner_cannot_do_is_not_handed_out() {
+    let server = Server::start().await;
+    let project = server.project("group/name").await;
+    let runner = server.new_runner(json!({})).await;
+    let check = async |yaml: &str, lacks: &[&str], served: bool| {
+        let pipeline = server.pipeline(project, yaml).await;
+        let mut body = request(&runner);
+        for name in lacks {
+            body["info"]["features"].as_object_mut().unwrap().remove(*name).unwrap();
+        }
+        let answer = server.runner(Method::POST, "/jobs/request", body).await;
+        if served {
+            let payload = answer.expect(201).json();
+            let job = crate::support::Job {
+                id: payload["id"].as_i64().unwrap(),
+                token: text(&payload["token"]),
+                payload,
+            };
+            server.state(&job, json!({"state": "running"})).await.expect(200);
+            server.state(&job, json!({"state": "success"})).await.expect(200);
+            return;
+        }
+        answer.expect(204);
+        let job = server.job(pipeline, "a").await;
+        assert_eq!(
+            (text(&job["status"]).as_str(), text(&job["failure_reason"]).as_str()),
+            ("error", "runner_unsupported"),
+            "{yaml}"
+        );
+        let tasks = server.get(&format!("/jobs/{}/tasks", job["id"])).await;
+        let task = &tasks["items"].as_array().or(tasks.as_array()).unwrap()[0]["id"];
+        let log = server
+            .api(Method::GET, &format!("/tasks/{task}/log"), None)
+            .await
+            .expect(200);
+        assert!(log.text.contains(lacks[0]), "the log says what is missing: {log:?}");
+    };
+    let plain = "a: {script: a, artifacts: {paths: [x]}, cache: {paths: [y]}}";
+    check(
+        plain,
+        &["artifacts_exclude", "return_exit_code", "fallback_cache_keys"],
+        true,
+    )
+    .await;
+    for (yaml, feature) in [
+        (
+            "a: {script: a, artifacts: {paths: [x], exclude: [x/y]}}",
+            "artifacts_exclude",
+        ),
+        (
+            "a: {script: a, artifacts: {reports: {junit: x.xml}}}",
+            "upload_multiple_artifacts",
+        ),
+        (
+            "a: {script: a, artifacts: {reports: {sast: x.json}}}",
+            "upload_raw_artifacts",
+        ),
+        (
+            "a: {script: a, cache: {paths: [x], fallback_keys: [k]}}",
+            "fallback_cache_keys",
+        ),
+        ("a: {script: a, allow_failure: {exit_codes: 3}}", "return_exit_code"),
+        ("a: {script: a, retry: {max: 1, exit_codes: 3}}", "return_exit_code"),
+    ] {
+        check(yaml, &[feature], false).await;
+        check(yaml, &[], true).await;
+    }
+}
+
+/// Windows counts exit codes without sign; the header alone may carry the token.
+#[tokio::test]
+async fn a_result_is_read_leniently() {
+    let server = Server::start().await;
+    let project = server.project("group/name").await;
+    let runner = server.new_runner(json!({})).await;
+    let pipeline = server.pipeline(project, ONE).await;
+    let job = server.take(&runner).await;
+    let body = json!({"state": "failed", "failure_reason": "script_failure", "exit_code": 0xC000_013A_u32});
+    let request = server
+        .raw(Method::PUT, &format!("/api/v4/jobs/{}", job.id))
+        .header("JOB-TOKEN", &job.token)
+        .json(&body);
+    let answer = crate::support::Answer::of(request.send().await.unwrap())
+        .await
+        .expect(200);
+    assert_eq!(answer.header("job-status"), "failed");
+    assert_eq!(server.job(pipeline, "test").await["exit_code"], -1_073_741_510);
+}
+
+/// While bytes of the log are missing the result is noted but not yet accepted; the pause doubles, and the patience ends.
+#[tokio::test]
+async fn a_result_waits_for_its_log_but_not_for_ever() {
+    let clock = tasuki_rt::Clock::manual(1_700_000_000_000);
+    let server = Server::at(&clock).await;
+    let project = server.project("group/name").await;
+    let runner = server.new_runner(json!({})).await;
+    let pipeline = server.pipeline(project, ONE).await;
+    let job = server.take(&runner).await;
+    server.trace(&job, 0, "half").await.expect(202);
+    let last = json!({"state": "success", "output": {"checksum": "crc32:00000000", "bytesize": 9}});
+    for (after, pause) in [(0, "1"), (5, "2"), (10, "4"), (100, "32"), (180, "64")] {
+        clock.advance(Duration::from_secs(after));
+        let told = server.state(&job, last.clone()).await.expect(202);
+        assert_eq!(told.header("x-gitlab-trace-update-interval"), pause);
+        assert_eq!(told.header("job-status"), "running");
+        // Another word does not change the first one.
+        server
+            .state(&job, json!({"state": "failed", "output": {"bytesize": 9}}))
+            .await
+            .expect(202);
+    }
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(
+        server.state(&job, last.clone()).await.expect(200).header("job-status"),
+        "success"
+    );
+    assert_eq!(
+        server.state(&job, last).await.expect(200).header("job-status"),
+        "success"
+    );
+    assert_eq!(server.job_status(pipeline, "test").await, "success");
+}
+
+/// A runner whose places are all taken asks for nothing for hours.
+#[tokio::test]
+async fn a_busy_runner_is_online() {
+    let clock = tasuki_rt::Clock::manual(1_700_000_000_000);
+    let server = Server::at(&clock).await;
+    let project = server.project("group/name").await;
+    let runner = server.new_runner(json!({})).await;
+    server.pipeline(project, ONE).await;
+    let job = server.take(&runner).await;
+    let shown = async || server.get("/runners").await["items"][0].clone();
+    clock.advance(Duration::from_mins(10));
+    assert_eq!(shown().await["online"], false, "nothing was heard of it");
+    server.trace(&job, 0, "on\n").await.expect(202);
+    server.app().scheduler().flush_contacts().await.unwrap();
+    let shown = shown().await;
+    assert_eq!(shown["online"], true, "{shown}");
+    assert_eq!(
+        shown["managers"][0]["contacted_at"], "2023-11-14T22:23:20.000Z",
+        "{shown}"
+    );
 }

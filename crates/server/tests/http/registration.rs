@@ -1,5 +1,7 @@
 //! The life of a runner's registration (GitLab's runner protocol, runner lifecycle endpoints).
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -46,6 +48,12 @@ async fn a_runner_registers_and_is_known_by_its_token() {
     let shown = server.get(&format!("/runners/{id}")).await;
     assert_eq!(shown["managers"][0]["version"], "18.1.0");
     assert_eq!(shown["online"], true);
+
+    // gitlab-runner before 18 verifies without a word of itself: what is known of it stays.
+    let silent = json!({"token": token, "system_id": "s_abcabcabcabc"});
+    server.runner(Method::POST, "/runners/verify", silent).await.expect(200);
+    let shown = server.get(&format!("/runners/{id}")).await;
+    assert_eq!(shown["managers"][0]["version"], "18.1.0");
 }
 
 #[tokio::test]
@@ -244,4 +252,82 @@ async fn guessing_registration_tokens_is_slowed_down() {
     }
     let refused = server.runner(Method::POST, "/runners", details()).await.expect(429);
     assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
+}
+
+/// A runner that takes a new token in time never sees the end of the old one.
+#[tokio::test]
+async fn tokens_live_as_long_as_the_server_says() {
+    let clock = tasuki_rt::Clock::manual(1_700_000_000_000);
+    let server = Server::at_with(&clock, |config| config.runner_token_lifetime_s = 1000).await;
+    let made = server
+        .post("/runners", json!({"name": "r", "run_untagged": true}))
+        .await
+        .expect(201)
+        .json();
+    let first = text(&made["token"]);
+    assert_eq!(made["token_expires_at"], "2023-11-14T22:30:00.000Z");
+    let verify = async |token: &str, status: u16| {
+        server
+            .runner(Method::POST, "/runners/verify", json!({"token": token}))
+            .await
+            .expect(status)
+    };
+    assert_eq!(
+        verify(&first, 200).await.json()["token_expires_at"],
+        "2023-11-14T22:30:00.000Z"
+    );
+    clock.advance(Duration::from_secs(750));
+    let reset = server
+        .runner(
+            Method::POST,
+            "/runners/reset_authentication_token",
+            json!({"token": first}),
+        )
+        .await
+        .expect(201)
+        .json();
+    assert_eq!(reset["token_expires_at"], "2023-11-14T22:42:30.000Z");
+    clock.advance(Duration::from_secs(999));
+    verify(&text(&reset["token"]), 200).await;
+    clock.advance(Duration::from_secs(1));
+    verify(&text(&reset["token"]), 403).await;
+    server.ask(&text(&reset["token"])).await.expect(403);
+}
+
+/// 410 tells people that no other token will help; 403 that this one is wrong.
+#[tokio::test]
+async fn without_registration_tokens_registration_is_gone() {
+    let server = Server::start().await;
+    let gone = server.runner(Method::POST, "/runners", details()).await.expect(410);
+    assert!(
+        gone.json()["message"].as_str().unwrap().contains("/api/v1/runners"),
+        "{gone:?}"
+    );
+    let made = server
+        .post("/tokens", json!({"name": "t", "scope": "runner_registration"}))
+        .await
+        .expect(201)
+        .json();
+    server.runner(Method::POST, "/runners", details()).await.expect(403);
+    let mut body = details();
+    body["token"] = made["secret"].clone();
+    server.runner(Method::POST, "/runners", body).await.expect(201);
+}
+
+/// Clients print `message` and nothing else.
+#[tokio::test]
+async fn unknown_paths_and_methods_are_told_in_the_protocols_form() {
+    let server = Server::start().await;
+    let check = async |method: Method, path: &str, status: u16| {
+        let answer = Answer::of(server.raw(method, path).send().await.unwrap())
+            .await
+            .expect(status);
+        assert_eq!(answer.header("content-type"), "application/json");
+        assert!(answer.json()["message"].is_string(), "{answer:?}");
+    };
+    check(Method::GET, "/api/v4/no/such/path", 404).await;
+    check(Method::GET, "/api/v4/jobs/request", 405).await;
+    check(Method::PUT, "/api/v4/runners", 405).await;
+    check(Method::PUT, "/api/v4/jobs/first", 400).await;
+    check(Method::POST, "/api/v4/jobs/1/artifacts", 400).await;
 }

@@ -73,11 +73,16 @@ impl Server {
 
     /// A server whose clock stands still until it is turned.
     pub(crate) async fn at(clock: &Clock) -> Self {
+        Self::at_with(clock, |_| {}).await
+    }
+
+    pub(crate) async fn at_with(clock: &Clock, change: impl FnOnce(&mut Config)) -> Self {
         tasuki_proto::tls::install();
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::in_dir(dir.path());
         config.long_poll_s = 20;
         config.foreign_lease_s = 100_000_000;
+        change(&mut config);
         let running = App::start_at(config, clock.clone()).await.unwrap();
         Self::of(running, dir)
     }
@@ -303,15 +308,40 @@ impl Job {
     }
 }
 
+/// What gitlab-runner with the shell executor announces.
+const FEATURES: [&str; 19] = [
+    "variables",
+    "shared",
+    "artifacts",
+    "cache",
+    "fallback_cache_keys",
+    "upload_multiple_artifacts",
+    "upload_raw_artifacts",
+    "refspecs",
+    "masking",
+    "raw_variables",
+    "artifacts_exclude",
+    "multi_build_steps",
+    "vault_secrets",
+    "return_exit_code",
+    "trace_checksum",
+    "trace_size",
+    "cancelable",
+    "cancel_gracefully",
+    "two_phase_job_commit",
+];
+
 /// The body of a stock gitlab-runner's request for a job.
 pub(crate) fn request(token: &str) -> Value {
+    let features: serde_json::Map<String, Value> =
+        FEATURES.iter().map(|name| ((*name).to_owned(), json!(true))).collect();
     json!({
         "token": token,
         "system_id": "s_0123456789ab",
         "info": {
             "name": "gitlab-runner", "version": "18.4.0", "revision": "abc", "platform": "linux", "architecture": "amd64",
             "executor": "shell", "shell": "bash", "config": {"gpus": ""},
-            "features": {"two_phase_job_commit": true, "cancel_gracefully": true, "trace_checksum": true}
+            "features": features
         }
     })
 }

@@ -38,6 +38,24 @@ async fn pieces_are_appended_where_the_log_ends() {
     assert_eq!((log.header("x-log-size"), log.header("x-log-final")), ("8", "false"));
 }
 
+/// Runners send seldom what nobody reads, and soon what somebody follows.
+#[tokio::test]
+async fn the_pause_between_pieces_depends_on_readers() {
+    let server = Server::with(|config| config.limits.log_interval_s = 60).await;
+    let job = running(&server).await;
+    let pause = async |start: usize| {
+        let told = server.trace(&job, start, "1234").await.expect(202);
+        told.header("x-gitlab-trace-update-interval").to_owned()
+    };
+    assert_eq!(pause(0).await, "60");
+    let follow = server
+        .raw(Method::GET, &format!("/api/v1/tasks/{}/log/events", job.id))
+        .bearer_auth(server.running.admin_token().expose());
+    let mut stream = follow.send().await.unwrap();
+    stream.chunk().await.unwrap();
+    assert_eq!(pause(4).await, "1");
+}
+
 #[tokio::test]
 async fn a_piece_must_say_where_it_belongs() {
     let server = Server::start().await;

@@ -145,7 +145,7 @@ impl Sim {
             } => match server.finish(task, &hash, outcome, log).await {
                 Ok(reported) => {
                     self.touch_pipeline_of(task).await?;
-                    if reported == Reported::LogMissing {
+                    if matches!(reported, Reported::LogMissing { .. }) {
                         let now = self.now();
                         self.ledger.heard.insert(task, now);
                     }

@@ -233,7 +233,7 @@ impl Sim {
             log,
         };
         match self.send(message).await? {
-            Reply::Reported(Reported::LogMissing) | Reply::Silence => {
+            Reply::Reported(Reported::LogMissing { .. }) | Reply::Silence => {
                 self.plan(1_000, Event::Report { runner: at, life, run });
             }
             Reply::Reported(Reported::Accepted(_) | Reported::Already(_)) | Reply::Refused => self.abandon(at, run),

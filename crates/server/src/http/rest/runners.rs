@@ -105,6 +105,7 @@ async fn create(State(app): State<App>, Body(new): Body<NewRunner>) -> Result<im
     let now = app.now();
     let secret = fresh(Kind::Runner)?;
     let hash = token::digest(secret.expose());
+    let expires = app.config().runner_token_expiry(now);
     let owner = match (new.scope, &new.owner) {
         (RunnerScope::Instance, None) => None,
         (RunnerScope::Project, Some(path)) => Some(path.clone()),
@@ -145,7 +146,7 @@ async fn create(State(app): State<App>, Body(new): Body<NewRunner>) -> Result<im
                 access_level: access_level(new.protected_only),
                 maximum_timeout_s: new.maximum_timeout_s.and_then(|s| i64::try_from(s).ok()),
                 maintenance_note: &new.maintenance_note,
-                token_expires_ms: None,
+                token_expires_ms: expires,
             };
             let id = runners::create(tx, &row, now)?;
             let row = runners::get(tx, id)?.ok_or(tasuki_store::Error::Missing {

@@ -8,13 +8,23 @@ use tasuki_store::tasks;
 
 use super::refusal::{Refusal, Result, token};
 use crate::app::App;
+use crate::http::RateLimiter;
 use crate::identity::token::digest;
 use crate::scheduler::Error;
 
 /// The digest of the token that a request shows, within its rate.
 pub(super) fn shown(app: &App, map: &HeaderMap, body: &str) -> Result<String> {
-    let hash = digest(token(map, headers::JOB_TOKEN, body).ok_or_else(Refusal::forbidden)?);
-    match app.job_updates().take(hash.clone(), app.now().0) {
+    within(app, app.job_updates(), token(map, headers::JOB_TOKEN, body))
+}
+
+/// The same for a piece of a log, which have a rate of their own: a chatty job can still tell its result.
+pub(super) fn shown_with_log(app: &App, map: &HeaderMap) -> Result<String> {
+    within(app, app.log_patches(), token(map, headers::JOB_TOKEN, ""))
+}
+
+fn within(app: &App, rate: &RateLimiter<String>, token: Option<&str>) -> Result<String> {
+    let hash = digest(token.ok_or_else(Refusal::forbidden)?);
+    match rate.take(hash.clone(), app.now().0) {
         Ok(()) => Ok(hash),
         Err(refused) => Err(Refusal::too_many(refused.retry_after_s)),
     }

@@ -12,45 +12,10 @@ mod job_token;
 mod refusal;
 mod register;
 mod request;
+mod routes;
 mod trace;
 mod update;
 
-use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get, patch, post, put};
-
 pub use contacts::Contacts;
 pub use request::offer;
-
-use crate::app::App;
-
-/// All routes below `/api/v4`.
-pub fn router(app: &App) -> Router<App> {
-    Router::new()
-        .route("/runners", post(register::register).delete(register::unregister))
-        .route("/runners/verify", post(register::verify))
-        .route("/runners/managers", delete(register::unregister_manager))
-        .route("/runners/reset_authentication_token", post(register::reset))
-        .route("/runners/{id}/reset_authentication_token", post(register::reset_by_id))
-        .route("/runners/router/discovery", get(register::discovery))
-        .route("/jobs/request", post(request::request))
-        .route("/jobs/{id}", put(update::update))
-        .route("/jobs/{id}/artifacts/authorize", post(artifacts::authorize))
-        .merge(trace_route(app))
-        .merge(bulk())
-}
-
-/// Pieces of logs may be larger than JSON.
-fn trace_route(app: &App) -> Router<App> {
-    Router::new()
-        .route("/jobs/{id}/trace", patch(trace::patch))
-        .layer(DefaultBodyLimit::max(app.config().limits.log_patch_bytes))
-}
-
-/// Bodies of any size: they stream, and have limits of their own.
-fn bulk() -> Router<App> {
-    Router::new()
-        .route("/jobs/{id}/artifacts", post(artifacts::upload).get(artifacts::get))
-        .route("/tasuki/caches/{*key}", put(caches::put).get(caches::get))
-        .layer(DefaultBodyLimit::disable())
-}
+pub use routes::router;

@@ -12,6 +12,8 @@ use crate::http::error::Chain;
 
 /// Seconds after which it is worth trying again when the database does not answer.
 const RETRY_S: u64 = 1;
+/// Bytes of the framework's own refusals.
+const LONGEST_TEXT: usize = 4096;
 
 /// An answer that is no success.
 #[derive(Debug)]
@@ -95,6 +97,22 @@ impl IntoResponse for Refusal {
         }
         response
     }
+}
+
+/// Refusals that the framework makes (an id that is no number, a body that is no multipart) in the protocol's form:
+/// clients print `message` and nothing else.
+pub(super) async fn in_its_form(response: Response) -> Response {
+    let status = response.status();
+    let plain = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !plain || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let text = axum::body::to_bytes(response.into_body(), LONGEST_TEXT).await;
+    let text = text.map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
+    Refusal::new(status, format!("{status}: {text}")).into_response()
 }
 
 /// A JSON body, whatever its `Content-Type` says; an empty one counts as `{}`.

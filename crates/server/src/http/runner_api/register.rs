@@ -24,6 +24,10 @@ use crate::identity::{Access, authenticate};
 
 /// System id of runners that are too old to have one.
 pub(super) const LEGACY: &str = "<legacy>";
+/// Tokens that register runners, as the store calls them.
+const KIND: &str = "registration";
+const DISALLOWED: &str = "410 Gone: this server has no registration tokens. Make a runner with POST /api/v1/runners and \
+     register with its glrt- token, or set registration_token";
 /// Longest texts that are stored.
 const LONGEST: usize = 1024;
 const LONGEST_SYSTEM_ID: usize = 64;
@@ -85,9 +89,15 @@ pub(super) async fn register(
     if let Err(refused) = app.failed_logins().check(address, now.0) {
         return Err(Refusal::too_many(refused.retry_after_s));
     }
-    let Some(project) = registration(&app, request.token.expose(), now).await? else {
-        let _ = app.failed_logins().take(address, now.0);
-        return Err(Refusal::forbidden());
+    let project = match registration(&app, request.token.expose(), now).await? {
+        Registration::Allowed(project) => project,
+        Registration::WrongToken => {
+            let _ = app.failed_logins().take(address, now.0);
+            return Err(Refusal::forbidden());
+        }
+        Registration::Disallowed => {
+            return Err(Refusal::new(StatusCode::GONE, DISALLOWED));
+        }
     };
     let tags: Vec<String> = request.tag_list.split(',').map(str::to_owned).collect();
     let tags = clean_tags(&tags).map_err(|problem| field("tag_list", &problem.detail))?;
@@ -105,15 +115,16 @@ pub(super) async fn register(
     }
     let secret = new(Kind::RegisteredRunner).map_err(|failed| Refusal::internal(&failed))?;
     let hash = digest(secret.expose());
+    let expires = app.config().runner_token_expiry(now);
     let id = app
         .store()
-        .write(move |tx| insert(tx, &request, project, &tags, &hash, now))
+        .write(move |tx| insert(tx, &request, project, &tags, (&hash, expires), now))
         .await?;
     tracing::info!(runner.id = id.0, "a runner registered");
     let answer = Registered {
         id: id.0,
         token: secret,
-        token_expires_at: None,
+        token_expires_at: shown_time(expires),
     };
     Ok((StatusCode::CREATED, Json(answer)))
 }
@@ -123,11 +134,11 @@ fn insert(
     request: &RegisterRequest,
     project: Option<ProjectId>,
     tags: &str,
-    hash: &str,
+    (token_hash, token_expires_ms): (&str, Option<Timestamp>),
     now: Timestamp,
 ) -> tasuki_store::Result<RunnerId> {
     let new = runners::NewRunner {
-        token_hash: hash,
+        token_hash,
         description: &request.description,
         scope: if project.is_some() { "project" } else { "instance" },
         project_id: project,
@@ -142,23 +153,39 @@ fn insert(
         },
         maximum_timeout_s: i64::try_from(request.maximum_timeout).ok().filter(|s| *s > 0),
         maintenance_note: &request.maintenance_note,
-        token_expires_ms: None,
+        token_expires_ms,
     };
     runners::create(tx, &new, now)
 }
 
-/// What a registration token allows: `Some(project)`, where `None` inside is the whole instance.
-async fn registration(app: &App, given: &str, now: Timestamp) -> Result<Option<Option<ProjectId>>> {
+/// What a registration token allows.
+enum Registration {
+    /// Runners of this project, or of the whole instance.
+    Allowed(Option<ProjectId>),
+    WrongToken,
+    /// This server has no registration tokens at all.
+    Disallowed,
+}
+
+async fn registration(app: &App, given: &str, now: Timestamp) -> Result<Registration> {
     let hash = digest(given);
-    if let Some(own) = &app.config().registration_token
-        && bool::from(digest(own).as_bytes().ct_eq(hash.as_bytes()))
-    {
-        return Ok(Some(None));
+    let own = app.config().registration_token.as_deref();
+    if own.is_some_and(|own| bool::from(digest(own).as_bytes().ct_eq(hash.as_bytes()))) {
+        return Ok(Registration::Allowed(None));
     }
-    let found = app.store().read(move |tx| tokens::by_hash(tx, &hash, now)).await?;
-    Ok(found
-        .filter(|token| token.kind == "registration")
-        .map(|token| token.project_id))
+    let has_own = own.is_some();
+    let found = app.store().read(move |tx| {
+        if let Some(token) = tokens::by_hash(tx, &hash, now)?.filter(|token| token.kind == KIND) {
+            return Ok(Registration::Allowed(token.project_id));
+        }
+        let any = has_own || tokens::all(tx)?.iter().any(|token| token.kind == KIND);
+        Ok(if any {
+            Registration::WrongToken
+        } else {
+            Registration::Disallowed
+        })
+    });
+    Ok(found.await?)
 }
 
 fn field(name: &str, problem: &str) -> Refusal {
@@ -166,6 +193,10 @@ fn field(name: &str, problem: &str) -> Refusal {
         message: serde_json::json!({ name: [problem] }),
         ..Refusal::bad_request(String::new())
     }
+}
+
+fn shown_time(at: Option<Timestamp>) -> Option<String> {
+    at.map(|at| Time(at).to_string())
 }
 
 /// `POST /runners/verify`: whether the token is good. Also the place where a process tells what it can do.
@@ -180,6 +211,7 @@ pub(super) async fn verify(
     let system_id = system_id(body.system_id.as_deref().unwrap_or_default())?.to_owned();
     let (address, now) = (peer(&extensions), app.now());
     let answer = Secret::new(given);
+    // Runners before 18 say nothing of themselves here: what they said when they asked for jobs stands.
     let info = body.info.unwrap_or_default();
     let runner = app
         .store()
@@ -187,7 +219,15 @@ pub(super) async fn verify(
             let Some(runner) = runner_of(tx, &hash, now)? else {
                 return Ok(None);
             };
-            note_manager(tx, runner.id, &system_id, &info, address, now)?;
+            if info == Info::default()
+                && runners::managers(tx, runner.id)?
+                    .iter()
+                    .any(|m| m.system_id == system_id)
+            {
+                runners::touch_all(tx, &[(runner.id, &system_id, now)])?;
+            } else {
+                note_manager(tx, runner.id, &system_id, &info, address, now)?;
+            }
             Ok(Some(runner))
         })
         .await?
@@ -195,7 +235,7 @@ pub(super) async fn verify(
     Ok(Json(Registered {
         id: runner.id.0,
         token: answer,
-        token_expires_at: runner.token_expires_ms.map(|at| Time(at).to_string()),
+        token_expires_at: shown_time(runner.token_expires_ms),
     }))
 }
 
@@ -249,7 +289,7 @@ pub(super) async fn reset(
     Loose(body): Loose<Body>,
 ) -> Result<impl IntoResponse> {
     let (hash, now) = (digest(body.token(&map)?), app.now());
-    replace(&app, move |tx| Ok(runner_of(tx, &hash, now)?.map(|runner| runner.id)))
+    replace(&app, now, move |tx| runner_of(tx, &hash, now))
         .await?
         .ok_or_else(Refusal::forbidden)
 }
@@ -276,32 +316,36 @@ pub(super) async fn reset_by_id(
             return Err(Refusal::new(StatusCode::UNAUTHORIZED, "401 Unauthorized"));
         }
     }
-    replace(&app, move |tx| {
-        Ok(runners::get(tx, RunnerId(id))?.map(|runner| runner.id))
-    })
-    .await?
-    .ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "404 Runner not found"))
+    replace(&app, now, move |tx| runners::get(tx, RunnerId(id)))
+        .await?
+        .ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "404 Runner not found"))
 }
 
-/// Gives the runner that `find` finds another token.
-async fn replace<F>(app: &App, find: F) -> Result<Option<(StatusCode, Json<TokenReset>)>>
+/// Gives the runner that `find` finds another token. It lives as long as tokens do on this server; where they live for
+/// ever, a limit that the runner's token has stays.
+async fn replace<F>(app: &App, now: Timestamp, find: F) -> Result<Option<(StatusCode, Json<TokenReset>)>>
 where
-    F: FnOnce(&mut Tx<'_>) -> tasuki_store::Result<Option<RunnerId>> + Send + 'static,
+    F: FnOnce(&mut Tx<'_>) -> tasuki_store::Result<Option<runners::Runner>> + Send + 'static,
 {
     let secret = new(Kind::Runner).map_err(|failed| Refusal::internal(&failed))?;
     let hash = digest(secret.expose());
+    let lifetime = app.config().runner_token_expiry(now);
     let changed = app
         .store()
-        .write(move |tx| match find(tx)? {
-            Some(id) => runners::set_token(tx, id, &hash, None),
-            None => Ok(false),
+        .write(move |tx| {
+            let Some(runner) = find(tx)? else { return Ok(None) };
+            let expires = lifetime.or(runner.token_expires_ms);
+            let changed = runners::set_token(tx, runner.id, &hash, expires)?;
+            Ok(changed.then_some(expires))
         })
         .await?;
-    let answer = TokenReset {
-        token: secret,
-        token_expires_at: None,
-    };
-    Ok(changed.then_some((StatusCode::CREATED, Json(answer))))
+    Ok(changed.map(|expires| {
+        let answer = TokenReset {
+            token: secret,
+            token_expires_at: shown_time(expires),
+        };
+        (StatusCode::CREATED, Json(answer))
+    }))
 }
 
 /// `GET /runners/router/discovery`: there is no job router, so the runner asks for jobs directly.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use tasuki_model::id::TaskId;
 use tasuki_model::labels::{EXTENSION, Intake, Offer, Refs, Scope, Untagged};
 use tasuki_model::state::task::Commit;
 use tasuki_model::time::Timestamp;
@@ -59,7 +60,9 @@ pub(super) async fn request(
         return Ok(nothing(&version));
     }
     let who = identity(&known, system_id, &request.info);
-    let hold = if who.keeps_contact || request.last_update == version {
+    // Whoever was told the queue's state once waits from then on, whichever server told it: the queue is searched
+    // before the wait begins, so an old value misses nothing.
+    let hold = if who.keeps_contact || !request.last_update.is_empty() {
         app.config().long_poll()
     } else {
         Duration::ZERO
@@ -68,7 +71,7 @@ pub(super) async fn request(
         let Some(claimed) = claim(&app, &who, hold).await? else {
             return Ok(nothing(&version));
         };
-        if let Some(job) = payload_of(&app, &claimed, &known.row, &who).await? {
+        if let Some(job) = payload_of(&app, &claimed, &known.row, &request.info).await? {
             return Ok(handed_out(&app, &claimed, &job));
         }
     }
@@ -164,23 +167,32 @@ async fn payload_of(
     app: &App,
     claimed: &ClaimedTask,
     row: &runners::Runner,
-    who: &RunnerIdentity,
+    info: &Info,
 ) -> Result<Option<JobResponse>> {
     let claimant = Claimant {
         id: row.id.0,
         description: row.description.clone(),
-        tags: who.offer.tags.iter().cloned().collect(),
+        tags: serde_json::from_str(&row.tags_json).unwrap_or_default(),
         maximum_timeout_s: row.maximum_timeout_s.and_then(|s| u64::try_from(s).ok()),
-        ours: who.keeps_contact,
+        features: info.features.clone(),
     };
     match payload::make(app, claimed, &claimant).await {
         Ok(job) => Ok(Some(job)),
         Err(payload::Error::Store(failed)) => Err(failed.into()),
         Err(failed) => {
             tracing::error!(task.id = claimed.id.0, error = %Chain(&failed), "the payload of a task cannot be made");
+            note(app, claimed.id, &failed).await;
             app.scheduler().drop_task(claimed.id, failed.reason()).await?;
             Ok(None)
         }
+    }
+}
+
+/// Says in the job's log why no runner gets it: that is where people look.
+async fn note(app: &App, task: TaskId, failed: &payload::Error) {
+    let line = format!("\x1b[31;1mERROR: the job was not started: {}\x1b[0m", Chain(failed));
+    if let Err(refused) = app.logs().note(task, &line).await {
+        tracing::warn!(task.id = task.0, error = %Chain(&refused), "a log could not be written");
     }
 }
 

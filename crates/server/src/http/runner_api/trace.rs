@@ -10,16 +10,15 @@ use tasuki_model::reason::FailureReason;
 use tasuki_model::state::Status;
 use tasuki_proto::gitlab::{ContentRange, StoredRange, headers};
 
-use super::job_token::{contact, refuse, shown};
+use super::job_token::{contact, refuse, shown_with_log};
 use super::refusal::{Refusal, Result};
 use super::update::answer;
 use crate::app::App;
 use crate::logs::{Appended, Patch};
 use crate::scheduler::Error;
 
-/// Seconds between two pieces: while somebody follows the log, and otherwise.
+/// Seconds between two pieces while somebody follows the log. Otherwise it is as configured.
 const WATCHED_S: u64 = 1;
-const UNWATCHED_S: u64 = 3;
 
 #[derive(Deserialize)]
 pub(super) struct Debug {
@@ -35,7 +34,7 @@ pub(super) async fn patch(
     data: Bytes,
 ) -> Result<Response> {
     let task = TaskId(id);
-    let hash = shown(&app, &map, "")?;
+    let hash = shown_with_log(&app, &map)?;
     let status = contact(&app, task, &hash).await?;
     if status == Status::Pending {
         // Handed out, but never taken up: its runner has to say so first.
@@ -60,7 +59,7 @@ pub(super) async fn patch(
             let pause = if app.logs().is_watched(task) {
                 WATCHED_S
             } else {
-                UNWATCHED_S
+                u64::from(app.config().limits.log_interval_s)
             };
             Ok(ranged(answer(StatusCode::ACCEPTED, status, Some(pause)), size))
         }

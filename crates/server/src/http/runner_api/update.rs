@@ -1,5 +1,7 @@
 //! `PUT /jobs/:id`: a runner tells the state of its job.
 
+use std::time::Duration;
+
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -14,9 +16,6 @@ use super::refusal::{Loose, Refusal, Result};
 use crate::app::App;
 use crate::payload::HEARTBEAT_MS;
 use crate::scheduler::Reported;
-
-/// Seconds after which a runner repeats its final word while bytes of its log are missing.
-const AGAIN_S: u64 = 1;
 
 pub(super) async fn update(
     State(app): State<App>,
@@ -48,9 +47,19 @@ async fn finish(app: &App, task: TaskId, hash: &str, update: &UpdateJob) -> Resu
     match app.scheduler().finish(task, hash, outcome, log).await {
         // Of a doubled message the first one stands, and the runner may forget the job.
         Ok(Reported::Accepted(status) | Reported::Already(status)) => Ok(answer(StatusCode::OK, status, None)),
-        Ok(Reported::LogMissing) => Ok(answer(StatusCode::ACCEPTED, Status::Running, Some(AGAIN_S))),
+        Ok(Reported::LogMissing { waited }) => {
+            let again = again_s(waited);
+            Ok(answer(StatusCode::ACCEPTED, Status::Running, Some(again)))
+        }
         Err(refused) => Err(refuse(app, task, hash, refused).await),
     }
+}
+
+/// Seconds until a runner repeats its final word while bytes of its log are missing: 1 at first, the double after each
+/// power of two that it waited, 64 at most (GitLab's server).
+fn again_s(waited: Duration) -> u64 {
+    let slots = (waited.as_secs() / 4).checked_ilog2().map_or(0, |log| log + 1);
+    1 << slots.min(6)
 }
 
 fn outcome(update: &UpdateJob) -> Outcome {
@@ -115,4 +124,28 @@ pub(super) fn answer(code: StatusCode, status: Status, again_s: Option<u64>) -> 
         );
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_doubles_with_the_time_waited() {
+        let check = |waited: u64, pause: u64| assert_eq!(again_s(Duration::from_secs(waited)), pause, "{waited} s");
+        for (waited, pause) in [
+            (0, 1),
+            (3, 1),
+            (4, 2),
+            (7, 2),
+            (8, 4),
+            (15, 4),
+            (16, 8),
+            (127, 32),
+            (128, 64),
+            (299, 64),
+        ] {
+            check(waited, pause);
+        }
+    }
 }

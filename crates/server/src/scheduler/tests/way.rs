@@ -202,7 +202,7 @@ async fn a_result_waits_for_its_log() {
         .finish(task.id, &own, Outcome::Success, Log::Incomplete)
         .await
         .unwrap();
-    assert_eq!(first, Reported::LogMissing);
+    assert_eq!(first, Reported::LogMissing { waited: Duration::ZERO });
     world.check(id, "build:running =running").await;
     let second = world
         .scheduler

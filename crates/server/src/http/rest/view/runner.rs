@@ -12,7 +12,11 @@ const ONLINE: Duration = Duration::from_secs(180);
 
 /// A runner with its processes.
 pub fn runner(tx: &mut Tx<'_>, row: &runners::Runner, now: Timestamp) -> Result<Runner> {
-    let managers = runners::managers(tx, row.id)?.iter().map(manager).collect::<Vec<_>>();
+    let running = tasks::running_on(tx, row.id)?;
+    let managers: Vec<_> = runners::managers(tx, row.id)?
+        .iter()
+        .map(|row| manager(row, &running))
+        .collect();
     let owner = match row.project_id {
         Some(project) => projects::get(tx, project)?.map(|project| project.path),
         None => None,
@@ -43,14 +47,20 @@ pub fn runner(tx: &mut Tx<'_>, row: &runners::Runner, now: Timestamp) -> Result<
         maximum_timeout_s: row.maximum_timeout_s.and_then(|s| u64::try_from(s).ok()),
         resource_class: class,
         online: contact.is_some_and(|at| now.since(at) < ONLINE),
-        running: tasks::running_on(tx, row.id)?.len() as u64,
+        running: running.len() as u64,
         contacted_at: contact.map(Into::into),
         created_at: row.created_ms.into(),
+        token_expires_at: row.token_expires_ms.map(Into::into),
         managers,
     })
 }
 
-fn manager(row: &runners::Manager) -> Manager {
+/// A process with all its places taken asks for nothing: it is heard of through its tasks.
+fn manager(row: &runners::Manager, running: &[tasks::Task]) -> Manager {
+    let own = running
+        .iter()
+        .filter(|task| task.system_id.as_deref() == Some(&row.system_id));
+    let contact = own.filter_map(|task| task.contact_ms).max().max(Some(row.contact_ms));
     let info: Info = serde_json::from_str(&row.info_json).unwrap_or_default();
     Manager {
         system_id: row.system_id.clone(),
@@ -60,7 +70,7 @@ fn manager(row: &runners::Manager) -> Manager {
         architecture: info.architecture,
         executor: info.executor,
         ip: (!row.address.is_empty()).then(|| row.address.clone()),
-        contacted_at: row.contact_ms.into(),
+        contacted_at: contact.unwrap_or(row.contact_ms).into(),
     }
 }
 
