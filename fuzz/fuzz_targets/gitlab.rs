@@ -18,7 +18,7 @@ fuzz_target!(|text: &str| {
             Request::File { .. } => Answer::file(text),
             Request::Tree { .. } => Answer::Tree([("a.yml", "1")].into_iter().collect::<tasuki_pipeline::Tree>().into()),
             Request::Changed { .. } => Answer::Changed(None),
-            Request::LastCommits { .. } => Answer::Refused(Refusal::NotFound),
+            Request::LastCommits { .. } | Request::Orb { .. } => Answer::Refused(Refusal::NotFound),
         });
         assert!(!(output.has_errors() && output.plan.is_some()));
     }

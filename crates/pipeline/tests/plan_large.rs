@@ -135,3 +135,52 @@ fn what_a_small_file_can_grow_to_is_bounded() {
         "braces took {took:?}"
     );
 }
+
+/// A CircleCI file of as many jobs: a command with parameters, a matrix, requirements.
+fn circleci(jobs: usize) -> String {
+    let mut text = String::from(
+        "version: 2.1\nexecutors:\n  box: {docker: [{image: 'alpine:3'}], environment: {A: b}}\n\
+         commands:\n  make:\n    parameters: {what: {type: string}}\n    steps:\n      - restore_cache: {keys: ['v1-{{ .Branch }}', v1-]}\n      \
+         - run: {name: Make, command: make << parameters.what >>}\njobs:\n",
+    );
+    for n in 0..jobs {
+        let _ = writeln!(
+            text,
+            "  job-{n}:\n    executor: box\n    environment: {{NUMBER: {n}}}\n    steps:\n      - checkout\n      \
+             - make: {{what: part-{n}}}\n      - run: make check\n      - store_artifacts: {{path: out/{n}}}"
+        );
+    }
+    text.push_str("workflows:\n  main:\n    jobs:\n");
+    let width = jobs / 10;
+    for n in 0..jobs {
+        let at = n % width;
+        if n < width {
+            let _ = writeln!(text, "      - job-{n}");
+        } else {
+            let (a, b) = (n - width, n - at - width + (at + 1) % width);
+            let _ = writeln!(text, "      - job-{n}: {{requires: [job-{a}, job-{b}], context: ctx}}");
+        }
+    }
+    text
+}
+
+#[test]
+fn ten_thousand_jobs_of_circleci() {
+    let text = circleci(10_000);
+    let context = Context::default();
+    let input = Input {
+        lang: Language::Circleci,
+        file: ".circleci/config.yml",
+        text: &text,
+        context: &context,
+    };
+    let start = Instant::now();
+    let output = compile_with(&input, Mode::Create, |_: &Request| Answer::Refused(Refusal::NotFound));
+    let took = start.elapsed();
+    assert!(output.diagnostics.is_empty(), "{:?}", output.diagnostics.first());
+    let Some(plan) = output.plan else { panic!("no plan") };
+    let jobs = &plan.workflows[0].jobs;
+    let needs: usize = jobs.iter().map(|job| job.needs.as_ref().map_or(0, Vec::len)).sum();
+    assert_eq!((jobs.len(), needs, jobs[9_999].steps.len()), (10_000, 18_000, 5));
+    println!("10,000 jobs of CircleCI: {took:?}");
+}

@@ -8,4 +8,5 @@ mod fake;
 mod jobs;
 mod registration;
 mod settings;
+mod steps;
 mod trace;

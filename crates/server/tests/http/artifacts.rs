@@ -271,3 +271,48 @@ async fn caches_come_back_and_stay_apart() {
         .await
         .expect(403);
 }
+
+/// Caches of typed steps: found by the beginning of their key, and never replaced.
+#[tokio::test]
+async fn caches_of_steps_are_found_by_prefix_and_not_replaced() {
+    let server = Server::start().await;
+    let (project, other) = (server.project("group/name").await, server.project("group/other").await);
+    let runner = server.new_runner(json!({})).await;
+    server.pipeline_of(project, "a:\n  script: a\n", "main").await;
+    let main = server.take(&runner).await;
+    server.pipeline_of(project, "a:\n  script: a\n", "topic").await;
+    let topic = server.take(&runner).await;
+    server.pipeline_of(other, "a:\n  script: a\n", "main").await;
+    let foreign = server.take(&runner).await;
+    let put = async |job: &Job, key: &str, body: &str, status: u16| {
+        let path = format!("/api/v4/tasuki/caches/{key}");
+        let request = server.raw(Method::PUT, &path).header("JOB-TOKEN", &job.token);
+        let request = request.header("If-None-Match", "*").body(body.to_owned());
+        Answer::of(request.send().await.unwrap()).await.expect(status);
+    };
+    let get = async |job: &Job, key: &str, found: Option<(&str, &str)>| {
+        let answer = cache(&server, Method::GET, &job.token, key, "", None).await;
+        match found {
+            Some((name, body)) => {
+                let answer = answer.expect(200);
+                assert_eq!(
+                    (answer.header("x-tasuki-cache-key"), answer.text.as_str()),
+                    (name, body)
+                );
+            }
+            None => _ = answer.expect(404),
+        }
+    };
+    put(&main, "deps-1?space=project", "one", 201).await;
+    put(&main, "deps-2?space=project", "two", 201).await;
+    put(&main, "deps-1?space=project", "again", 412).await;
+    put(&main, "deps-1?space=home", "home", 201).await;
+    get(&topic, "deps-1?space=project", Some(("deps-1", "one"))).await;
+    get(&topic, "deps-1?space=home", Some(("deps-1", "home"))).await;
+    get(&topic, "deps-?space=project&match=prefix", Some(("deps-2", "two"))).await;
+    get(&topic, "deps-?space=project", None).await;
+    get(&topic, "other-?space=project&match=prefix", None).await;
+    get(&topic, "deps-1", None).await;
+    get(&foreign, "deps-?space=project&match=prefix", None).await;
+    put(&main, "deps-1?space=elsewhere", "x", 400).await;
+}

@@ -132,3 +132,37 @@ pub(crate) fn signal(pid: u32, name: &str) {
     };
     rustix::process::kill_process(pid, signal).unwrap();
 }
+
+/// The example of `examples/circleci`: matrix, parallelism, workspace, caches, background steps, halt.
+///
+/// Covers: CM-DATA-02
+#[test]
+fn a_circleci_pipeline_runs() {
+    let world = World::new();
+    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/circleci");
+    let files = [".circleci/config.yml", "src/deps.lock", "src/report.xml"];
+    let files: Vec<(&str, String)> = files
+        .iter()
+        .map(|name| (*name, std::fs::read_to_string(example.join(name)).unwrap()))
+        .collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let dir = world.repository("app", &files);
+    let out = world.run(&dir, &["exec"]).expect(0).out;
+    for line in [
+        "hello from main",
+        "suite unit, part 0 of 2",
+        "suite unit, part 1 of 2",
+        "suite integration, part 1 of 2",
+        "The job was halted by one of its steps",
+        "pipeline success",
+    ] {
+        assert!(out.contains(line), "{line:?} in {out}");
+    }
+    let plan = world
+        .run(&dir, &["compile", "--param", "greeting=salve"])
+        .expect(0)
+        .json();
+    assert_eq!(plan["language"], "circleci");
+    let steps = plan["workflows"][0]["jobs"][0]["steps"].to_string();
+    assert!(steps.contains("salve from"), "{steps}");
+}

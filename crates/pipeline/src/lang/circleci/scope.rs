@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::yaml::{Node, Seq, Text};
 
 use super::package::Package;
+use super::read::unknown;
 
 /// The value of a parameter.
 #[derive(Debug, Clone)]
@@ -67,5 +68,27 @@ impl Scope {
     pub(super) fn parameter(&self, name: &str) -> Option<&Value> {
         let all = self.parameters.as_ref()?;
         all.iter().find(|(key, _)| &**key == name).map(|(_, value)| value)
+    }
+
+    /// The same place, with values that are not known.
+    pub(super) fn with_unknown_values(&self) -> Self {
+        let known = self.parameters.as_ref().map(|all| {
+            let hidden = all.iter().map(|(name, value)| {
+                let value = match value {
+                    Value::Node(node) => Value::Node(unknown(node.span)),
+                    Value::Steps(_) | Value::Executor(_) => value.clone(),
+                };
+                (name.clone(), value)
+            });
+            hidden.collect()
+        });
+        Self {
+            package: self.package.clone(),
+            parameters: known,
+            matrix: self.matrix.clone(),
+            sight: self.sight,
+            what: self.what.clone(),
+            depth: self.depth,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Pipeline values: `pipeline.…`.
 
-use foldhash::HashMap;
+use std::collections::BTreeMap;
+
 use serde_json::Value as Json;
 use tasuki_model::trigger::{GitRef, Source, Trigger};
 
@@ -13,7 +14,7 @@ use super::read::scalar;
 
 /// All pipeline values by their whole path.
 #[derive(Debug, Default)]
-pub(super) struct Values(HashMap<Text, Node>);
+pub(super) struct Values(BTreeMap<Text, Node>);
 
 impl Values {
     pub(super) fn get(&self, path: &str) -> Option<&Node> {

@@ -187,11 +187,8 @@ impl Build<'_> {
             bytes: Bytes::copy_from_slice(text.as_bytes()),
         };
         sandbox.push(file(bash_env, 0o600, &path)).await?;
-        for name in ["circleci-agent", "circleci"] {
-            sandbox
-                .push(file(PathBuf::from(&folder).join(name), 0o700, &agent))
-                .await?;
-        }
+        let agent = file(PathBuf::from(&folder).join("circleci-agent"), 0o700, &agent);
+        sandbox.push(agent).await?;
         Ok(true)
     }
 }

@@ -73,7 +73,7 @@ impl Compiler<'_, '_> {
             && let Some(class) = self.text(node, &format!("`resource_class` of {what}"))
             && !class.is_empty()
         {
-            self.fits_kind(kind.unwrap_or(MachineKind::Docker), &class, node, what);
+            self.fits_kind(setting.machine.as_ref(), &class, node, what);
             self.take_class(setting, class, kind.unwrap_or(MachineKind::Docker));
         }
         let text = |key: &str| {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use tasuki_model::plan::Job;
+use tasuki_model::plan::{Approval, Gate, Job};
 
 use super::executor::Setting;
 use super::image::variable;
@@ -51,6 +51,19 @@ pub(in crate::lang::circleci) struct Use<'u> {
     pub(in crate::lang::circleci) scope: &'u Rc<Scope>,
     pub(in crate::lang::circleci) pre: Option<&'u Seq>,
     pub(in crate::lang::circleci) post: Option<&'u Seq>,
+}
+
+/// Seconds that an approval may be waited for: 90 days.
+const APPROVAL_S: u64 = 90 * 86_400;
+
+/// A job that waits for somebody and runs nothing.
+pub(in crate::lang::circleci) fn approval(name: &str) -> Job {
+    Job {
+        gate: Some(Gate::Approval(Approval {
+            expires_s: Some(APPROVAL_S),
+        })),
+        ..Job::new(name)
+    }
 }
 
 /// Where a job's definition is.
@@ -122,10 +135,11 @@ impl Compiler<'_, '_> {
         let types = ["build", "release", "no-op", "approval", "lock", "unlock"];
         let kind = kind.and_then(|node| self.one_of(&node, &format!("`type` of {what}"), &types));
         match kind.as_deref() {
-            Some("no-op" | "approval") => {
+            Some("no-op") => {
                 job.no_op = true;
                 return Some(job);
             }
+            Some("approval") => return Some(approval(name)),
             Some(other @ ("release" | "lock" | "unlock")) => {
                 let message = format!("jobs of the type `{other}` are not supported");
                 self.error(&code::UNSUPPORTED, element.span, message);

@@ -82,7 +82,11 @@ impl Compiler<'_, '_> {
     }
 
     /// Sizes of CircleCI's cloud go with kinds of machines; a class with a namespace goes with any.
-    pub(super) fn fits_kind(&self, kind: MachineKind, class: &str, node: &Node, what: &str) {
+    pub(super) fn fits_kind(&self, machine: Option<&Machine>, class: &str, node: &Node, what: &str) {
+        let kind = machine.map_or(MachineKind::Docker, |machine| machine.kind);
+        let linux = machine
+            .and_then(|machine| machine.image.as_deref())
+            .is_some_and(|image| image.starts_with("ubuntu-"));
         if class.contains('/') || is_unknown(node) {
             return;
         }
@@ -90,7 +94,7 @@ impl Compiler<'_, '_> {
         let wrong = match kind {
             MachineKind::Macos => common.contains(&class) || class.starts_with("windows.") || class.starts_with("gpu."),
             MachineKind::Docker => class.starts_with("windows.") || class.starts_with("macos."),
-            MachineKind::Machine => class.starts_with("macos."),
+            MachineKind::Machine => class.starts_with("macos.") || (linux && class.starts_with("windows.")),
         };
         if wrong {
             let word = match kind {

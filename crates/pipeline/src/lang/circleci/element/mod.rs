@@ -9,4 +9,4 @@ mod run;
 mod step;
 mod storage;
 
-pub(super) use job::Use;
+pub(super) use job::{Use, approval};

@@ -249,9 +249,9 @@ impl Compiler<'_, '_> {
         if holds.is_none_or(|holds| holds == wanted) {
             self.steps(steps, scope, sink);
         } else {
-            // Left out of the job, but not of the check.
+            // Left out of the job, but not of the check; the values at hand need not suit steps that do not run.
             let mut aside = Sink::new(sink.directory.clone(), sink.shell.clone());
-            self.steps(steps, scope, &mut aside);
+            self.steps(steps, &Rc::new(scope.with_unknown_values()), &mut aside);
         }
     }
 }

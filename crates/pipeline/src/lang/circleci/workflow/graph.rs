@@ -68,7 +68,7 @@ impl Compiler<'_, '_> {
                     );
                     let problem = Problem::new(&code::CIRCLECI_REQUIRES, requirement.span, message);
                     let problem = if self.session.may_suggest() {
-                        problem.suggest(name, by_name.keys().copied())
+                        problem.suggest(name, entries.iter().map(|entry| entry.name.as_str()))
                     } else {
                         problem
                     };

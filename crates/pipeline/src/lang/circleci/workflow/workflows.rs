@@ -2,21 +2,18 @@
 
 use std::rc::Rc;
 
-use tasuki_model::plan::{Approval, Gate, Job, Need, ProcessMode, ResourceGroup, Workflow};
+use tasuki_model::plan::{Job, Need, ProcessMode, ResourceGroup, Workflow};
 
 use super::entry::{Entry, Work};
 use crate::Mode;
 use crate::diag::{Problem, code};
 use crate::lang::circleci::compiler::Compiler;
-use crate::lang::circleci::element::Use;
+use crate::lang::circleci::element::{Use, approval};
 use crate::lang::circleci::package::{Found, Kind, Package, check_title};
 use crate::lang::circleci::parameter::whole;
 use crate::lang::circleci::read::{SCHEMA, is_null};
 use crate::lang::circleci::scope::Scope;
 use crate::yaml::{Map, Node, Style, Value};
-
-/// Seconds that an approval may be waited for: 90 days.
-const APPROVAL_S: u64 = 90 * 86_400;
 
 const KEYS: [&str; 6] = ["jobs", "when", "unless", "max_auto_reruns", "triggers", "description"];
 
@@ -85,6 +82,10 @@ impl Compiler<'_, '_> {
         self.only(map, &what, &KEYS);
         let scope = Rc::new(Scope::of(main, what.clone()));
         let runs = self.runs(map, &scope, &what) && self.is_scheduled(map, &what);
+        if !runs && self.session.mode == Mode::Create {
+            // Its arguments may make sense only where it runs.
+            return None;
+        }
         let reruns = map.get("max_auto_reruns").map(|node| self.interpolate(node, &scope));
         let reruns = reruns
             .and_then(|node| self.integer(&node, "`max_auto_reruns`", 1, 5))
@@ -96,9 +97,6 @@ impl Compiler<'_, '_> {
         self.connect(&mut entries, &what, key.span);
         let jobs = entries.iter().filter_map(|entry| self.entry_job(entry, &entries));
         let jobs: Vec<Job> = jobs.collect();
-        if !runs && self.session.mode == Mode::Create {
-            return None;
-        }
         Some(workflow(name, jobs, u32::try_from(reruns).unwrap_or(0)))
     }
 
@@ -138,12 +136,7 @@ impl Compiler<'_, '_> {
                 pre: entry.pre.as_ref().and_then(Node::as_seq),
                 post: entry.post.as_ref().and_then(Node::as_seq),
             })?,
-            Work::Approval => Job {
-                gate: Some(Gate::Approval(Approval {
-                    expires_s: Some(APPROVAL_S),
-                })),
-                ..Job::new(entry.job.as_str())
-            },
+            Work::Approval => approval(&entry.job),
             Work::Nothing => Job {
                 no_op: true,
                 ..Job::new(entry.job.as_str())
