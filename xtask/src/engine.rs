@@ -47,17 +47,32 @@ impl Engine {
         let data = (path("data"), path("exec"), path("docker.pid"));
         let config = path("registry.yml");
         engine.registry(Path::new(&config))?;
-        engine.background("containerd", &["--root", &state.0, "--state", &state.1, "--address", &containerd])?;
+        engine.background(
+            "containerd",
+            &["--root", &state.0, "--state", &state.1, "--address", &containerd],
+        )?;
         engine.wait("containerd", || Path::new(&containerd).exists())?;
         let arguments = [
-            "--host", &socket, "--containerd", &containerd, "--data-root", &data.0, "--exec-root", &data.1, "--pidfile",
-            &data.2, "--exec-opt", "native.cgroupdriver=cgroupfs",
+            "--host",
+            &socket,
+            "--containerd",
+            &containerd,
+            "--data-root",
+            &data.0,
+            "--exec-root",
+            &data.1,
+            "--pidfile",
+            &data.2,
+            "--exec-opt",
+            "native.cgroupdriver=cgroupfs",
         ];
         engine.background("dockerd", &arguments)?;
         let answers = || program::output("docker", &["--host", &socket, "version"]).is_ok();
         engine.wait("dockerd", answers)?;
         engine.background("docker-registry", &["serve", &config])?;
-        engine.wait("docker-registry", || std::net::TcpStream::connect("127.0.0.1:5055").is_ok())?;
+        engine.wait("docker-registry", || {
+            std::net::TcpStream::connect("127.0.0.1:5055").is_ok()
+        })?;
         engine.env = vec![
             (SOCKET.to_owned(), socket),
             (REGISTRY.to_owned(), "127.0.0.1:5055".to_owned()),
@@ -67,7 +82,10 @@ impl Engine {
 
     /// For the tests.
     pub(crate) fn env(&self) -> Vec<(&str, &str)> {
-        self.env.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+        self.env
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect()
     }
 
     fn registry(&self, config: &Path) -> anyhow::Result<()> {

@@ -40,7 +40,10 @@ pub struct DockerArgs {
     #[arg(long = "docker-disable-cache", env = "DOCKER_DISABLE_CACHE")]
     pub docker_disable_cache: bool,
     /// Keep the images' entrypoints
-    #[arg(long = "docker-disable-entrypoint-overwrite", env = "DOCKER_DISABLE_ENTRYPOINT_OVERWRITE")]
+    #[arg(
+        long = "docker-disable-entrypoint-overwrite",
+        env = "DOCKER_DISABLE_ENTRYPOINT_OVERWRITE"
+    )]
     pub docker_disable_entrypoint_overwrite: bool,
     /// Mount (/cache, /host:/inside:ro), may be repeated
     #[arg(long = "docker-volumes", env = "DOCKER_VOLUMES", value_name = "VALUE")]
@@ -52,10 +55,18 @@ pub struct DockerArgs {
     #[arg(long = "docker-allowed-images", env = "DOCKER_ALLOWED_IMAGES", value_name = "VALUE")]
     pub docker_allowed_images: Vec<String>,
     /// Pattern of services that jobs may use, may be repeated
-    #[arg(long = "docker-allowed-services", env = "DOCKER_ALLOWED_SERVICES", value_name = "VALUE")]
+    #[arg(
+        long = "docker-allowed-services",
+        env = "DOCKER_ALLOWED_SERVICES",
+        value_name = "VALUE"
+    )]
     pub docker_allowed_services: Vec<String>,
     /// Pull policy that jobs may ask for, may be repeated
-    #[arg(long = "docker-allowed-pull-policies", env = "DOCKER_ALLOWED_PULL_POLICIES", value_name = "VALUE")]
+    #[arg(
+        long = "docker-allowed-pull-policies",
+        env = "DOCKER_ALLOWED_PULL_POLICIES",
+        value_name = "VALUE"
+    )]
     pub docker_allowed_pull_policies: Vec<String>,
     /// Entry of /etc/hosts (name:address), may be repeated
     #[arg(long = "docker-extra-hosts", env = "DOCKER_EXTRA_HOSTS", value_name = "VALUE")]

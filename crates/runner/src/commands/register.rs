@@ -235,7 +235,9 @@ fn ask_image(args: &mut RegisterArgs, template: &Table, context: &mut Context) -
     }
     let image = context.ask("Image of jobs that name none", "")?;
     if image.is_empty() {
-        return Err(Error::usage("a docker runner needs an image for jobs that name none: give --docker-image"));
+        return Err(Error::usage(
+            "a docker runner needs an image for jobs that name none: give --docker-image",
+        ));
     }
     args.runner.docker.docker_image = Some(image);
     Ok(())

@@ -14,9 +14,9 @@ use super::pid::PidFile;
 use super::signals::{SignalMode, follow};
 use super::{Context, Error, Result};
 use crate::config::Config;
+use crate::executor::docker::Surroundings;
 use crate::job::{Pauses, Shutdown};
 use crate::metrics::Metrics;
-use crate::executor::docker::Surroundings;
 use crate::poll::{Defaults, Pool, PoolOptions, Reload, executors};
 
 /// Works for all runners of the configuration, which is followed while it runs.

@@ -20,7 +20,11 @@ pub(super) async fn sweep(args: &SweepArgs, context: &mut Context) -> Result<()>
         let swept = async {
             let executor = make(runner)?;
             let swept = executor.sweep().await?;
-            let found = if args.check { executor.audit().await? } else { Vec::new() };
+            let found = if args.check {
+                executor.audit().await?
+            } else {
+                Vec::new()
+            };
             Ok::<_, crate::executor::Error>((swept, found))
         };
         match swept.await {

@@ -14,9 +14,9 @@
 //! and the work itself of checkout, caches and artifacts ([`crate::guest`], which runs *inside* the sandbox).
 
 mod command;
+pub mod docker;
 mod error;
 mod sandbox;
-pub mod docker;
 pub mod scripted;
 pub mod shell;
 

@@ -70,7 +70,13 @@ fn shell(runner: &RunnerConfig, defaults: &Defaults, tasks: &Tasks) -> Result<Ar
 }
 
 fn docker(runner: &RunnerConfig, defaults: &Defaults, tasks: &Tasks) -> Result<Arc<dyn Executor>> {
-    let folder = |given: &str, usual: &str| if given.is_empty() { usual.to_owned() } else { given.to_owned() };
+    let folder = |given: &str, usual: &str| {
+        if given.is_empty() {
+            usual.to_owned()
+        } else {
+            given.to_owned()
+        }
+    };
     let settings = Settings {
         config: runner.docker.clone().unwrap_or_default(),
         builds_dir: folder(&runner.builds_dir, "/builds"),

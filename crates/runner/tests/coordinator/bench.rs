@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use tasuki_model::secret::Secret;
 use tasuki_rt::{Clock, Tasks};
 use tasuki_runner::config::{Config, ConfigFile, Environment, RunnerConfig};
+use tasuki_runner::executor::docker::Surroundings;
 use tasuki_runner::job::{Pauses, Shutdown};
 use tasuki_runner::metrics::Metrics;
-use tasuki_runner::executor::docker::Surroundings;
-use tasuki_runner::poll::{Pool, PoolOptions, Reload, Defaults, executors};
+use tasuki_runner::poll::{Defaults, Pool, PoolOptions, Reload, executors};
 use tasuki_runner::process::Binary;
 use tokio::sync::Notify;
 

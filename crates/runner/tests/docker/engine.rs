@@ -6,9 +6,11 @@ use std::sync::{Arc, OnceLock};
 
 use tasuki_model::plan::{Image, PullPolicy};
 use tasuki_rt::Tasks;
-use tasuki_runner::config::DockerConfig;
+use tasuki_runner::config::{DockerConfig, OneOrMany};
 use tasuki_runner::executor::docker::{Docker, GuestNetwork, Settings, Surroundings};
-use tasuki_runner::executor::{Collected, Command as Work, Ended, Executor as _, Result, Sandbox, Shell, ShellKind, Stop, Task};
+use tasuki_runner::executor::{
+    Collected, Command as Work, Ended, Executor as _, Result, Sandbox, Shell, ShellKind, Stop, Task,
+};
 use tasuki_runner::process::Binary;
 
 /// Address of the engine.
@@ -58,13 +60,30 @@ pub(crate) fn images() {
         import(BUSYBOX, &["ENV PATH=/bin", "ENV FROM_IMAGE=yes"]);
         import("tasuki-test/user:1", &["ENV PATH=/bin", "USER 1000:1000"]);
         import("tasuki-test/entry:1", &["ENV PATH=/bin", r#"ENTRYPOINT ["/entry"]"#]);
-        import("tasuki-test/shell-entry:1", &["ENV PATH=/bin", r#"ENTRYPOINT ["/bin/sh","-c"]"#]);
-        import("tasuki-test/broken:1", &["ENV PATH=/bin", r#"ENTRYPOINT ["/bin/false"]"#]);
+        import(
+            "tasuki-test/shell-entry:1",
+            &["ENV PATH=/bin", r#"ENTRYPOINT ["/bin/sh","-c"]"#],
+        );
+        import(
+            "tasuki-test/broken:1",
+            &["ENV PATH=/bin", r#"ENTRYPOINT ["/bin/false"]"#],
+        );
         import(
             "tasuki-test/web:1",
-            &["ENV PATH=/bin", "EXPOSE 8080", r#"CMD ["httpd","-f","-v","-p","8080","-h","/www"]"#],
+            &[
+                "ENV PATH=/bin",
+                "EXPOSE 8080",
+                r#"CMD ["httpd","-f","-v","-p","8080","-h","/www"]"#,
+            ],
         );
-        import("tasuki-test/silent:1", &["ENV PATH=/bin", "EXPOSE 9", r#"CMD ["sh","-c","echo I do not listen; sleep 1000"]"#]);
+        import(
+            "tasuki-test/silent:1",
+            &[
+                "ENV PATH=/bin",
+                "EXPOSE 9",
+                r#"CMD ["sh","-c","echo I do not listen; sleep 1000"]"#,
+            ],
+        );
         let empty = folder.path().join("empty");
         std::fs::create_dir(&empty).expect("a folder");
         run("tar", &["-C", &text(&empty), "-cf", &text(&tar), "."]);
@@ -77,16 +96,27 @@ fn busybox(root: &Path) {
         std::fs::create_dir_all(root.join(folder)).expect("a folder");
     }
     let binary = root.join("bin/busybox");
-    std::fs::copy("/bin/busybox", &binary).or_else(|_| std::fs::copy("/usr/bin/busybox", &binary)).expect("busybox-static");
+    std::fs::copy("/bin/busybox", &binary)
+        .or_else(|_| std::fs::copy("/usr/bin/busybox", &binary))
+        .expect("busybox-static");
     #[expect(clippy::disallowed_methods, reason = "a test beside the executor")]
     let applets = Command::new(&binary).arg("--list").output().expect("BusyBox runs");
-    for applet in String::from_utf8_lossy(&applets.stdout).lines().filter(|applet| *applet != "busybox") {
+    for applet in String::from_utf8_lossy(&applets.stdout)
+        .lines()
+        .filter(|applet| *applet != "busybox")
+    {
         std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).expect("a link");
     }
     let write = |path: &str, text: &str| std::fs::write(root.join(path), text).expect("is written");
-    write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n");
+    write(
+        "etc/passwd",
+        "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n",
+    );
     write("etc/group", "root:x:0:\nuser:x:1000:\naudio:x:29:user\n");
-    write("entry", "#!/bin/sh\necho the entrypoint says hello\nexport FROM_ENTRYPOINT=\"a b\"\nexec \"$@\"\n");
+    write(
+        "entry",
+        "#!/bin/sh\necho the entrypoint says hello\nexport FROM_ENTRYPOINT=\"a b\"\nexec \"$@\"\n",
+    );
     write("www/index.html", "served\n");
     run("chmod", &["755", &text(&root.join("entry"))]);
     run("chmod", &["1777", &text(&root.join("tmp"))]);
@@ -112,9 +142,14 @@ pub(crate) struct Place {
 
 /// Settings whose `[runners.docker]` is this text, over a default image that is never pulled.
 pub(crate) fn settings(config: &str, state: PathBuf) -> Settings {
-    let text = format!("host = {:?}\nimage = {BUSYBOX:?}\npull_policy = \"if-not-present\"\n{config}", host());
-    // What is said twice counts as the test says it.
-    let config: DockerConfig = toml::from_str(&text).or_else(|_| toml::from_str(&format!("host = {:?}\n{config}", host()))).expect("is a configuration");
+    let mut config: DockerConfig = toml::from_str(config).expect("is a configuration");
+    config.host = host();
+    if config.image.is_empty() {
+        BUSYBOX.clone_into(&mut config.image);
+    }
+    if config.pull_policy.list().is_empty() {
+        config.pull_policy = OneOrMany::One("if-not-present".to_owned());
+    }
     Settings {
         config,
         builds_dir: "/builds".to_owned(),

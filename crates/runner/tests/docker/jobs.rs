@@ -38,14 +38,24 @@ async fn images_say_how_scripts_run() {
     let named = |name: &str| Some(image(name));
     let owner = "id -u; id -g; echo $HOME; touch x; stat -c '%u %g' x; cd ..; touch beside; rm -r project";
     check(None, owner, "1000\n1000\n/home/user\n1000 1000\n").await;
-    check(named("tasuki-test/busybox:1"), "echo $FROM_IMAGE; id -u; pwd", "yes\n0\n/builds/group/project\n").await;
+    check(
+        named("tasuki-test/busybox:1"),
+        "echo $FROM_IMAGE; id -u; pwd",
+        "yes\n0\n/builds/group/project\n",
+    )
+    .await;
     check(named("tasuki-test/entry:1"), "echo $FROM_ENTRYPOINT", "a b\n").await;
     check(named("tasuki-test/shell-entry:1"), "echo in a shell", "in a shell\n").await;
     let numbered = Image {
         user: Some("1234".to_owned()),
         ..image("tasuki-test/busybox:1")
     };
-    check(Some(numbered), "id -u; touch a; test -w . && echo writable", "1234\nwritable\n").await;
+    check(
+        Some(numbered),
+        "id -u; touch a; test -w . && echo writable",
+        "1234\nwritable\n",
+    )
+    .await;
     let emptied = Image {
         entrypoint: Some(vec![String::new()]),
         ..image("tasuki-test/broken:1")
@@ -67,7 +77,11 @@ async fn entrypoints_speak_and_fail() {
         assert!(matches!(error, Error::Job { .. }), "{error:?}");
         assert!(error.to_string().contains(said), "{}: {printed}", chain(&error));
     };
-    check(image("tasuki-test/broken:1"), "ended with exit code 1 before the first script").await;
+    check(
+        image("tasuki-test/broken:1"),
+        "ended with exit code 1 before the first script",
+    )
+    .await;
     check(image("tasuki-test/empty:1"), "the image has no shell").await;
     let overwritten = Image {
         entrypoint: Some(vec![String::new()]),
@@ -98,7 +112,12 @@ async fn the_configuration_sets_limits() {
         assert!(error.to_string().contains(said), "{}: {printed}", chain(&error));
     };
     let configuration = FailureReason::RunnerConfigurationError;
-    check(image("other/busybox:1"), configuration, "matches none of tasuki-test/*:*").await;
+    check(
+        image("other/busybox:1"),
+        configuration,
+        "matches none of tasuki-test/*:*",
+    )
+    .await;
     let always = Image {
         pull_policy: vec![PullPolicy::Always],
         ..image("tasuki-test/busybox:1")
@@ -120,7 +139,12 @@ async fn the_configuration_sets_limits() {
         pull_policy: vec![PullPolicy::Never, PullPolicy::IfNotPresent],
         ..Image::default()
     };
-    place.sandbox(with(fallback)).await.teardown().await.expect("is torn down");
+    place
+        .sandbox(with(fallback))
+        .await
+        .teardown()
+        .await
+        .expect("is torn down");
     place.ends().await;
 }
 
@@ -131,15 +155,20 @@ async fn secrets_are_not_to_be_seen() {
     let place = place("");
     let secret = "hunter2-is-not-shown";
     let task = Task {
-        variables: vec![("PASSWORD".to_owned(), secret.to_owned()), ("OPEN".to_owned(), "seen".to_owned())],
+        variables: vec![
+            ("PASSWORD".to_owned(), secret.to_owned()),
+            ("OPEN".to_owned(), "seen".to_owned()),
+        ],
         public_variables: vec![("OPEN".to_owned(), "seen".to_owned())],
         ..task()
     };
     let sandbox = place.sandbox(task).await;
     let work = Command {
         env: vec![("PASSWORD".to_owned(), secret.to_owned())],
-        ..script("test \"$PASSWORD\" = hunter2-is-not-shown && echo has it; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c hunter2-is; \
-                  tr '\\0' '\\n' < /proc/1/environ | grep -e PASSWORD -e OPEN")
+        ..script(
+            "test \"$PASSWORD\" = hunter2-is-not-shown && echo has it; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c hunter2-is; \
+                  tr '\\0' '\\n' < /proc/1/environ | grep -e PASSWORD -e OPEN",
+        )
     };
     let (_, printed) = run_in(&*sandbox, work).await;
     assert_eq!(printed, "has it\n0\nOPEN=seen\n");

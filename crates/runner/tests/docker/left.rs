@@ -22,7 +22,10 @@ async fn a_runner_to_be_killed() {
         return;
     };
     let executor = Docker::new(settings("", folder.into()), Tasks::new()).expect("is configured");
-    let _sandbox = executor.prepare(task(), Stop::new(), Arc::new(Discard)).await.expect("a sandbox");
+    let _sandbox = executor
+        .prepare(task(), Stop::new(), Arc::new(Discard))
+        .await
+        .expect("a sandbox");
     println!("\nready");
     std::future::pending::<()>().await;
 }
@@ -45,7 +48,11 @@ async fn what_a_killed_runner_left_is_swept() {
     let place = place("");
     let living = place.sandbox(task()).await;
     let before = place.docker.audit().await.expect("is counted").len();
-    assert_eq!(place.docker.sweep().await.expect("sweeps").sandboxes, 0, "both runners live");
+    assert_eq!(
+        place.docker.sweep().await.expect("sweeps").sandboxes,
+        0,
+        "both runners live"
+    );
     assert_eq!(place.docker.audit().await.expect("is counted").len(), before);
     child.kill().expect("is killed");
     child.wait().expect("is reaped");
@@ -103,6 +110,7 @@ async fn a_container_that_is_removed_from_outside_is_told() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         let build = docker(&["ps", "-q", "--filter", "label=com.gitlab.gitlab-runner.type=build"]);
+        assert_eq!(build.lines().count(), 1, "{build}");
         docker(&["rm", "-f", &build]);
     };
     let (ended, ()) = tokio::join!(sandbox.run(script("echo here; sleep 1000"), &output), remove);
@@ -124,5 +132,9 @@ async fn an_engine_that_is_gone_is_told() {
     let made = executor.prepare(task(), Stop::new(), Arc::new(Discard)).await;
     let error = made.err().expect("nobody is there");
     assert!(error.is_transient(), "{error:?}");
-    assert!(chain(&error).contains("unix:///nowhere/docker.sock does not answer"), "{}", chain(&error));
+    assert!(
+        chain(&error).contains("unix:///nowhere/docker.sock does not answer"),
+        "{}",
+        chain(&error)
+    );
 }

@@ -50,11 +50,31 @@ async fn credentials_are_found_in_their_order() {
     let cases: [(Option<String>, Option<String>, Vec<RegistryLogin>, Option<&str>); 8] = [
         (None, None, Vec::new(), None),
         (Some(with("secret")), None, Vec::new(), Some("DOCKER_AUTH_CONFIG")),
-        (Some(with("secret")), Some(with("wrong")), login("wrong"), Some("DOCKER_AUTH_CONFIG")),
+        (
+            Some(with("secret")),
+            Some(with("wrong")),
+            login("wrong"),
+            Some("DOCKER_AUTH_CONFIG"),
+        ),
         (Some(with("wrong")), Some(with("secret")), login("secret"), None),
-        (None, Some(with("secret")), login("wrong"), Some("the runner's config.json")),
-        (Some("{}".to_owned()), None, login("secret"), Some("the job's credentials")),
-        (Some("no json".to_owned()), None, login("secret"), Some("the job's credentials")),
+        (
+            None,
+            Some(with("secret")),
+            login("wrong"),
+            Some("the runner's config.json"),
+        ),
+        (
+            Some("{}".to_owned()),
+            None,
+            login("secret"),
+            Some("the job's credentials"),
+        ),
+        (
+            Some("no json".to_owned()),
+            None,
+            login("secret"),
+            Some("the job's credentials"),
+        ),
         (Some(helped), None, login("wrong"), Some("DOCKER_AUTH_CONFIG")),
     ];
     let helpers = folder.path().join("bin");
@@ -78,7 +98,10 @@ async fn credentials_are_found_in_their_order() {
                 pull_policy: vec![PullPolicy::Always],
                 ..Image::default()
             }),
-            variables: variable.map(|text| ("DOCKER_AUTH_CONFIG".to_owned(), text)).into_iter().collect(),
+            variables: variable
+                .map(|text| ("DOCKER_AUTH_CONFIG".to_owned(), text))
+                .into_iter()
+                .collect(),
             registry_logins: logins,
             ..task()
         };
@@ -87,10 +110,18 @@ async fn credentials_are_found_in_their_order() {
         let printed = output.text();
         match (made, source) {
             (Ok(sandbox), Some(source)) => {
-                assert!(printed.contains(&format!("Authenticating with credentials from {source}")), "{shown}: {printed}");
+                assert!(
+                    printed.contains(&format!("Authenticating with credentials from {source}")),
+                    "{shown}: {printed}"
+                );
                 sandbox.teardown().await.expect("is torn down");
             }
-            (Err(error), None) => assert_eq!(error.reason(), FailureReason::ImagePullFailure, "{shown}: {}", chain(&error)),
+            (Err(error), None) => assert_eq!(
+                error.reason(),
+                FailureReason::ImagePullFailure,
+                "{shown}: {}",
+                chain(&error)
+            ),
             (Ok(_), None) => panic!("{shown}: pulled without a good password: {printed}"),
             (Err(error), Some(_)) => panic!("{shown}: {} {printed}", chain(&error)),
         }

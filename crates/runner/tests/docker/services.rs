@@ -22,8 +22,13 @@ fn with(services: Vec<Service>) -> Task {
 #[ignore = "needs a container engine: cargo xtask test docker"]
 async fn jobs_reach_services_by_every_name() {
     let place = place("");
-    let (made, printed) = place.prepare(with(vec![service("tasuki-test/web:1", &["web", "site"])])).await;
-    assert!(printed.contains("Waiting for services to be up and running"), "{printed}");
+    let (made, printed) = place
+        .prepare(with(vec![service("tasuki-test/web:1", &["web", "site"])]))
+        .await;
+    assert!(
+        printed.contains("Waiting for services to be up and running"),
+        "{printed}"
+    );
     assert!(!printed.contains("probably didn't start"), "{printed}");
     let sandbox = made.expect("a sandbox");
     let text = "for name in web site tasuki-test__web tasuki-test-web; do wget -qO- http://$name:8080/; done";
@@ -37,30 +42,48 @@ async fn jobs_reach_services_by_every_name() {
 #[ignore = "needs a container engine: cargo xtask test docker"]
 async fn a_silent_service_is_warned_of() {
     let place = place("wait_for_services_timeout = 1");
-    let twice = vec![service("tasuki-test/silent:1", &["db"]), service("tasuki-test/silent:1", &["db"])];
+    let twice = vec![
+        service("tasuki-test/silent:1", &["db"]),
+        service("tasuki-test/silent:1", &["db"]),
+    ];
     let (made, printed) = place.prepare(with(twice)).await;
-    assert!(printed.contains("Service tasuki-test/silent:1 probably didn't start properly"), "{printed}");
+    assert!(
+        printed.contains("Service tasuki-test/silent:1 probably didn't start properly"),
+        "{printed}"
+    );
     assert!(printed.contains("I do not listen"), "its log is shown: {printed}");
-    assert!(printed.contains("already created under the name db. Ignoring."), "{printed}");
-    made.expect("a sandbox nevertheless").teardown().await.expect("is torn down");
+    assert!(
+        printed.contains("already created under the name db. Ignoring."),
+        "{printed}"
+    );
+    made.expect("a sandbox nevertheless")
+        .teardown()
+        .await
+        .expect("is torn down");
     place.ends().await;
 }
 
 #[tokio::test]
 #[ignore = "needs a container engine: cargo xtask test docker"]
 async fn services_are_set_up_as_told() {
-    let place = place("wait_for_services_timeout = -1\n[[services]]\nname = \"tasuki-test/web:1\"\nalias = \"runners\"");
+    let place =
+        place("wait_for_services_timeout = -1\n[[services]]\nname = \"tasuki-test/web:1\"\nalias = \"runners\"");
     let own = Service {
         image: Image {
             entrypoint: Some(vec!["sh".to_owned(), "-c".to_owned()]),
-            command: Some(vec!["echo \"$GREETING from $OPEN\" > /www/index.html; exec httpd -f -p 80 -h /www".to_owned()]),
+            command: Some(vec![
+                "echo \"$GREETING from $OPEN\" > /www/index.html; exec httpd -f -p 80 -h /www".to_owned(),
+            ]),
             variables: vec![Variable::plain("GREETING", "hello $OPEN")],
             ..image("tasuki-test/busybox:1")
         },
         aliases: vec!["own".to_owned()],
     };
     let task = Task {
-        variables: vec![("OPEN".to_owned(), "seen".to_owned()), ("SECRET".to_owned(), "x".to_owned())],
+        variables: vec![
+            ("OPEN".to_owned(), "seen".to_owned()),
+            ("SECRET".to_owned(), "x".to_owned()),
+        ],
         public_variables: vec![("OPEN".to_owned(), "seen".to_owned())],
         ..with(vec![own])
     };
@@ -97,7 +120,8 @@ async fn logs_of_services_are_shown_when_asked_for() {
         variables: vec![("CI_DEBUG_SERVICES".to_owned(), "true".to_owned())],
         ..with(vec![service("tasuki-test/silent:1", &["db"])])
     };
-    let made = tasuki_runner::executor::Executor::prepare(&place.docker, task, Default::default(), output.clone()).await;
+    let made =
+        tasuki_runner::executor::Executor::prepare(&place.docker, task, Default::default(), output.clone()).await;
     let sandbox = made.expect("a sandbox");
     while !output.text().contains("[service:db] I do not listen\n") {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;

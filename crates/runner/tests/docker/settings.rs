@@ -17,20 +17,65 @@ async fn keys_take_effect() {
         place.ends().await;
     };
     check("hostname = \"named\"", "hostname", "named\n").await;
-    check("extra_hosts = [\"other:10.1.2.3\"]", "grep other /etc/hosts | tr '\\t' ' '", "10.1.2.3 other\n").await;
+    check(
+        "extra_hosts = [\"other:10.1.2.3\"]",
+        "grep other /etc/hosts | tr '\\t' ' '",
+        "10.1.2.3 other\n",
+    )
+    .await;
     check("[ulimit]\nnofile = \"100:200\"", "ulimit -Sn; ulimit -Hn", "100\n200\n").await;
-    check("[tmpfs]\n\"/scratch\" = \"rw,size=1m\"", "grep -c ' /scratch tmpfs ' /proc/mounts", "1\n").await;
-    check("[sysctls]\n\"net.ipv4.ip_unprivileged_port_start\" = \"80\"", "cat /proc/sys/net/ipv4/ip_unprivileged_port_start", "80\n").await;
-    check("shm_size = 8388608", "df -k /dev/shm | tail -1 | awk '{print $2}'", "8192\n").await;
+    check(
+        "[tmpfs]\n\"/scratch\" = \"rw,size=1m\"",
+        "grep -c ' /scratch tmpfs ' /proc/mounts",
+        "1\n",
+    )
+    .await;
+    check(
+        "[sysctls]\n\"net.ipv4.ip_unprivileged_port_start\" = \"80\"",
+        "cat /proc/sys/net/ipv4/ip_unprivileged_port_start",
+        "80\n",
+    )
+    .await;
+    check(
+        "shm_size = 8388608",
+        "df -k /dev/shm | tail -1 | awk '{print $2}'",
+        "8192\n",
+    )
+    .await;
     check("user = \"user\"", "id -un", "user\n").await;
     check("group_add = [\"audio\"]", "id -G", "0 29\n").await;
-    check("cap_drop = [\"ALL\"]", "grep CapEff /proc/self/status | cut -f2", "0000000000000000\n").await;
-    check("mac_address = \"02:42:00:11:22:33\"", "cat /sys/class/net/eth0/address", "02:42:00:11:22:33\n").await;
+    check(
+        "cap_drop = [\"ALL\"]",
+        "grep CapEff /proc/self/status | cut -f2",
+        "0000000000000000\n",
+    )
+    .await;
+    check(
+        "mac_address = \"02:42:00:11:22:33\"",
+        "cat /sys/class/net/eth0/address",
+        "02:42:00:11:22:33\n",
+    )
+    .await;
     check("network_mode = \"none\"", "ls /sys/class/net", "lo\n").await;
     check("network_mtu = 1400", "cat /sys/class/net/eth0/mtu", "1400\n").await;
-    check("dns = [\"10.9.8.7\"]\nnetwork_mode = \"bridge\"", "grep nameserver /etc/resolv.conf", "nameserver 10.9.8.7\n").await;
-    check("memory = \"64m\"", "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max", "67108864\n").await;
-    check("pid_mode = \"host\"", "test $$ -gt 50 && echo of the machine", "of the machine\n").await;
+    check(
+        "dns = [\"10.9.8.7\"]\nnetwork_mode = \"bridge\"",
+        "grep nameserver /etc/resolv.conf",
+        "nameserver 10.9.8.7\n",
+    )
+    .await;
+    check(
+        "memory = \"64m\"",
+        "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max",
+        "67108864\n",
+    )
+    .await;
+    check(
+        "pid_mode = \"host\"",
+        "test $$ -gt 50 && echo of the machine",
+        "of the machine\n",
+    )
+    .await;
     check("[container_labels]\nteam = \"a\"", "true", "").await;
 }
 
@@ -41,7 +86,10 @@ async fn too_much_memory_is_told() {
     let sandbox = place.sandbox(task()).await;
     let (ended, printed) = run_in(&*sandbox, script("x=a; while :; do x=$x$x; done")).await;
     assert!(!ended.exit.success(), "{printed}");
-    assert!(printed.contains("for want of memory: its container may use 32 MiB"), "{printed}");
+    assert!(
+        printed.contains("for want of memory: its container may use 32 MiB"),
+        "{printed}"
+    );
     let (ended, _) = run_in(&*sandbox, script("exit 3")).await;
     assert_eq!(ended.exit, Exit::Code(3), "the next script runs");
     sandbox.teardown().await.expect("is torn down");
@@ -56,7 +104,10 @@ async fn privileges_are_what_is_allowed() {
         ("", "no"),
         ("privileged = true", "yes"),
         ("privileged = true\nallowed_privileged_images = [\"docker:*\"]", "no"),
-        ("privileged = true\nallowed_privileged_images = [\"tasuki-test/*:*\"]", "yes"),
+        (
+            "privileged = true\nallowed_privileged_images = [\"tasuki-test/*:*\"]",
+            "yes",
+        ),
     ] {
         let place = place(config);
         let sandbox = place.sandbox(task()).await;

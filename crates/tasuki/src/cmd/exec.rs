@@ -24,7 +24,9 @@ use super::up::Executor;
 use crate::config::client;
 use crate::exit::{Exit, Mark as _, Outcome, wrong_usage};
 use crate::print::{self, Form};
-use crate::role::{Interrupts, LocalExecutor, LocalRunner, Registration, Request, RunningRunner, reachable, server_runtime};
+use crate::role::{
+    Interrupts, LocalExecutor, LocalRunner, Registration, Request, RunningRunner, reachable, server_runtime,
+};
 use scratch::Scratch;
 
 /// Run the pipeline of the folder you are in, without a server.

@@ -14,7 +14,8 @@ use crate::config::{DataDir, Served, client, lock};
 use crate::exit::{Exit, Outcome, wrong_usage};
 use crate::print::{self, Style};
 use crate::role::{
-    Interrupts, LocalExecutor, LocalRunner, Registration, Request, RunningRunner, reachable, server_runtime, start_server,
+    Interrupts, LocalExecutor, LocalRunner, Registration, Request, RunningRunner, reachable, server_runtime,
+    start_server,
 };
 
 /// Start a server and a runner in one process.

@@ -153,7 +153,9 @@ impl LocalRunner {
             path: None,
             binary: None,
             system_id: "local".to_owned(),
-            surroundings: Surroundings::read(|name| std::env::vars_os().find_map(|(key, value)| (key == name).then(|| value.into_string().ok())?)),
+            surroundings: Surroundings::read(|name| {
+                std::env::vars_os().find_map(|(key, value)| (key == name).then(|| value.into_string().ok())?)
+            }),
         };
         let options = PoolOptions {
             config: Config::single(self.slots, runner),

@@ -21,7 +21,11 @@ fn host() -> String {
 #[expect(clippy::disallowed_methods, reason = "the tests play the user")]
 fn run(program: &str, args: &[&str]) -> String {
     let out = Command::new(program).args(args).output().unwrap();
-    assert!(out.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.success(),
+        "{program} {args:?}: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
@@ -31,14 +35,22 @@ fn image(world: &World) {
     for folder in ["bin", "tmp", "root"] {
         std::fs::create_dir_all(root.join(folder)).unwrap();
     }
-    let binary = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
+    let binary = ["/bin/busybox", "/usr/bin/busybox"]
+        .into_iter()
+        .find(|path| Path::new(path).exists());
     std::fs::copy(binary.expect("busybox-static"), root.join("bin/busybox")).unwrap();
-    for applet in run("busybox", &["--list"]).lines().filter(|applet| *applet != "busybox") {
+    for applet in run("busybox", &["--list"])
+        .lines()
+        .filter(|applet| *applet != "busybox")
+    {
         std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).unwrap();
     }
     let (root, tar) = (root.display().to_string(), world.path("root.tar").display().to_string());
     run("tar", &["-C", &root, "-cf", &tar, "."]);
-    run("docker", &["--host", &host(), "import", "--change", "ENV PATH=/bin", &tar, IMAGE]);
+    run(
+        "docker",
+        &["--host", &host(), "import", "--change", "ENV PATH=/bin", &tar, IMAGE],
+    );
 }
 
 /// Containers, networks and volumes of jobs.
@@ -47,7 +59,10 @@ fn left() -> String {
     ["ps -aq", "network ls -q", "volume ls -q"]
         .map(|command| {
             let words: Vec<&str> = command.split(' ').collect();
-            run("docker", &[&["--host", &host()], &words[..], &["--filter", filter]].concat())
+            run(
+                "docker",
+                &[&["--host", &host()], &words[..], &["--filter", filter]].concat(),
+            )
         })
         .concat()
 }
@@ -74,7 +89,11 @@ fn exec_runs_the_dirty_folder_in_containers() {
     std::fs::write(dir.join("new.txt"), "not committed\n").unwrap();
     let mut command = world.tasuki(&dir, &["exec", "--executor", "docker", "--docker-image", IMAGE]);
     let out = command.env("DOCKER_HOST", host()).output().unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr)
+    );
     assert_eq!(out.status.code(), Some(0), "{text}");
     for wanted in ["built on BusyBox", "not committed", "has history", "status success"] {
         assert!(text.contains(wanted), "{wanted}: {text}");
@@ -88,15 +107,36 @@ fn up_checks_out_over_http_and_leaves_nothing() {
     let world = World::new();
     image(&world);
     let config = CONFIG.replace("cat new.txt", "git --version 2>/dev/null; cat committed");
-    let dir = world.repository("app", &[(".gitlab-ci.yml", &config), ("committed", "from the repository\n")]);
-    let args = ["up", "--listen", "127.0.0.1:0", "--executor", "docker", "--docker-image", IMAGE];
+    let dir = world.repository(
+        "app",
+        &[(".gitlab-ci.yml", &config), ("committed", "from the repository\n")],
+    );
+    let args = [
+        "up",
+        "--listen",
+        "127.0.0.1:0",
+        "--executor",
+        "docker",
+        "--docker-image",
+        IMAGE,
+    ];
     let mut command = world.tasuki(world.folder.path(), &args);
     let log = std::fs::File::create(world.path("up.log")).unwrap();
-    let mut up = command.env("DOCKER_HOST", host()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let mut up = command
+        .env("DOCKER_HOST", host())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .unwrap();
     let lines = BufReader::new(up.stdout.take().unwrap()).lines();
     assert!(lines.map_while(Result::ok).any(|line| line.starts_with("ready ")));
     let here = world.folder.path();
-    world.run(here, &["project", "add", &dir.display().to_string(), "--name", "group/app"]).expect(0);
+    world
+        .run(
+            here,
+            &["project", "add", &dir.display().to_string(), "--name", "group/app"],
+        )
+        .expect(0);
     let ran = world.run(here, &["pipeline", "run", "group/app", "--wait"]);
     run("kill", &["-INT", &up.id().to_string()]);
     let ended = up.wait().unwrap();

@@ -147,8 +147,18 @@ mod tests {
         check(&[], &[], &[], Some(&[Always]));
         check(&[], &["always", "if-not-present"], &[], Some(&[Always, IfNotPresent]));
         check(&[Never], &[], &[], None);
-        check(&[Never, Always], &["always"], &["always", "never"], Some(&[Never, Always]));
-        check(&[IfNotPresent, Always, Always], &[], &["always"], Some(&[Always, Always]));
+        check(
+            &[Never, Always],
+            &["always"],
+            &["always", "never"],
+            Some(&[Never, Always]),
+        );
+        check(
+            &[IfNotPresent, Always, Always],
+            &[],
+            &["always"],
+            Some(&[Always, Always]),
+        );
         check(&[], &["sometimes"], &[], None);
     }
 
@@ -156,7 +166,11 @@ mod tests {
     fn the_runners_user_wins() {
         let check = |runner: &str, allowed: &[&str], job: Option<&str>, wanted: Option<Option<&str>>| {
             let chosen = user(runner, &owned(allowed), job).ok();
-            assert_eq!(chosen, wanted.map(|user| user.map(str::to_owned)), "{runner} {allowed:?} {job:?}");
+            assert_eq!(
+                chosen,
+                wanted.map(|user| user.map(str::to_owned)),
+                "{runner} {allowed:?} {job:?}"
+            );
         };
         check("", &[], None, Some(None));
         check("", &[], Some("1000"), Some(Some("1000")));

@@ -63,7 +63,10 @@ pub(super) async fn find(
     helpers: &Helpers<'_>,
     warn: &mut Vec<String>,
 ) -> Option<Found> {
-    if let Some(text) = task.variable("DOCKER_AUTH_CONFIG").filter(|text| !text.trim().is_empty()) {
+    if let Some(text) = task
+        .variable("DOCKER_AUTH_CONFIG")
+        .filter(|text| !text.trim().is_empty())
+    {
         match serde_json::from_str::<AuthFile>(text) {
             Ok(file) => {
                 if let Some(header) = file.login(image, helpers, warn).await {
@@ -128,9 +131,14 @@ impl AuthFile {
 impl Entry {
     fn header(&self, server: &str) -> Option<Secret> {
         if !self.identitytoken.is_empty() {
-            return Some(encode(&json!({"identitytoken": self.identitytoken, "serveraddress": server})));
+            return Some(encode(
+                &json!({"identitytoken": self.identitytoken, "serveraddress": server}),
+            ));
         }
-        let decoded = BASE64_STANDARD.decode(self.auth.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let decoded = BASE64_STANDARD
+            .decode(self.auth.trim())
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok());
         let (user, password) = match &decoded {
             Some(text) if !self.auth.is_empty() => text.trim_end_matches('\0').split_once(':')?,
             _ => (self.username.as_str(), self.password.as_str()),
@@ -153,7 +161,10 @@ fn best<'a, T>(image: &Reference<'_>, entries: impl Iterator<Item = (&'a str, T)
 
 /// `https://index.docker.io/v1/` and `registry.example.com:5000/group` as host and path.
 fn host_and_path(key: &str) -> (&str, &str) {
-    let bare = key.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
+    let bare = key
+        .trim_start_matches("https://")
+        .trim_start_matches("http://")
+        .trim_end_matches('/');
     let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
     let host = match host {
         "index.docker.io" | "registry-1.docker.io" => "docker.io",
@@ -184,7 +195,9 @@ async fn ask(name: &str, server: &str, helpers: &Helpers<'_>) -> Result<Option<S
     }
     let clean = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     if !clean {
-        return Err(format!("the credential helper {name:?} is not called: that is no name of one"));
+        return Err(format!(
+            "the credential helper {name:?} is not called: that is no name of one"
+        ));
     }
     let program = format!("docker-credential-{name}");
     let mut env = vec![("PATH".to_owned(), helpers.path.to_owned())];
@@ -203,8 +216,15 @@ async fn ask(name: &str, server: &str, helpers: &Helpers<'_>) -> Result<Option<S
         stop: Stop::new(),
     };
     let output = Collected::default();
-    let ran = async { Running::start(helpers.binary, spec).await?.finish(&limits, &output, &Tasks::new()).await };
-    let finished = ran.await.map_err(|error| format!("{program}: {}", crate::trace::chain(&error)))?;
+    let ran = async {
+        Running::start(helpers.binary, spec)
+            .await?
+            .finish(&limits, &output, &Tasks::new())
+            .await
+    };
+    let finished = ran
+        .await
+        .map_err(|error| format!("{program}: {}", crate::trace::chain(&error)))?;
     match finished.exit {
         Exit::Code(0) => {}
         // It has none for this registry.

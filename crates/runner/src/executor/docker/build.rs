@@ -47,7 +47,11 @@ pub(super) async fn start(
     let line = format!("exec {} hold", plan.guest.command.join(" "));
     let mut body = plan.container(Role::Build, Part::Build, info)?;
     body["Cmd"] = json!(["sh", "-c", line]);
-    if let Some(entrypoint) = image.entrypoint.as_ref().filter(|_| !config.disable_entrypoint_overwrite) {
+    if let Some(entrypoint) = image
+        .entrypoint
+        .as_ref()
+        .filter(|_| !config.disable_entrypoint_overwrite)
+    {
         body["Entrypoint"] = json!(entrypoint);
     }
     if let Some(user) = access::user(&config.user, &config.allowed_users, image.user.as_deref())? {
@@ -55,7 +59,12 @@ pub(super) async fn start(
     }
     body["Env"] = json!(plan.public_env(image));
     body["HostConfig"]["Privileged"] = json!(privileged);
-    for (key, value) in [("OpenStdin", true), ("StdinOnce", true), ("AttachStdin", true), ("AttachStdout", true)] {
+    for (key, value) in [
+        ("OpenStdin", true),
+        ("StdinOnce", true),
+        ("AttachStdin", true),
+        ("AttachStdout", true),
+    ] {
         body[key] = json!(value);
     }
     if !config.hostname.is_empty() {
@@ -108,10 +117,6 @@ pub(super) async fn start(
 /// What the engine does not make of the job's wishes is the job's fault or the configuration's.
 fn refused(error: engine::Error) -> Error {
     match error {
-        engine::Error::Refused { status: 400, message } => {
-            let message = format!("the container engine refuses the job's container: {message}");
-            Error::job(FailureReason::RunnerConfigurationError, message)
-        }
         engine::Error::Refused { message, .. }
             if message.contains("executable file not found") || message.contains("no such file or directory") =>
         {
@@ -120,6 +125,10 @@ fn refused(error: engine::Error) -> Error {
         }
         engine::Error::Refused { message, .. } if message.contains("unable to find user") => {
             Error::job(FailureReason::ScriptFailure, message)
+        }
+        engine::Error::Refused { status: 400, message } => {
+            let message = format!("the container engine refuses the job's container: {message}");
+            Error::job(FailureReason::RunnerConfigurationError, message)
         }
         other => Error::system("start the job's container", other),
     }
@@ -217,6 +226,10 @@ pub(super) fn done(answer: Answer) -> Result<()> {
     match answer {
         Answer::Failed { message } => Err(Error::system("work in the container", message)),
         Answer::Refused { message } => Err(Error::job(FailureReason::ScriptFailure, message)),
-        Answer::Done | Answer::Ended { .. } | Answer::Response { .. } | Answer::Pulled { .. } | Answer::Waited { .. } => Ok(()),
+        Answer::Done
+        | Answer::Ended { .. }
+        | Answer::Response { .. }
+        | Answer::Pulled { .. }
+        | Answer::Waited { .. } => Ok(()),
     }
 }

@@ -62,7 +62,10 @@ impl Surroundings {
         let default = home.as_ref().map(|home| PathBuf::from(home).join(".docker"));
         Self {
             docker_host: set("DOCKER_HOST"),
-            docker_cert_path: set("DOCKER_CERT_PATH").map(PathBuf::from).or_else(|| default.clone()).filter(|_| verified),
+            docker_cert_path: set("DOCKER_CERT_PATH")
+                .map(PathBuf::from)
+                .or_else(|| default.clone())
+                .filter(|_| verified),
             config_dir: set("DOCKER_CONFIG").map(PathBuf::from).or(default),
             home,
             path: set("PATH").unwrap_or_else(|| crate::executor::shell::Config::DEFAULT_PATH.to_owned()),

@@ -19,20 +19,25 @@ pub(super) const FOLDER: &str = "/.tasuki";
 
 /// Programs for git and its hooks. Which of them are missing here, are missing there.
 const PROGRAMS: &[&str] = &[
-    "git", "git-lfs", "sh", "ssh", "basename", "cat", "cut", "dirname", "env", "expr", "grep", "mkdir", "rm", "sed", "tr",
-    "uname", "gzip",
+    "git", "git-lfs", "sh", "ssh", "basename", "cat", "cut", "dirname", "env", "expr", "grep", "mkdir", "rm", "sed",
+    "tr", "uname", "gzip",
 ];
 
 /// Of git's own folder: the rest of it are links to git itself, or for servers and people.
 const GIT_CORE: &[&str] = &[
-    "git-remote-http", "git-remote-https", "git-submodule", "git-sh-setup", "git-sh-i18n", "git-sh-i18n--envsubst",
+    "git-remote-http",
+    "git-remote-https",
+    "git-submodule",
+    "git-sh-setup",
+    "git-sh-i18n",
+    "git-sh-i18n--envsubst",
 ];
 
-/// The archive of an image.
-pub(super) struct Archive {
+/// What goes into the image.
+pub(super) struct Contents {
     /// Changes with every file in it.
     pub(super) digest: String,
-    pub(super) tar: Vec<u8>,
+    files: Files,
     /// Whether this program needs its loader and libraries brought along.
     pub(super) is_dynamic: bool,
     /// git was found on this machine.
@@ -44,7 +49,12 @@ pub(super) fn command(is_dynamic: bool) -> Vec<String> {
     let program = format!("{FOLDER}/{}", Binary::PROGRAM);
     let mut command = if is_dynamic {
         let libraries = format!("{FOLDER}/{}", Binary::LIBRARIES);
-        vec![format!("{FOLDER}/{}", Binary::LOADER), "--library-path".to_owned(), libraries, program]
+        vec![
+            format!("{FOLDER}/{}", Binary::LOADER),
+            "--library-path".to_owned(),
+            libraries,
+            program,
+        ]
     } else {
         vec![program]
     };
@@ -52,9 +62,19 @@ pub(super) fn command(is_dynamic: bool) -> Vec<String> {
     command
 }
 
-/// Reads the files and packs them. Blocking.
-pub(super) fn pack(program: &Path, path: &str) -> Result<Archive> {
-    let failed = |error: io::Error| Error::system("make the helper image of this machine's files", error);
+fn failed(error: io::Error) -> Error {
+    Error::system("make the helper image of this machine's files", error)
+}
+
+impl Contents {
+    /// The archive of the image. Blocking.
+    pub(super) fn tar(&self) -> Result<Vec<u8>> {
+        self.files.tar().map_err(failed)
+    }
+}
+
+/// Looks for the files. Blocking.
+pub(super) fn collect(program: &Path, path: &str) -> Result<Contents> {
     let mut files = Files::default();
     let needs = needs(program, path).map_err(failed)?;
     files.add(format!("{FOLDER}/{}", Binary::PROGRAM), program);
@@ -69,21 +89,27 @@ pub(super) fn pack(program: &Path, path: &str) -> Result<Archive> {
     for name in PROGRAMS {
         if let Some(found) = find(name, path) {
             has_git |= *name == "git";
-            files.with_libraries(format!("/usr/bin/{name}"), &found, path).map_err(failed)?;
+            files
+                .with_libraries(format!("/usr/bin/{name}"), &found, path)
+                .map_err(failed)?;
         }
     }
     if has_git {
         git_core(&mut files, path).map_err(failed)?;
     }
-    for file in ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"] {
+    for file in [
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/cert.pem",
+    ] {
         if Path::new(file).is_file() {
             files.add(file.to_owned(), Path::new(file));
         }
     }
-    let (digest, tar) = files.tar().map_err(failed)?;
-    Ok(Archive {
+    let digest = files.digest().map_err(failed)?;
+    Ok(Contents {
         digest,
-        tar,
+        files,
         is_dynamic: needs.loader.is_some(),
         has_git,
     })
@@ -119,7 +145,27 @@ impl Files {
         Ok(())
     }
 
-    fn tar(self) -> io::Result<(String, Vec<u8>)> {
+    /// Of places, lengths and check sums: it tells versions apart, and need not withstand anybody.
+    fn digest(&self) -> io::Result<String> {
+        let mut list = String::new();
+        let mut buffer = vec![0; 1 << 20];
+        for (place, file) in &self.0 {
+            let (mut sum, mut length, mut file) = (crc32fast::Hasher::new(), 0, fs::File::open(file)?);
+            loop {
+                match io::Read::read(&mut file, &mut buffer)? {
+                    0 => break,
+                    read => {
+                        sum.update(&buffer[..read]);
+                        length += read;
+                    }
+                }
+            }
+            list.push_str(&format!("{place} {length} {:08x}\n", sum.finalize()));
+        }
+        Ok(names::hex(list.as_bytes())[..16].to_owned())
+    }
+
+    fn tar(&self) -> io::Result<Vec<u8>> {
         let mut builder = tar::Builder::new(Vec::new());
         builder.mode(tar::HeaderMode::Deterministic);
         let mut folders = BTreeSet::new();
@@ -134,7 +180,10 @@ impl Files {
             folders.insert(folder.to_owned());
         }
         for place in self.0.keys() {
-            let parents = Path::new(place).ancestors().skip(1).filter(|folder| *folder != Path::new("/"));
+            let parents = Path::new(place)
+                .ancestors()
+                .skip(1)
+                .filter(|folder| *folder != Path::new("/"));
             folders.extend(parents.map(|folder| folder.to_string_lossy().into_owned()));
         }
         for folder in &folders {
@@ -154,8 +203,7 @@ impl Files {
         for (place, file) in &self.0 {
             add(&mut builder, place, 0o755, tar::EntryType::Regular, &fs::read(file)?)?;
         }
-        let tar = builder.into_inner()?;
-        Ok((names::hex(&tar)[..16].to_owned(), tar))
+        builder.into_inner()
     }
 }
 
@@ -194,7 +242,9 @@ fn parse(text: &str) -> Needs {
 }
 
 fn find(name: &str, path: &str) -> Option<PathBuf> {
-    path.split(':').map(|folder| Path::new(folder).join(name)).find(|file| file.is_file())
+    path.split(':')
+        .map(|folder| Path::new(folder).join(name))
+        .find(|file| file.is_file())
 }
 
 fn output(program: &str, args: &[&str], path: &str) -> io::Result<String> {

@@ -86,7 +86,11 @@ fn build(out: &mut Out, config: &DockerConfig) -> Result<()> {
     if config.oom_kill_disable {
         out.set("OomKillDisable", json!(true));
     }
-    let devices = config.devices.iter().map(|text| device(text)).collect::<Result<Vec<_>>>()?;
+    let devices = config
+        .devices
+        .iter()
+        .map(|text| device(text))
+        .collect::<Result<Vec<_>>>()?;
     if !devices.is_empty() {
         out.set("Devices", Value::Array(devices));
     }
@@ -226,7 +230,11 @@ fn ulimit(name: &str, text: &str) -> Result<Value> {
     let parse = |part: &str| part.trim().parse::<i64>();
     match (parse(soft), parse(hard)) {
         (Ok(soft), Ok(hard)) => Ok(json!({"Name": name, "Soft": soft, "Hard": hard})),
-        _ => Err(wrong(&format!("ulimit.{name}"), text, "write \"soft:hard\", e.g. \"1024:2048\"")),
+        _ => Err(wrong(
+            &format!("ulimit.{name}"),
+            text,
+            "write \"soft:hard\", e.g. \"1024:2048\"",
+        )),
     }
 }
 
@@ -253,7 +261,11 @@ fn gpus(key: &str, text: &str) -> Result<Value> {
 
 /// Only what names containers in logs: a driver of the job's would send its output elsewhere.
 fn log_config(config: &DockerConfig) -> Result<Value> {
-    if let Some(key) = config.log_options.keys().find(|key| !matches!(key.as_str(), "env" | "labels")) {
+    if let Some(key) = config
+        .log_options
+        .keys()
+        .find(|key| !matches!(key.as_str(), "env" | "labels"))
+    {
         return Err(wrong("log_options", key, "only env and labels can be given"));
     }
     let mut options = Map::new();
@@ -318,7 +330,10 @@ mod tests {
             let config: DockerConfig = toml::from_str(text).expect("is read");
             let build = host_config(&config, Part::Build).and_then(|_| host_config(&config, Part::Service));
             let error = build.expect_err(text);
-            assert!(matches!(&error, Error::Configuration { message, .. } if message.starts_with(key)), "{text}: {error}");
+            assert!(
+                matches!(&error, Error::Configuration { message, .. } if message.starts_with(key)),
+                "{text}: {error}"
+            );
         }
     }
 }

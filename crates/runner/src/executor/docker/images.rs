@@ -21,7 +21,11 @@ pub(super) async fn provide(
     stop: &Stop,
 ) -> Result<ImageInfo> {
     let config = &settings.config;
-    let policies = access::pull_policies(&image.pull_policy, &config.pull_policy.list(), &config.allowed_pull_policies)?;
+    let policies = access::pull_policies(
+        &image.pull_policy,
+        &config.pull_policy.list(),
+        &config.allowed_pull_policies,
+    )?;
     let mut last = String::new();
     for (number, policy) in policies.iter().enumerate() {
         if stop.is_pulled() {
@@ -73,7 +77,10 @@ async fn by_policy(
         match here {
             Some(info) => {
                 console
-                    .line(&format!("Using locally found image version due to {:?} pull policy", access::word(policy)))
+                    .line(&format!(
+                        "Using locally found image version due to {:?} pull policy",
+                        access::word(policy)
+                    ))
                     .await;
                 used(console, &image.name, &info).await;
                 return Ok(info);
@@ -93,7 +100,14 @@ async fn by_policy(
         path: &settings.surroundings.path,
         home: settings.surroundings.home.as_deref(),
     };
-    let login = auth::find(&reference, task, settings.surroundings.config_dir.as_deref(), &helpers, &mut warnings).await;
+    let login = auth::find(
+        &reference,
+        task,
+        settings.surroundings.config_dir.as_deref(),
+        &helpers,
+        &mut warnings,
+    )
+    .await;
     for warning in warnings {
         console.line(&format!("WARNING: {warning}")).await;
     }
@@ -111,7 +125,10 @@ async fn by_policy(
     match engine.pull(pull).await {
         Ok(()) => {}
         Err(engine::Error::Refused { message, .. }) => {
-            return Err(Failed::Pull(format!("cannot pull the image {:?}: {message}", image.name)));
+            return Err(Failed::Pull(format!(
+                "cannot pull the image {:?}: {message}",
+                image.name
+            )));
         }
         Err(error) => return Err(Failed::Engine(error)),
     }
@@ -130,7 +147,11 @@ async fn by_policy(
 async fn used(console: &Console<'_>, name: &str, info: &ImageInfo) {
     let digest = info.repo_digests.first().map(|digest| format!(" with digest {digest}"));
     console
-        .line(&format!("Using docker image {} for {name}{} ...", info.id, digest.unwrap_or_default()))
+        .line(&format!(
+            "Using docker image {} for {name}{} ...",
+            info.id,
+            digest.unwrap_or_default()
+        ))
         .await;
 }
 
@@ -139,5 +160,7 @@ fn fits(info: &ImageInfo, platform: Option<&str>) -> bool {
     let Some(platform) = platform else { return true };
     let mut parts = platform.split('/');
     let os = parts.next().is_none_or(|os| os == info.os);
-    os && parts.next().is_none_or(|architecture| architecture == info.architecture)
+    os && parts
+        .next()
+        .is_none_or(|architecture| architecture == info.architecture)
 }

@@ -63,7 +63,11 @@ impl Names {
             ("runner.system_id", system_id.to_owned()),
             ("managed", "true".to_owned()),
         ];
-        let own = [(SANDBOX, base.clone()), (OWNER, owner.to_owned()), (HOST, host.to_owned())];
+        let own = [
+            (SANDBOX, base.clone()),
+            (OWNER, owner.to_owned()),
+            (HOST, host.to_owned()),
+        ];
         let labels = labels
             .into_iter()
             .map(|(key, value)| (format!("{GITLAB}.{key}"), value))
@@ -119,7 +123,13 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 pub(super) fn safe(text: &str) -> String {
     let clean: String = text
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
         .collect();
     clean.trim_matches('-').to_owned()
 }

@@ -71,7 +71,8 @@ impl Network {
             body["Options"] = json!({"com.docker.network.driver.mtu": config.network_mtu.to_string()});
         }
         let made = engine.create_network(&body).await;
-        made.map_err(|error| Error::system("make the job's network", error)).map(drop)
+        made.map_err(|error| Error::system("make the job's network", error))
+            .map(drop)
     }
 
     /// Puts a container into it under these names.

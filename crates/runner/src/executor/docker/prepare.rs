@@ -20,8 +20,8 @@ use super::services;
 use super::volumes::{self, Volumes};
 use super::{access, helper_image, images, sweep};
 use crate::config::DockerConfig;
-use crate::executor::{Error, Output, Paths, Result, Stop, Task};
 use crate::executor::shell::folders;
+use crate::executor::{Error, Output, Paths, Result, Stop, Task};
 
 /// Removes a sandbox that nobody tears down.
 pub(super) struct Cleanup {
@@ -94,17 +94,28 @@ impl Plan {
             let value = if variable.raw {
                 variable.value.clone()
             } else {
-                crate::job::expand(&variable.value, |name| self.task.variable(name).unwrap_or_default().to_owned())
+                crate::job::expand(&variable.value, |name| {
+                    self.task.variable(name).unwrap_or_default().to_owned()
+                })
             };
             format!("{}={value}", variable.key)
         });
-        let public = self.task.public_variables.iter().map(|(key, value)| format!("{key}={value}"));
+        let public = self
+            .task
+            .public_variables
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"));
         public.chain(own).filter(|entry| !entry.contains('\0')).collect()
     }
 }
 
 /// Makes the sandbox of a task. Whatever goes wrong, nothing of it stays.
-pub(super) async fn prepare(shared: Arc<Shared>, task: Task, stop: Stop, output: Arc<dyn Output>) -> Result<DockerSandbox> {
+pub(super) async fn prepare(
+    shared: Arc<Shared>,
+    task: Task,
+    stop: Stop,
+    output: Arc<dyn Output>,
+) -> Result<DockerSandbox> {
     let console = Console(&*output);
     let image = job_image(&shared.settings.config, &task)?;
     let wanted = services::wanted(&shared.settings.config, &task)?;
@@ -112,9 +123,20 @@ pub(super) async fn prepare(shared: Arc<Shared>, task: Task, stop: Stop, output:
         .line(&format!("Using Docker executor with image {} ...", image.name))
         .await;
     let (engine, guest) = shared.ready().await?;
-    let names = Names::new(&task, &shared.settings.system_id, &shared.owner.label(), shared.owner.host())?;
+    let names = Names::new(
+        &task,
+        &shared.settings.system_id,
+        &shared.owner.label(),
+        shared.owner.host(),
+    )?;
     let (builds, cache) = (&shared.settings.builds_dir, &shared.settings.cache_dir);
-    let volumes = volumes::plan(&shared.settings.config, &task, &names.base, &shared.settings.system_id, (builds, cache))?;
+    let volumes = volumes::plan(
+        &shared.settings.config,
+        &task,
+        &names.base,
+        &shared.settings.system_id,
+        (builds, cache),
+    )?;
     let cleanup = Cleanup {
         engine: engine.clone(),
         base: names.base.clone(),
@@ -184,7 +206,8 @@ fn job_image(config: &DockerConfig, task: &Task) -> Result<Image> {
     let image = match &task.image {
         Some(image) => image.clone(),
         None if config.image.is_empty() => {
-            let message = "the job names no image, and neither does the runner: set `image` in the job, or in [runners.docker]";
+            let message =
+                "the job names no image, and neither does the runner: set `image` in the job, or in [runners.docker]";
             return Err(Error::job(FailureReason::RunnerConfigurationError, message));
         }
         None => Image {
@@ -201,7 +224,9 @@ async fn helper(plan: &Plan, console: &Console<'_>, stop: &Stop) -> Result<Image
     let config = plan.config();
     if !config.helper_image.is_empty() {
         let own = Image {
-            name: crate::job::expand(&config.helper_image, |name| plan.task.variable(name).unwrap_or_default().to_owned()),
+            name: crate::job::expand(&config.helper_image, |name| {
+                plan.task.variable(name).unwrap_or_default().to_owned()
+            }),
             ..Image::default()
         };
         return images::provide(&plan.engine, &plan.shared.settings, &plan.task, &own, console, stop).await;
@@ -273,7 +298,12 @@ fn paths(shared: &Shared, task: &Task, volumes: &Volumes) -> Result<Paths> {
     let suffix = task.folder_suffix.as_deref().unwrap_or_default();
     let slug = folders::clean_slug(&task.project_slug, suffix)
         .or_else(|| folders::clean_slug(&format!("project-{}", task.project_id), suffix))
-        .ok_or_else(|| Error::job(FailureReason::RunnerConfigurationError, "the project has no usable folder name"))?;
+        .ok_or_else(|| {
+            Error::job(
+                FailureReason::RunnerConfigurationError,
+                "the project has no usable folder name",
+            )
+        })?;
     let project = root.join(slug);
     let mut temp = project.clone().into_os_string();
     temp.push(".tmp");

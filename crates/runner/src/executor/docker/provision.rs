@@ -44,23 +44,28 @@ pub(super) async fn provide(engine: &Engine, shared: &Shared) -> Result<Guest> {
     }
     let program = shared.settings.binary.path().to_owned();
     let path = shared.settings.surroundings.path.clone();
-    let archive = tokio::task::spawn_blocking(move || helper_image::pack(&program, &path))
-        .await
-        .map_err(|error| Error::system("make the helper image", error))??;
+    let contents = blocking(move || helper_image::collect(&program, &path)).await?;
     let guest = Guest {
-        image: format!("tasuki-helper:{}", archive.digest),
-        volume: format!("tasuki-guest-{}", archive.digest),
-        command: helper_image::command(archive.is_dynamic),
-        has_git: archive.has_git,
+        image: format!("tasuki-helper:{}", contents.digest),
+        volume: format!("tasuki-guest-{}", contents.digest),
+        command: helper_image::command(contents.is_dynamic),
+        has_git: contents.has_git,
     };
     if engine.image(&guest.image).await.map_err(failed)?.is_none() {
         let kept = format!("LABEL {}=helper", names::KEPT);
         let changes = [kept.as_str(), "ENV PATH=/usr/bin:/bin"];
-        engine.import(&guest.image, &changes, archive.tar).await.map_err(failed)?;
+        let tar = blocking(move || contents.tar()).await?;
+        engine.import(&guest.image, &changes, tar).await.map_err(failed)?;
         tracing::info!(engine = %info.server_version, image = %guest.image, "made the helper image");
     }
     install(engine, shared, &guest).await?;
     Ok(guest)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::system("make the helper image", error))?
 }
 
 /// Lets the helper image put its guest into the volume. Done twice, it changes nothing.

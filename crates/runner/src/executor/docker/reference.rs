@@ -103,9 +103,11 @@ mod tests {
             "localhost/x@sha256:ab",
             &["localhost__x", "localhost-x"],
         );
-        check("index.docker.io/library/ruby", "docker.io", "index.docker.io/library/ruby:latest", &[
-            "index.docker.io__library__ruby",
-            "index.docker.io-library-ruby",
-        ]);
+        check(
+            "index.docker.io/library/ruby",
+            "docker.io",
+            "index.docker.io/library/ruby:latest",
+            &["index.docker.io__library__ruby", "index.docker.io-library-ruby"],
+        );
     }
 }

@@ -145,14 +145,21 @@ async fn lost(place: &Place<'_>, exec: &str, noise: &[u8]) -> Error {
         if !container.state.running {
             let what = "go on: the job's container was stopped or removed from outside";
             let code = container.state.exit_code;
-            return Error::system(what, format!("it ended with exit code {code} {}", container.state.error));
+            return Error::system(
+                what,
+                format!("it ended with exit code {code} {}", container.state.error),
+            );
         }
     } else {
         return Error::system("go on: the job's container is gone", "it was removed from outside");
     }
     let code = place.engine.exec(exec).await.ok().and_then(|state| state.exit_code);
     let noise = String::from_utf8_lossy(noise);
-    let said = if noise.trim().is_empty() { "nothing" } else { noise.trim() };
+    let said = if noise.trim().is_empty() {
+        "nothing"
+    } else {
+        noise.trim()
+    };
     let code = code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
     Error::system(
         "run the guest in the container",

@@ -54,7 +54,12 @@ impl DockerSandbox {
         let ready = &parts.build.ready;
         let mut paths = parts.plan.paths.clone();
         paths.cache = build::cache_folder(&parts.plan, ready);
-        if let Some((_, home)) = ready.env.iter().find(|(key, _)| key == "HOME").filter(|_| ready.home_is_writable) {
+        if let Some((_, home)) = ready
+            .env
+            .iter()
+            .find(|(key, _)| key == "HOME")
+            .filter(|_| ready.home_is_writable)
+        {
             paths.home = home.into();
         }
         Self {
@@ -70,10 +75,11 @@ impl DockerSandbox {
     fn script_env(&self, variables: &[(String, String)]) -> Result<Vec<(String, String)>> {
         let ready = &self.parts.build.ready;
         let text = |path: &Path| path.to_string_lossy().into_owned();
-        let mut all: BTreeMap<String, String> = [("PATH", DEFAULT_PATH), ("USER", &ready.user), ("LOGNAME", &ready.user)]
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect();
+        let mut all: BTreeMap<String, String> =
+            [("PATH", DEFAULT_PATH), ("USER", &ready.user), ("LOGNAME", &ready.user)]
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect();
         let temporary = if ready.tmp_is_writable {
             "/tmp".to_owned()
         } else {
@@ -93,7 +99,10 @@ impl DockerSandbox {
         all.insert("PATH".to_owned(), DEFAULT_PATH.to_owned());
         let home = self.paths.temp.join("home").to_string_lossy().into_owned();
         all.insert("HOME".to_owned(), home);
-        all.insert("TMPDIR".to_owned(), self.paths.temp.join("tmp").to_string_lossy().into_owned());
+        all.insert(
+            "TMPDIR".to_owned(),
+            self.paths.temp.join("tmp").to_string_lossy().into_owned(),
+        );
         Ok(all.into_iter().collect())
     }
 
@@ -135,7 +144,10 @@ impl DockerSandbox {
         match answer {
             Answer::Ended { exit, lingering } => {
                 if lingering {
-                    self.lingering.lock().unwrap_or_else(PoisonError::into_inner).push(attached);
+                    self.lingering
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(attached);
                 }
                 Ok(Ended { exit, response: None })
             }
@@ -179,7 +191,10 @@ impl DockerSandbox {
         let plan = &self.parts.plan;
         if !plan.engine.address().is_local() {
             return Err(Error::configuration(
-                format!("{} cannot be copied to a container engine on another machine", folder.display()),
+                format!(
+                    "{} cannot be copied to a container engine on another machine",
+                    folder.display()
+                ),
                 "use an engine of this machine (a unix socket)",
             ));
         }

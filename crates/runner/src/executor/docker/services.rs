@@ -7,6 +7,7 @@ use serde_json::json;
 use tasuki_model::plan::{Image, Service, Variable};
 use tasuki_model::reason::FailureReason;
 
+use super::access;
 use super::console::Console;
 use super::engine::{Attached, Piece};
 use super::host_config::{Part, device};
@@ -15,7 +16,6 @@ use super::names::Role;
 use super::prepare::Plan;
 use super::reference::Reference;
 use super::remote::{self, Place};
-use super::access;
 use crate::config::DockerConfig;
 use crate::executor::{Discard, Error, Output, Result, Stop, Stream, Task};
 use crate::guest::inside::{Answer, Work};
@@ -39,7 +39,10 @@ pub(super) struct Started {
 impl Started {
     /// As links of the default bridge.
     pub(super) fn links(&self) -> Vec<String> {
-        self.aliases.iter().map(|alias| format!("{}:{alias}", self.name)).collect()
+        self.aliases
+            .iter()
+            .map(|alias| format!("{}:{alias}", self.name))
+            .collect()
     }
 }
 
@@ -48,33 +51,50 @@ impl Started {
 /// # Errors
 /// There are too many, or one is not allowed.
 pub(super) fn wanted(config: &DockerConfig, task: &Task) -> Result<Vec<Service>> {
-    let own = config.services.iter().filter(|service| !service.name.is_empty()).map(|service| Service {
-        image: Image {
-            name: crate::job::expand(&service.name, |name| task.variable(name).unwrap_or_default().to_owned()),
-            command: (!service.command.is_empty()).then(|| service.command.clone()),
-            entrypoint: (!service.entrypoint.is_empty()).then(|| service.entrypoint.clone()),
-            variables: service
-                .environment
-                .iter()
-                .map(|entry| {
-                    let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
-                    Variable::plain(key, value)
-                })
+    let own = config
+        .services
+        .iter()
+        .filter(|service| !service.name.is_empty())
+        .map(|service| Service {
+            image: Image {
+                name: crate::job::expand(&service.name, |name| task.variable(name).unwrap_or_default().to_owned()),
+                command: (!service.command.is_empty()).then(|| service.command.clone()),
+                entrypoint: (!service.entrypoint.is_empty()).then(|| service.entrypoint.clone()),
+                variables: service
+                    .environment
+                    .iter()
+                    .map(|entry| {
+                        let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
+                        Variable::plain(key, value)
+                    })
+                    .collect(),
+                ..Image::default()
+            },
+            aliases: service
+                .alias
+                .split([' ', ','])
+                .filter(|alias| !alias.is_empty())
+                .map(str::to_owned)
                 .collect(),
-            ..Image::default()
-        },
-        aliases: service.alias.split([' ', ',']).filter(|alias| !alias.is_empty()).map(str::to_owned).collect(),
-    });
+        });
     let all: Vec<Service> = own.chain(task.services.iter().cloned()).collect();
     if let Some(limit) = config.services_limit.and_then(|limit| usize::try_from(limit).ok())
         && all.len() > limit
     {
-        let message = format!("the job has {} services, and this runner allows {limit} (services_limit)", all.len());
+        let message = format!(
+            "the job has {} services, and this runner allows {limit} (services_limit)",
+            all.len()
+        );
         return Err(Error::job(FailureReason::RunnerConfigurationError, message));
     }
     let known: Vec<&str> = config.services.iter().map(|service| service.name.as_str()).collect();
     for service in &all {
-        access::check_image("allowed_services", &config.allowed_services, &service.image.name, &known)?;
+        access::check_image(
+            "allowed_services",
+            &config.allowed_services,
+            &service.image.name,
+            &known,
+        )?;
     }
     Ok(all)
 }
@@ -93,7 +113,9 @@ pub(super) async fn start(plan: &Plan, wanted: &[Service], console: &Console<'_>
                 aliases.push(alias);
             } else {
                 console
-                    .line(&format!("WARNING: service {name} is already created under the name {alias}. Ignoring."))
+                    .line(&format!(
+                        "WARNING: service {name} is already created under the name {alias}. Ignoring."
+                    ))
                     .await;
             }
         }
@@ -136,7 +158,10 @@ async fn start_one(
         body["User"] = json!(user);
     }
     let env = plan.public_env(image);
-    let health = env.iter().rev().find_map(|entry| entry.strip_prefix("HEALTHCHECK_TCP_PORT=")?.parse().ok());
+    let health = env
+        .iter()
+        .rev()
+        .find_map(|entry| entry.strip_prefix("HEALTHCHECK_TCP_PORT=")?.parse().ok());
     body["Env"] = json!(env);
     plan.network.join(&mut body, &aliases);
     let name = format!("{}-{}-{index}", plan.names.base, Reference::parse(&image.name).slug());
@@ -147,7 +172,11 @@ async fn start_one(
         .await
         .map_err(failed)?;
     plan.engine.start_container(&id).await.map_err(failed)?;
-    let exposed = info.config.exposed_ports.keys().filter_map(|port| port.strip_suffix("/tcp")?.parse().ok());
+    let exposed = info
+        .config
+        .exposed_ports
+        .keys()
+        .filter_map(|port| port.strip_suffix("/tcp")?.parse().ok());
     Ok(Started {
         id,
         name,
@@ -172,7 +201,9 @@ pub(super) async fn wait(plan: &Plan, services: &[Started], console: &Console<'_
         return Ok(());
     }
     console
-        .line(&format!("Waiting for services to be up and running (timeout {limit} seconds)..."))
+        .line(&format!(
+            "Waiting for services to be up and running (timeout {limit} seconds)..."
+        ))
         .await;
     let silent = ask(plan, targets, limit, stop).await?;
     for service in services.iter().filter(|service| silent.contains(&service.name)) {
@@ -266,4 +297,3 @@ async fn lines(attached: &Attached, label: &str, output: &dyn Output) {
         }
     }
 }
-

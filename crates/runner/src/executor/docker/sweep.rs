@@ -32,16 +32,31 @@ pub(super) async fn remove(engine: &Engine, sandbox: &str) -> Result<usize> {
         move |error| Error::system(what, error)
     };
     let removals = found.containers.iter().map(|container| async {
-        let name = container.names.first().map_or(container.id.as_str(), |name| name.trim_start_matches('/'));
-        engine.remove_container(&container.id).await.map_err(failed("container", name))
+        let name = container
+            .names
+            .first()
+            .map_or(container.id.as_str(), |name| name.trim_start_matches('/'));
+        engine
+            .remove_container(&container.id)
+            .await
+            .map_err(failed("container", name))
     });
-    let mut result = futures_util::future::join_all(removals).await.into_iter().collect::<Result<()>>();
+    let mut result = futures_util::future::join_all(removals)
+        .await
+        .into_iter()
+        .collect::<Result<()>>();
     for network in &found.networks {
-        let removed = engine.remove_network(&network.id).await.map_err(failed("network", &network.name));
+        let removed = engine
+            .remove_network(&network.id)
+            .await
+            .map_err(failed("network", &network.name));
         result = result.and(removed);
     }
     for volume in &found.volumes {
-        let removed = engine.remove_volume(&volume.name).await.map_err(failed("volume", &volume.name));
+        let removed = engine
+            .remove_volume(&volume.name)
+            .await
+            .map_err(failed("volume", &volume.name));
         result = result.and(removed);
     }
     result.map(|()| found.containers.len())

@@ -142,9 +142,27 @@ mod tests {
     fn caches_outlive_jobs_unless_disabled() {
         check(&[], false, "", &["base-builds:/builds", "CACHE:/cache"], false);
         check(&["/cache"], false, "", &["CACHE:/cache", "base-builds:/builds"], false);
-        check(&[], false, "/srv/c/", &["base-builds:/builds", "/srv/c/CACHE:/cache"], false);
-        check(&["$DIR/x:/x:ro"], false, "", &["/srv/x:/x:ro", "base-builds:/builds", "CACHE:/cache"], false);
-        check(&["/srv:/builds", "named:/cache"], false, "", &["/srv:/builds", "named:/cache"], true);
+        check(
+            &[],
+            false,
+            "/srv/c/",
+            &["base-builds:/builds", "/srv/c/CACHE:/cache"],
+            false,
+        );
+        check(
+            &["$DIR/x:/x:ro"],
+            false,
+            "",
+            &["/srv/x:/x:ro", "base-builds:/builds", "CACHE:/cache"],
+            false,
+        );
+        check(
+            &["/srv:/builds", "named:/cache"],
+            false,
+            "",
+            &["/srv:/builds", "named:/cache"],
+            true,
+        );
         let config = DockerConfig {
             disable_cache: true,
             ..DockerConfig::default()
@@ -168,8 +186,13 @@ mod tests {
     #[test]
     fn protected_refs_have_caches_of_their_own() {
         let mut protected = task();
-        protected.variables.push(("CI_COMMIT_REF_PROTECTED".to_owned(), "true".to_owned()));
-        let (open, closed) = (names::cache_volume(&task(), "s", "/c"), names::cache_volume(&protected, "s", "/c"));
+        protected
+            .variables
+            .push(("CI_COMMIT_REF_PROTECTED".to_owned(), "true".to_owned()));
+        let (open, closed) = (
+            names::cache_volume(&task(), "s", "/c"),
+            names::cache_volume(&protected, "s", "/c"),
+        );
         assert_eq!(closed, format!("{open}-protected"));
     }
 }

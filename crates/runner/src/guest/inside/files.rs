@@ -29,11 +29,14 @@ pub(super) fn push(roots: &[PathBuf], path: &Path, mode: u32, base64: &str) -> A
         Ok(found) => found,
         Err(refused) => return refused,
     };
-    let written = BASE64_STANDARD.decode(base64).map_err(io::Error::other).and_then(|bytes| {
-        let confined = Confined::open(&root)?;
-        let mut file = confined.create(&relative, mode)?;
-        file.write_all(&bytes)
-    });
+    let written = BASE64_STANDARD
+        .decode(base64)
+        .map_err(io::Error::other)
+        .and_then(|bytes| {
+            let confined = Confined::open(&root)?;
+            let mut file = confined.create(&relative, mode)?;
+            file.write_all(&bytes)
+        });
     match written {
         Ok(()) => Answer::Done,
         Err(error) => Answer::Failed {

@@ -47,11 +47,17 @@ fn say_ready() -> io::Result<()> {
     let env: Vec<(String, String)> = std::env::vars_os()
         .map(|(key, value)| (key.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
         .collect();
-    let home = env.iter().find(|(key, _)| key == "HOME").map(|(_, value)| value.as_str());
+    let home = env
+        .iter()
+        .find(|(key, _)| key == "HOME")
+        .map(|(_, value)| value.as_str());
     let ready = Ready {
         uid,
         gid: rustix::process::getgid().as_raw(),
-        groups: rustix::process::getgroups()?.into_iter().map(|group| group.as_raw()).collect(),
+        groups: rustix::process::getgroups()?
+            .into_iter()
+            .map(|group| group.as_raw())
+            .collect(),
         user: name_of(uid).unwrap_or_else(|| uid.to_string()),
         home_is_writable: home.is_some_and(|home| home != "/" && writable(Path::new(home))),
         tmp_is_writable: writable(Path::new("/tmp")),

@@ -13,7 +13,9 @@ const FILES: [(&str, &str); 2] = [
 
 /// How many processes were killed so far; `None` where that cannot be seen.
 pub(super) fn kills() -> Option<u64> {
-    FILES.iter().find_map(|(events, _)| count(&fs::read_to_string(events).ok()?))
+    FILES
+        .iter()
+        .find_map(|(events, _)| count(&fs::read_to_string(events).ok()?))
 }
 
 /// What is said when the number has grown since.
@@ -21,7 +23,9 @@ pub(super) fn explain(before: Option<u64>) -> Option<String> {
     if kills()? <= before? {
         return None;
     }
-    let limit = FILES.iter().find_map(|(_, limit)| fs::read_to_string(limit).ok()?.trim().parse::<u64>().ok());
+    let limit = FILES
+        .iter()
+        .find_map(|(_, limit)| fs::read_to_string(limit).ok()?.trim().parse::<u64>().ok());
     let limit = limit.map_or_else(|| "its limit".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
     Some(format!(
         "ERROR: the kernel killed a process of the job for want of memory: its container may use {limit} (`memory` in \
@@ -30,5 +34,6 @@ pub(super) fn explain(before: Option<u64>) -> Option<String> {
 }
 
 fn count(text: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+    text.lines()
+        .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }

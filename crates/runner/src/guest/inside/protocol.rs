@@ -37,7 +37,10 @@ pub(crate) enum Work {
     /// Removes folders and all below them.
     Remove(Vec<PathBuf>),
     /// Waits until something listens at every `host:port`.
-    WaitTcp { targets: Vec<(String, u16)>, timeout_ms: u64 },
+    WaitTcp {
+        targets: Vec<(String, u16)>,
+        timeout_ms: u64,
+    },
 }
 
 /// A script and its surroundings.
@@ -80,16 +83,30 @@ pub(crate) enum Order {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
     /// `lingering`: background processes are alive, and this guest with them for as long as its input is open.
-    Ended { exit: Exit, lingering: bool },
-    Response { exit: Exit, response: Box<Response> },
+    Ended {
+        exit: Exit,
+        lingering: bool,
+    },
+    Response {
+        exit: Exit,
+        response: Box<Response>,
+    },
     Done,
-    Pulled { base64: Option<String> },
+    Pulled {
+        base64: Option<String>,
+    },
     /// Who does not listen.
-    Waited { silent: Vec<(String, u16)> },
+    Waited {
+        silent: Vec<(String, u16)>,
+    },
     /// The job's own fault.
-    Refused { message: String },
+    Refused {
+        message: String,
+    },
     /// Ours.
-    Failed { message: String },
+    Failed {
+        message: String,
+    },
 }
 
 /// Kinds of frames on standard output.

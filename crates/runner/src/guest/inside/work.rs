@@ -44,7 +44,9 @@ pub(crate) fn work() -> ExitCode {
 
 async fn converse() -> io::Result<()> {
     let mut input = Receiver::from_owned_fd(io::stdin().as_fd().try_clone_to_owned()?)?;
-    let frames = Frames(Mutex::new(Sender::from_owned_fd(io::stdout().as_fd().try_clone_to_owned()?)?));
+    let frames = Frames(Mutex::new(Sender::from_owned_fd(
+        io::stdout().as_fd().try_clone_to_owned()?,
+    )?));
     // What is started must not hold this process's own channels.
     let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
@@ -150,7 +152,8 @@ fn spec(work: &Script) -> Result<Spec, String> {
     let script = script::write(&work.shell, work.number, &work.text, &environment.exported)
         .map_err(|error| error.to_string())?;
     let file = work.temp.join(script.file_name);
-    write_private(&file, script.text.as_bytes()).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    write_private(&file, script.text.as_bytes())
+        .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     let path = environment
         .passed
         .iter()

@@ -40,7 +40,11 @@ impl Engine {
         body: &Value,
     ) -> Result<String> {
         let platform = platform.map(|platform| format!("&platform={}", escape(platform)));
-        let path = format!("/containers/create?name={}{}", escape(name), platform.unwrap_or_default());
+        let path = format!(
+            "/containers/create?name={}{}",
+            escape(name),
+            platform.unwrap_or_default()
+        );
         let created: Created = self.json(Method::POST, &path, Some(body)).await?;
         Ok(created.id)
     }
@@ -50,7 +54,8 @@ impl Engine {
     }
 
     pub(in crate::executor::docker) async fn container(&self, id: &str) -> Result<Container> {
-        self.json(Method::GET, &format!("/containers/{}/json", escape(id)), None).await
+        self.json(Method::GET, &format!("/containers/{}/json", escape(id)), None)
+            .await
     }
 
     /// Waits until a container has ended; its exit code.
@@ -66,8 +71,8 @@ impl Engine {
             call: "wait".to_owned(),
             source,
         };
-        let waited: Waited =
-            serde_json::from_slice(&bytes.map_err(|error| unknown(error.into()))?).map_err(|error| unknown(error.into()))?;
+        let waited: Waited = serde_json::from_slice(&bytes.map_err(|error| unknown(error.into()))?)
+            .map_err(|error| unknown(error.into()))?;
         Ok(waited.status)
     }
 
@@ -126,7 +131,9 @@ impl Engine {
 
     /// The image as it is here; `None`: it is not.
     pub(in crate::executor::docker) async fn image(&self, name: &str) -> Result<Option<ImageInfo>> {
-        let found = self.json(Method::GET, &format!("/images/{}/json", escape(name)), None).await;
+        let found = self
+            .json(Method::GET, &format!("/images/{}/json", escape(name)), None)
+            .await;
         match found {
             Ok(image) => Ok(Some(image)),
             Err(error) if error.is_missing() => Ok(None),
@@ -137,7 +144,11 @@ impl Engine {
     /// Pulls an image to the end.
     pub(in crate::executor::docker) async fn pull(&self, pull: Pull<'_>) -> Result<()> {
         let platform = pull.platform.map(|platform| format!("&platform={}", escape(platform)));
-        let path = format!("/images/create?fromImage={}{}", escape(pull.image), platform.unwrap_or_default());
+        let path = format!(
+            "/images/create?fromImage={}{}",
+            escape(pull.image),
+            platform.unwrap_or_default()
+        );
         let mut request = self.request(Method::POST, &path);
         if let Some(auth) = pull.auth {
             request = request.header("X-Registry-Auth", auth);
@@ -148,9 +159,19 @@ impl Engine {
     /// Makes an image of a tar archive.
     pub(in crate::executor::docker) async fn import(&self, name: &str, changes: &[&str], tar: Vec<u8>) -> Result<()> {
         let (repository, tag) = name.rsplit_once(':').unwrap_or((name, "latest"));
-        let changes: String = changes.iter().map(|change| format!("&changes={}", escape(change))).collect();
-        let path = format!("/images/create?fromSrc=-&repo={}&tag={}{changes}", escape(repository), escape(tag));
-        let request = self.request(Method::POST, &path).header("Content-Type", "application/x-tar").body(tar);
+        let changes: String = changes
+            .iter()
+            .map(|change| format!("&changes={}", escape(change)))
+            .collect();
+        let path = format!(
+            "/images/create?fromSrc=-&repo={}&tag={}{changes}",
+            escape(repository),
+            escape(tag)
+        );
+        let request = self
+            .request(Method::POST, &path)
+            .header("Content-Type", "application/x-tar")
+            .body(tar);
         self.progress(request).await
     }
 
@@ -182,7 +203,10 @@ impl Engine {
     }
 
     pub(in crate::executor::docker) async fn remove_network(&self, id: &str) -> Result<()> {
-        ignore_missing(self.call(Method::DELETE, &format!("/networks/{}", escape(id)), None).await)
+        ignore_missing(
+            self.call(Method::DELETE, &format!("/networks/{}", escape(id)), None)
+                .await,
+        )
     }
 
     /// Creates a volume; one of that name that is there stays as it is.
@@ -191,7 +215,10 @@ impl Engine {
     }
 
     pub(in crate::executor::docker) async fn remove_volume(&self, name: &str) -> Result<()> {
-        ignore_missing(self.call(Method::DELETE, &format!("/volumes/{}?force=true", escape(name)), None).await)
+        ignore_missing(
+            self.call(Method::DELETE, &format!("/volumes/{}?force=true", escape(name)), None)
+                .await,
+        )
     }
 
     pub(in crate::executor::docker) async fn has_volume(&self, name: &str) -> Result<bool> {
@@ -205,12 +232,17 @@ impl Engine {
 
     /// Containers, running or not, that carry this label.
     pub(in crate::executor::docker) async fn containers(&self, label: &str) -> Result<Vec<Summary>> {
-        self.json(Method::GET, &format!("/containers/json?all=true&filters={}", labelled(label)), None)
-            .await
+        self.json(
+            Method::GET,
+            &format!("/containers/json?all=true&filters={}", labelled(label)),
+            None,
+        )
+        .await
     }
 
     pub(in crate::executor::docker) async fn networks(&self, label: &str) -> Result<Vec<Summary>> {
-        self.json(Method::GET, &format!("/networks?filters={}", labelled(label)), None).await
+        self.json(Method::GET, &format!("/networks?filters={}", labelled(label)), None)
+            .await
     }
 
     pub(in crate::executor::docker) async fn volumes(&self, label: &str) -> Result<Vec<Summary>> {

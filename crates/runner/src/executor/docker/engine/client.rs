@@ -100,7 +100,10 @@ impl Engine {
             address,
         };
         let pong = engine.answer(Method::GET, "/_ping", None).await?;
-        let theirs = pong.headers().get("Api-Version").and_then(|version| version.to_str().ok());
+        let theirs = pong
+            .headers()
+            .get("Api-Version")
+            .and_then(|version| version.to_str().ok());
         let (major, minor) = version(theirs.unwrap_or_default())
             .filter(|version| *version >= OLDEST)
             .ok_or_else(|| Error::Address {
@@ -162,7 +165,12 @@ impl Engine {
     }
 
     /// A call with a JSON answer.
-    pub(super) async fn json<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&Value>) -> Result<T> {
+    pub(super) async fn json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T> {
         let call = format!("{method} {path}");
         let bytes = self.answer(method, path, body).await?.bytes().await;
         let unknown = |source: Box<dyn std::error::Error + Send + Sync>| Error::Answer {
