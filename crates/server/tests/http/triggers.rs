@@ -31,7 +31,9 @@ async fn project(server: &Server, dir: &Path, files: &[(&str, &str)]) -> i64 {
     }
     git(dir, &["add", "-A"]);
     git(dir, &["commit", "-q", "-m", "First"]);
-    let made = server.post("/projects", json!({"location": dir, "path": "acme/app"})).await;
+    let made = server
+        .post("/projects", json!({"location": dir, "path": "acme/app"}))
+        .await;
     made.expect(201).json()["id"].as_i64().unwrap()
 }
 
@@ -68,12 +70,18 @@ async fn a_trigger_token_starts_pipelines_of_its_project_alone() {
     let dir = tempfile::tempdir().unwrap();
     let id = project(&server, dir.path(), &[(".gitlab-ci.yml", BY_TRIGGER)]).await;
     let other = server.project("other/project").await;
-    let made = server.post("/tokens", json!({"name": "nightly", "scope": "trigger", "project": "acme/app"}));
+    let made = server.post(
+        "/tokens",
+        json!({"name": "nightly", "scope": "trigger", "project": "acme/app"}),
+    );
     let made = made.await.expect(201).json();
     let token = text(&made["secret"]);
     assert!(token.starts_with("glptt-"), "{made}");
     assert_eq!(made["project"], "acme/app");
-    server.post("/tokens", json!({"name": "x", "scope": "trigger"})).await.expect(422);
+    server
+        .post("/tokens", json!({"name": "x", "scope": "trigger"}))
+        .await
+        .expect(422);
     let post = |path: String| server.raw(Method::POST, &path);
     let address = format!("/api/v4/projects/{id}/trigger/pipeline");
 
@@ -89,10 +97,16 @@ async fn a_trigger_token_starts_pipelines_of_its_project_alone() {
     let form = post(address.clone()).form(&[("token", token.as_str()), ("ref", "main"), ("variables[MODE]", "quick")]);
     let body = json!({"token": token, "ref": "main", "variables": {"MODE": "quick"}});
     let as_json = post(address.clone()).json(&body);
-    let by_path = post(format!("/api/v4/projects/acme%2Fapp/trigger/pipeline?token={token}&ref=main&variables[MODE]=quick"));
+    let by_path = post(format!(
+        "/api/v4/projects/acme%2Fapp/trigger/pipeline?token={token}&ref=main&variables[MODE]=quick"
+    ));
     for request in [multipart, form, as_json, by_path] {
         let answer = Answer::of(request.send().await.unwrap()).await.expect(201).json();
-        assert_eq!((&answer["source"], &answer["ref"]), (&json!("trigger"), &json!("main")), "{answer}");
+        assert_eq!(
+            (&answer["source"], &answer["ref"]),
+            (&json!("trigger"), &json!("main")),
+            "{answer}"
+        );
         assert_eq!(answer["project_id"], id);
     }
 
@@ -102,8 +116,18 @@ async fn a_trigger_token_starts_pipelines_of_its_project_alone() {
         assert!(answer.json()["message"] != Value::Null, "{answer:?}");
     };
     refused(post(address.clone()).form(&[("ref", "main")]), 400, "token is missing").await;
-    refused(post(address.clone()).form(&[("token", token.as_str())]), 400, "ref is missing").await;
-    refused(post(address.clone()).form(&[("token", "glptt-guess"), ("ref", "main")]), 404, "404 Not Found").await;
+    refused(
+        post(address.clone()).form(&[("token", token.as_str())]),
+        400,
+        "ref is missing",
+    )
+    .await;
+    refused(
+        post(address.clone()).form(&[("token", "glptt-guess"), ("ref", "main")]),
+        404,
+        "404 Not Found",
+    )
+    .await;
     refused(
         post(format!("/api/v4/projects/{other}/trigger/pipeline")).form(&[("token", token.as_str()), ("ref", "main")]),
         404,
@@ -152,15 +176,33 @@ async fn schedules_are_made_run_changed_and_removed() {
         "description": "by night", "cron": "0 4 * * *", "time_zone": "Europe/Berlin",
         "variables": [{"key": "SECRET", "value": "s3cret-value"}],
     });
-    let made = server.post("/projects/acme%2Fapp/schedules", new).await.expect(201).json();
+    let made = server
+        .post("/projects/acme%2Fapp/schedules", new)
+        .await
+        .expect(201)
+        .json();
     assert_eq!((&made["ref"], &made["active"]), (&json!("main"), &json!(true)));
-    assert!(made["next_run_at"].is_string() && !made.to_string().contains("s3cret"), "{made}");
+    assert!(
+        made["next_run_at"].is_string() && !made.to_string().contains("s3cret"),
+        "{made}"
+    );
     let id = made["id"].as_i64().unwrap();
-    let started = server.post(&format!("/schedules/{id}/run"), json!({})).await.expect(201).json();
+    let started = server
+        .post(&format!("/schedules/{id}/run"), json!({}))
+        .await
+        .expect(201)
+        .json();
     assert_eq!(started["source"], "schedule");
     let patch = json!({"active": false, "cron": "30 5 * * 1"});
-    let changed = server.api(Method::PATCH, &format!("/schedules/{id}"), Some(patch)).await.expect(200).json();
-    assert_eq!((&changed["cron"], &changed["next_run_at"]), (&json!("30 5 * * 1"), &Value::Null));
+    let changed = server
+        .api(Method::PATCH, &format!("/schedules/{id}"), Some(patch))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&changed["cron"], &changed["next_run_at"]),
+        (&json!("30 5 * * 1"), &Value::Null)
+    );
     assert_eq!(changed["time_zone"], "Europe/Berlin");
     let all = server.get("/projects/acme%2Fapp/schedules").await;
     assert_eq!(all["items"].as_array().unwrap().len(), 1);
@@ -172,9 +214,18 @@ async fn schedules_are_made_run_changed_and_removed() {
     ] {
         server.post("/projects/acme%2Fapp/schedules", wrong).await.expect(422);
     }
-    server.api(Method::DELETE, &format!("/schedules/{id}"), None).await.expect(204);
-    server.api(Method::DELETE, &format!("/schedules/{id}"), None).await.expect(404);
-    server.post(&format!("/schedules/{id}/run"), json!({})).await.expect(404);
+    server
+        .api(Method::DELETE, &format!("/schedules/{id}"), None)
+        .await
+        .expect(204);
+    server
+        .api(Method::DELETE, &format!("/schedules/{id}"), None)
+        .await
+        .expect(404);
+    server
+        .post(&format!("/schedules/{id}/run"), json!({}))
+        .await
+        .expect(404);
 }
 
 /// A job makes the configuration of the child pipeline; the child's job fetches what a job of the parent left; the
@@ -193,7 +244,9 @@ async fn a_generated_child_pipeline_from_end_to_end() {
     let child = "use:\n  script: x\n  needs: [{pipeline: $PARENT, job: generate}]\n\
                  lost: {script: x, needs: [{pipeline: $PARENT, job: nowhere}]}\n";
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    archive.start_file("child.yml", zip::write::SimpleFileOptions::default()).unwrap();
+    archive
+        .start_file("child.yml", zip::write::SimpleFileOptions::default())
+        .unwrap();
     std::io::Write::write_all(&mut archive, child.as_bytes()).unwrap();
     let archive = archive.finish().unwrap().into_inner();
     let query = "artifact_type=archive&artifact_format=zip";
@@ -208,7 +261,10 @@ async fn a_generated_child_pipeline_from_end_to_end() {
     let path = format!("/pipelines/{parent}");
     let detail = until(&server, &path, |p| p["downstream"][0]["pipeline_id"] == child).await;
     assert_eq!(detail["downstream"][0]["job"], "child");
-    assert_eq!(server.get(&format!("/pipelines/{child}")).await["upstream"]["pipeline_id"], parent);
+    assert_eq!(
+        server.get(&format!("/pipelines/{child}")).await["upstream"]["pipeline_id"],
+        parent
+    );
 
     let first = next(&server, &runner).await;
     assert_eq!(first.payload["job_info"]["name"], "use");
@@ -216,21 +272,37 @@ async fn a_generated_child_pipeline_from_end_to_end() {
     assert_eq!(dependencies.len(), 1, "{dependencies:?}");
     let address = format!("/api/v4/jobs/{}/artifacts", dependencies[0]["id"]);
     let token = text(&dependencies[0]["token"]);
-    let download = server.raw(Method::GET, &address).header("JOB-TOKEN", token).send().await.unwrap();
+    let download = server
+        .raw(Method::GET, &address)
+        .header("JOB-TOKEN", token)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(download.status().as_u16(), 200);
     assert_eq!(download.bytes().await.unwrap(), archive);
     server.state(&first, json!({"state": "success"})).await.expect(200);
     // The other needs what nobody left: it ends before a runner gets it.
     server.ask(&runner).await.expect(204);
     let lost = until(&server, &format!("/pipelines/{child}"), |p| p["status"] == "failed").await;
-    let lost = lost["workflows"][0]["jobs"].as_array().unwrap().iter().find(|job| job["name"] == "lost").cloned();
+    let lost = lost["workflows"][0]["jobs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|job| job["name"] == "lost")
+        .cloned();
     assert_eq!(lost.unwrap()["failure_reason"], "missing_dependency_failure");
     until(&server, &format!("/pipelines/{parent}"), |p| p["status"] == "failed").await;
 
     let cookie = log_in(&server).await;
     for (page, link) in [(parent, child), (child, parent)] {
-        let request = server.raw(Method::GET, &format!("/pipelines/{page}")).header("Cookie", &cookie);
+        let request = server
+            .raw(Method::GET, &format!("/pipelines/{page}"))
+            .header("Cookie", &cookie);
         let shown = Answer::of(request.send().await.unwrap()).await.expect(200);
-        assert!(shown.text.contains(&format!("href=\"/pipelines/{link}\"")), "{}", shown.text);
+        assert!(
+            shown.text.contains(&format!("href=\"/pipelines/{link}\"")),
+            "{}",
+            shown.text
+        );
     }
 }

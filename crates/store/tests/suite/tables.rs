@@ -4,7 +4,8 @@ use tasuki_model::id::{JobId, PipelineId, ResourceClassId, RunnerId, TaskId, Use
 use tasuki_model::time::Timestamp;
 use tasuki_store::{
     Error, State, artifacts, blobs, bridges, caches, deliveries, jobs, logs, merge_requests, pipelines, projects,
-    resource_classes, resource_groups, runners, schedules, sessions, settings, tasks, tokens, users, variables, workflows,
+    resource_classes, resource_groups, runners, schedules, sessions, settings, tasks, tokens, users, variables,
+    workflows,
 };
 
 use crate::database::{NOW, read, write};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use tasuki_model::plan::Language;
 use tasuki_pipeline::diag::{Colour, code_quality, github, human, sarif};
-use tasuki_pipeline::{Diagnostic, Severity, lint};
+use tasuki_pipeline::{Context, Diagnostic, Severity, lint};
 
 use super::folder::{Config, Lines, language, usual};
 use crate::exit::{Exit, Mark as _, Outcome};
@@ -97,7 +97,7 @@ fn found(here: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 async fn check(config: &Config) -> anyhow::Result<Vec<Diagnostic>> {
-    let answerer = config.answerer(None, None);
+    let answerer = config.answerer(&Context::default(), None, None);
     let output = answerer
         .drive(|answers| lint(config.language, &config.name, &config.text, answers))
         .await;

@@ -24,8 +24,7 @@ async fn what_is_due_starts_once_and_waits_for_its_next_turn() {
                 cron: "0 4 * * *",
                 time_zone: "Europe/Berlin",
                 ref_name: git_ref,
-                variables_sealed:
-                    r#"[{"key":"WHAT","value":"all"}]"#,
+                variables_sealed: r#"[{"key":"WHAT","value":"all"}]"#,
                 inputs_json: "{}",
                 active: true,
                 next_ms: Some(Timestamp(now.0 - 3 * 86_400_000)),
@@ -39,8 +38,12 @@ async fn what_is_due_starts_once_and_waits_for_its_next_turn() {
     assert_eq!(world.wait_for(1).await, [("main".to_owned(), "pending".to_owned())]);
     let start = Clock::instant();
     loop {
-        let rows = world.store.read(move |tx| Ok((schedules::get(tx, good)?, schedules::get(tx, gone)?)));
-        let (Some(good), Some(gone)) = rows.await.unwrap() else { panic!("they are gone") };
+        let rows = world
+            .store
+            .read(move |tx| Ok((schedules::get(tx, good)?, schedules::get(tx, gone)?)));
+        let (Some(good), Some(gone)) = rows.await.unwrap() else {
+            panic!("they are gone")
+        };
         if let (Some(said), Some(refused)) = (good.last_outcome, gone.last_outcome) {
             assert!(said.starts_with("pipeline "), "{said}");
             assert!(refused.contains("gone"), "{refused}");
