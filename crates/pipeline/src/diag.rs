@@ -2,7 +2,7 @@
 //!
 //! Inside the compiler a finding is a [`Problem`] with a [`Span`]; at the end it becomes a [`Diagnostic`] with
 //! file name and position, ready to be printed ([`human`]), stored, or handed to other tools
-//! ([`sarif`], [`code_quality`]). Every kind of finding has a [`Code`] with an explanation; the reference of
+//! ([`sarif`], [`code_quality`], [`github`]). Every kind of finding has a [`Code`] with an explanation; the reference of
 //! all errors is generated from [`codes`].
 
 pub mod code;
@@ -14,7 +14,7 @@ use serde::Serialize;
 
 pub use code::{Code, codes};
 pub use human::{Colour, Excerpts, human};
-pub use machine::{code_quality, reference, sarif};
+pub use machine::{code_quality, github, reference, sarif};
 pub use suggest::did_you_mean;
 
 use crate::yaml::Span;

@@ -1,7 +1,7 @@
 //! How diagnostics look outside.
 
 use tasuki_model::plan::Language;
-use tasuki_pipeline::diag::{Colour, Excerpts, code_quality, codes, human, sarif};
+use tasuki_pipeline::diag::{Colour, Excerpts, code_quality, codes, github, human, sarif};
 use tasuki_pipeline::{Context, Diagnostic, Input, Mode, Refusal, compile_with};
 
 const TEXT: &str = "include: ci/jobs.yml\nbuild:\n  extends: .bsae\n  script: \"a\u{1b}[31m\"\n.base: {script: x}\n.base: {script: y}\n";
@@ -90,6 +90,25 @@ fn machines_get_sarif_and_code_quality() {
     assert_eq!(quality[0]["check_name"], "gitlab-include");
     assert_eq!(quality[0]["location"]["path"], ".gitlab-ci.yml");
     assert_eq!(quality[0]["fingerprint"].as_str().map(str::len), Some(40));
+}
+
+#[test]
+fn annotations_cannot_be_forged_by_a_file() {
+    let mut all = diagnostics("");
+    all.truncate(1);
+    all[0].file = "a,b:c.yml".to_owned();
+    all[0].message = "50%\n::error::forged".to_owned();
+    all[0].hint = None;
+    all[0].trail.clear();
+    let found = github(&all);
+    let (line, column) = (all[0].line, all[0].column);
+    let end = column + u32::from(all[0].length);
+    let expected = format!(
+        "::{} file=a%2Cb%3Ac.yml,line={line},col={column},endColumn={end},title={}::50%25%0A::error::forged\n",
+        all[0].severity.as_str(),
+        all[0].code
+    );
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -46,8 +46,6 @@ const TABLES: &[&str] = &[
     "variables",
     "deliveries",
     "schedules",
-    "environments",
-    "deployments",
     "merge_requests",
 ];
 

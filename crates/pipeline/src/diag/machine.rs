@@ -105,6 +105,32 @@ pub fn code_quality(diagnostics: &[Diagnostic]) -> Value {
     Value::Array(entries.collect())
 }
 
+/// The diagnostics as workflow commands that GitHub shows beside the lines of a change.
+#[must_use]
+pub fn github(diagnostics: &[Diagnostic]) -> String {
+    // What ends a command or a property must not come out of a file's text.
+    let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
+    let mut out = String::new();
+    for diagnostic in diagnostics {
+        let level = match diagnostic.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Info => "notice",
+        };
+        let (line, column) = (diagnostic.line.max(1), diagnostic.column.max(1));
+        let _ = writeln!(
+            out,
+            "::{level} file={},line={line},col={column},endColumn={},title={}::{}",
+            property(&diagnostic.file),
+            column + u32::from(diagnostic.length.max(1)),
+            property(diagnostic.code),
+            data(&text(diagnostic))
+        );
+    }
+    out
+}
+
 /// The reference page of all codes, in Markdown.
 #[must_use]
 pub fn reference() -> String {

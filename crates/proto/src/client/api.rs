@@ -250,7 +250,8 @@ impl ApiClient {
     }
 
     pub async fn run_schedule(&self, id: i64) -> Result<rest::Pipeline> {
-        self.call(Method::POST, &format!("schedules/{id}/run"), None::<&()>).await
+        self.call(Method::POST, &format!("schedules/{id}/run"), None::<&()>)
+            .await
     }
 
     pub async fn delete_schedule(&self, id: i64) -> Result<()> {

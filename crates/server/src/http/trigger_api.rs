@@ -76,9 +76,9 @@ async fn plain(
     let kind = content_type(request.headers());
     if kind.starts_with("multipart/form-data") {
         let broken = |_| Refused::new(StatusCode::BAD_REQUEST, "400 Bad Request: the form cannot be read");
-        let mut form = Multipart::from_request(request, &app).await.map_err(|_| {
-            Refused::new(StatusCode::BAD_REQUEST, "400 Bad Request: the form cannot be read")
-        })?;
+        let mut form = Multipart::from_request(request, &app)
+            .await
+            .map_err(|_| Refused::new(StatusCode::BAD_REQUEST, "400 Bad Request: the form cannot be read"))?;
         while let Some(field) = form.next_field().await.map_err(broken)? {
             let name = field.name().unwrap_or_default().to_owned();
             let value = field.text().await.map_err(broken)?;
@@ -233,22 +233,25 @@ async fn start(app: &App, id: &str, asked: Asked, payload: Option<Value>) -> Res
     match app.triggers().run(project, want).await {
         Ok(Started::New { id, .. } | Started::Existing(id)) => created(app, id).await,
         Ok(Started::None(why)) => Err(Refused::new(StatusCode::BAD_REQUEST, json!({"base": said(why)}))),
-        Err(Error::NoRef(_) | Error::Empty) => {
-            Err(Refused::new(StatusCode::BAD_REQUEST, json!({"base": ["Reference not found"]})))
-        }
+        Err(Error::NoRef(_) | Error::Empty) => Err(Refused::new(
+            StatusCode::BAD_REQUEST,
+            json!({"base": ["Reference not found"]}),
+        )),
         Err(failed) => Err(Refused::internal(&failed)),
     }
 }
 
 fn variables(given: BTreeMap<String, String>) -> Result<Vec<Variable>, Refused> {
-    let named = |key: &str| {
-        (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-    };
+    let named =
+        |key: &str| (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if given.len() > MOST_VARIABLES || !given.keys().all(|key| named(key)) {
         let message = "variables needs to be a map of key-valued strings";
         return Err(Refused::new(StatusCode::BAD_REQUEST, message));
     }
-    Ok(given.into_iter().map(|(key, value)| Variable::plain(&key, value)).collect())
+    Ok(given
+        .into_iter()
+        .map(|(key, value)| Variable::plain(&key, value))
+        .collect())
 }
 
 fn said(why: NoPipeline) -> Vec<String> {

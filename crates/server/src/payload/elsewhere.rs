@@ -28,7 +28,12 @@ pub(super) fn add(
     now: Timestamp,
     found: &mut Found,
 ) -> Result<(), Missing> {
-    let needs: Vec<&Need> = job.needs.iter().flatten().filter(|need| need.source.is_some()).collect();
+    let needs: Vec<&Need> = job
+        .needs
+        .iter()
+        .flatten()
+        .filter(|need| need.source.is_some())
+        .collect();
     if needs.is_empty() {
         return Ok(());
     }

@@ -98,7 +98,13 @@ impl Op<'_, '_> {
     }
 
     /// Ends a job as its pipeline has ended. While the pipeline waits for a person, the job runs.
-    fn follow_downstream(&mut self, entry: &mut Entry, node: NodeIndex, strategy: &str, status: Status) -> Result<(), Error> {
+    fn follow_downstream(
+        &mut self,
+        entry: &mut Entry,
+        node: NodeIndex,
+        strategy: &str,
+        status: Status,
+    ) -> Result<(), Error> {
         if !entry.graph.state(node).holds_resource() {
             return Ok(());
         }
@@ -119,7 +125,9 @@ impl Op<'_, '_> {
         for bridge in bridges_here {
             bridges::withdraw(self.tx, bridge.job_id)?;
             let Some(id) = bridge.downstream_id else { continue };
-            let Some(row) = pipelines::get(self.tx, id)? else { continue };
+            let Some(row) = pipelines::get(self.tx, id)? else {
+                continue;
+            };
             if row.project_id != entry.project || row.source != "parent_pipeline" || row.finished_ms.is_some() {
                 continue;
             }

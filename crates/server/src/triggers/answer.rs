@@ -41,6 +41,8 @@ pub struct Answerer {
     pub orbs: Option<std::path::PathBuf>,
     /// Of a child pipeline: what the jobs of its parent left.
     pub parent: Option<OfParent>,
+    /// Host and path of the own project: components of it are read where everything else of it is.
+    pub address: String,
 }
 
 impl Answerer {
@@ -151,8 +153,14 @@ impl Answerer {
                     .map_or(Answer::Refused(Refusal::NotFound), |(_, answer)| answer)
             }
             (Origin::Project { project, git_ref }, Some(projects)) => projects.file(project, git_ref, path).await,
-            (Origin::Component { host, version }, Some(projects)) => projects.component(host, path, version).await,
-            (Origin::Project { .. } | Origin::Component { .. }, None) => no_server(),
+            (Origin::Component { host, version }, projects) => {
+                match (&self.source, self.own_component(host, path), projects) {
+                    (Source::Folder(folder), Some(name), _) => folder.component(name),
+                    (_, _, Some(projects)) => projects.component(host, path, version).await,
+                    (_, _, None) => no_server(),
+                }
+            }
+            (Origin::Project { .. }, None) => no_server(),
             (Origin::Remote, _) => self.remote.get(path).await,
             (Origin::Template, _) => self.template(path),
             (Origin::Artifact { job }, _) => match &self.parent {
@@ -160,6 +168,12 @@ impl Answerer {
                 None => unsupported("only a child pipeline can include what a job left"),
             },
         }
+    }
+
+    /// The name of a component of the own project.
+    fn own_component<'p>(&self, host: &str, path: &'p str) -> Option<&'p str> {
+        let (project, name) = path.rsplit_once('/')?;
+        (format!("{host}/{project}") == self.address).then_some(name)
     }
 
     fn template(&self, name: &str) -> Answer {

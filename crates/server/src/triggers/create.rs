@@ -300,6 +300,7 @@ impl Triggers {
             .map_or(parts.server.url.as_str(), |(_, rest)| rest);
         let host = host.split('/').next().unwrap_or_default().to_owned();
         Answerer {
+            address: format!("{host}/{}", start.project.path),
             source,
             projects: Some(Projects {
                 store: parts.store.clone(),
@@ -328,7 +329,10 @@ impl Triggers {
                     GitRef::Branch(name) => merge_requests::open_of_branch(tx, row.id, name)?,
                     GitRef::Tag(_) | GitRef::MergeRequest { .. } => Vec::new(),
                 };
-                let open = open.iter().map(|request| format!("{}!{}", row.path, request.iid)).collect();
+                let open = open
+                    .iter()
+                    .map(|request| format!("{}!{}", row.path, request.iid))
+                    .collect();
                 Ok((vault.variables(tx, &row)?, open))
             })
             .await?;

@@ -105,7 +105,11 @@ impl Triggers {
             Err(failed) if failed.is_transient() && self.now().since(bridge.since_ms) < PATIENCE => {
                 warn!(job.id = job.0, error = %Chain(&failed), "a job's pipeline is made later");
                 let due = self.now().after(RETRY_AFTER);
-                let noted = self.inner.parts.store.write(move |tx| bridges::put_off(tx, job, attempt, due));
+                let noted = self
+                    .inner
+                    .parts
+                    .store
+                    .write(move |tx| bridges::put_off(tx, job, attempt, due));
                 Ok(noted.await?)
             }
             Err(failed) => {
@@ -128,7 +132,10 @@ impl Triggers {
         let start = match &downstream.target {
             DownstreamTarget::Child { include } => self.child(&wanting, &downstream, include, key).await?,
             DownstreamTarget::Project { path, branch } => {
-                match self.elsewhere(&wanting, &downstream, path, branch.as_deref(), key).await? {
+                match self
+                    .elsewhere(&wanting, &downstream, path, branch.as_deref(), key)
+                    .await?
+                {
                     Ok(start) => start,
                     Err(why) => return Ok(Outcome::Refused(why)),
                 }
@@ -180,7 +187,12 @@ impl Triggers {
             project: wanting.project.clone(),
             git_ref: trigger.git_ref.clone(),
             read,
-            before: trigger.commit.before_sha.parse().ok().filter(|id: &crate::git::Oid| !id.is_zero()),
+            before: trigger
+                .commit
+                .before_sha
+                .parse()
+                .ok()
+                .filter(|id: &crate::git::Oid| !id.is_zero()),
             source: Source::ParentPipeline,
             variables,
             inputs: downstream.inputs.clone().into_iter().collect(),
@@ -293,7 +305,10 @@ fn wanting(tx: &mut Tx<'_>, bridge: &Bridge) -> tasuki_store::Result<Option<Want
         return Ok(None);
     };
     let (Ok(job), Ok(trigger)) = (serde_json::from_str(&plan), serde_json::from_str(&details.trigger_json)) else {
-        error!(job.id = bridge.job_id.0, "the stored plan or trigger of a job cannot be read");
+        error!(
+            job.id = bridge.job_id.0,
+            "the stored plan or trigger of a job cannot be read"
+        );
         return Ok(None);
     };
     Ok(Some(Wanting {

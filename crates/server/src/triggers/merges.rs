@@ -26,7 +26,11 @@ impl Triggers {
             open: merge.what != Change::Closed,
             updated_ms: self.now(),
         };
-        self.inner.parts.store.write(move |tx| merge_requests::put(tx, &row)).await?;
+        self.inner
+            .parts
+            .store
+            .write(move |tx| merge_requests::put(tx, &row))
+            .await?;
         match merge.what {
             Change::Commits => {}
             Change::Words => return Ok(Err("the merge request has no new commits")),
@@ -35,11 +39,15 @@ impl Triggers {
         let settings = ProjectSettings::read(&project.settings_json);
         if merge.forked && !settings.build_forks {
             // Anybody may open one, and what it builds sees the project's unprotected variables.
-            return Ok(Err("the merge request comes from a fork, and the project does not build those"));
+            return Ok(Err(
+                "the merge request comes from a fork, and the project does not build those",
+            ));
         }
         let mirror = self.fetched(&project).await?;
         let commit = self.commit(&project, &mirror, &merge.head).await?;
-        let target = mirror.resolve(&format!("refs/heads/{}", merge.request.target_branch)).await?;
+        let target = mirror
+            .resolve(&format!("refs/heads/{}", merge.request.target_branch))
+            .await?;
         let base = match &target {
             Some(target) => mirror.merge_base(target, &commit).await?,
             None => None,

@@ -76,7 +76,12 @@ impl Triggers {
     }
 
     /// The ref of that name, a branch before a tag, with its tip.
-    pub(super) async fn pick(&self, project: &Project, mirror: &Mirror, name: Option<&str>) -> Result<(GitRef, Oid), Error> {
+    pub(super) async fn pick(
+        &self,
+        project: &Project,
+        mirror: &Mirror,
+        name: Option<&str>,
+    ) -> Result<(GitRef, Oid), Error> {
         let name = name.unwrap_or(&project.default_branch);
         let plain = name
             .strip_prefix("refs/heads/")

@@ -113,7 +113,11 @@ impl Triggers {
             Ok(started) => (made(&started), outcome(&started)),
             Err(failed) => {
                 let text = Chain(&failed).to_string();
-                warn!(schedule.id = id, error = text, "a scheduled pipeline could not be started");
+                warn!(
+                    schedule.id = id,
+                    error = text,
+                    "a scheduled pipeline could not be started"
+                );
                 (None, text)
             }
         };
@@ -137,7 +141,12 @@ impl Triggers {
         let Some(project) = project else {
             return Err(Error::NoFolder(format!("of project {id}")));
         };
-        let sealed = self.inner.parts.vault.open(&schedule.variables_sealed).ok_or(Error::Sealed)?;
+        let sealed = self
+            .inner
+            .parts
+            .vault
+            .open(&schedule.variables_sealed)
+            .ok_or(Error::Sealed)?;
         let variables: Vec<Variable> = serde_json::from_str(sealed.expose()).map_err(|_| Error::Sealed)?;
         let inputs: serde_json::Map<String, Value> = serde_json::from_str(&schedule.inputs_json).unwrap_or_default();
         let owner = schedule.owner_json.as_deref();
@@ -181,16 +190,46 @@ mod tests {
     fn times_are_those_of_the_zone() {
         for (cron, zone, after, expected) in [
             ("0 4 * * *", "UTC", "2026-01-10T04:00:00Z", Some("2026-01-11T04:00:00Z")),
-            ("0 4 * * *", "Europe/Berlin", "2026-01-10T00:00:00Z", Some("2026-01-10T03:00:00Z")),
+            (
+                "0 4 * * *",
+                "Europe/Berlin",
+                "2026-01-10T00:00:00Z",
+                Some("2026-01-10T03:00:00Z"),
+            ),
             // Summer time.
-            ("0 4 * * *", "Europe/Berlin", "2026-07-10T00:00:00Z", Some("2026-07-10T02:00:00Z")),
-            ("*/15 * * * *", "UTC", "2026-01-10T10:07:30Z", Some("2026-01-10T10:15:00Z")),
-            ("0 0 1,15 * *", "UTC", "2026-01-02T00:00:00Z", Some("2026-01-15T00:00:00Z")),
+            (
+                "0 4 * * *",
+                "Europe/Berlin",
+                "2026-07-10T00:00:00Z",
+                Some("2026-07-10T02:00:00Z"),
+            ),
+            (
+                "*/15 * * * *",
+                "UTC",
+                "2026-01-10T10:07:30Z",
+                Some("2026-01-10T10:15:00Z"),
+            ),
+            (
+                "0 0 1,15 * *",
+                "UTC",
+                "2026-01-02T00:00:00Z",
+                Some("2026-01-15T00:00:00Z"),
+            ),
             // Day of month or day of week.
-            ("0 0 13 * 5", "UTC", "2026-01-10T00:00:00Z", Some("2026-01-13T00:00:00Z")),
+            (
+                "0 0 13 * 5",
+                "UTC",
+                "2026-01-10T00:00:00Z",
+                Some("2026-01-13T00:00:00Z"),
+            ),
             ("0 0 * * 0", "UTC", "2026-01-10T00:00:00Z", Some("2026-01-11T00:00:00Z")),
             ("0 0 * * 7", "UTC", "2026-01-10T00:00:00Z", Some("2026-01-11T00:00:00Z")),
-            ("30 3 * JAN mon", "UTC", "2026-01-10T00:00:00Z", Some("2026-01-12T03:30:00Z")),
+            (
+                "30 3 * JAN mon",
+                "UTC",
+                "2026-01-10T00:00:00Z",
+                Some("2026-01-12T03:30:00Z"),
+            ),
             ("0 0 31 2 *", "UTC", "2026-01-10T00:00:00Z", None),
         ] {
             assert_eq!(next(cron, zone, at(after)), Ok(expected.map(at)), "{cron} {zone}");
@@ -207,7 +246,10 @@ mod tests {
             assert!(matches!(next(cron, "UTC", now), Err(BadSchedule::Cron(_))), "{cron}");
         }
         for zone in ["", "Mars/Base", "UTC UTC"] {
-            assert!(matches!(next("0 0 * * *", zone, now), Err(BadSchedule::Zone(_))), "{zone}");
+            assert!(
+                matches!(next("0 0 * * *", zone, now), Err(BadSchedule::Zone(_))),
+                "{zone}"
+            );
         }
     }
 }

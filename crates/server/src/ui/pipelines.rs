@@ -262,12 +262,17 @@ fn pipeline_page(frame: Frame, detail: PipelineDetail) -> PipelinePage {
     let p = detail.pipeline;
     let counts = p.counts;
     let unfinished = counts.waiting + counts.pending + counts.running + counts.manual;
-    let refused = detail.downstream.iter().filter_map(|d| Some((d.job.clone(), d.error.clone()?)));
+    let refused = detail
+        .downstream
+        .iter()
+        .filter_map(|d| Some((d.job.clone(), d.error.clone()?)));
     let mut workflows: Vec<Picture> = detail.workflows.into_iter().map(picture).collect();
     PipelinePage {
         frame,
         refused: refused.collect(),
-        upstream: detail.upstream.map(|up| (format!("/pipelines/{}", up.pipeline_id), up.project, up.job)),
+        upstream: detail
+            .upstream
+            .map(|up| (format!("/pipelines/{}", up.pipeline_id), up.project, up.job)),
         workflows: {
             join(&mut workflows, detail.downstream);
             workflows

@@ -10,4 +10,5 @@ mod registration;
 mod rest;
 mod support;
 mod trace;
+mod triggers;
 mod ui;

@@ -1,4 +1,4 @@
--- Jobs that start other pipelines, pipelines that start by the clock, and what is deployed where.
+-- Jobs that start other pipelines, pipelines that start by the clock, merge requests.
 
 -- The newest start of each job that starts a pipeline. A row is written together with the job's turn, so that no
 -- crash loses one.
@@ -49,38 +49,6 @@ CREATE TABLE schedules (
 );
 CREATE INDEX schedules_project ON schedules (project_id, id);
 CREATE INDEX schedules_due ON schedules (next_ms) WHERE next_ms IS NOT NULL;
-
-CREATE TABLE environments (
-    id {id},
-    project_id BIGINT NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
-    name TEXT NOT NULL,
-    slug TEXT NOT NULL,
-    tier TEXT NOT NULL,
-    url TEXT NOT NULL,
-    -- available, stopping, stopped
-    state TEXT NOT NULL,
-    -- the job that stops what is deployed there now
-    stop_job_id BIGINT,
-    auto_stop_ms BIGINT,
-    created_ms BIGINT NOT NULL,
-    updated_ms BIGINT NOT NULL
-);
-CREATE UNIQUE INDEX environments_name ON environments (project_id, name);
-CREATE INDEX environments_auto_stop ON environments (auto_stop_ms) WHERE auto_stop_ms IS NOT NULL;
-
--- One for every job with an environment that deploys there, once it starts.
-CREATE TABLE deployments (
-    job_id BIGINT PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
-    environment_id BIGINT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
-    pipeline_id BIGINT NOT NULL,
-    ref_name TEXT NOT NULL,
-    sha TEXT NOT NULL,
-    -- the job's
-    status TEXT NOT NULL,
-    created_ms BIGINT NOT NULL,
-    finished_ms BIGINT
-);
-CREATE INDEX deployments_environment ON deployments (environment_id, job_id);
 
 -- Merge requests as the forges tell of them: a branch knows which are open for it.
 CREATE TABLE merge_requests (

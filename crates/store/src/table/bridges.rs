@@ -91,7 +91,9 @@ pub fn due(tx: &mut Tx, now: Timestamp, limit: u32) -> Result<Vec<Bridge>> {
 /// When the database fails.
 pub fn next_due(tx: &mut Tx) -> Result<Option<Timestamp>> {
     let next: Option<Option<Timestamp>> =
-        tx.query_opt("SELECT MIN(due_ms) FROM bridges WHERE due_ms IS NOT NULL", &[], |row| row.take())?;
+        tx.query_opt("SELECT MIN(due_ms) FROM bridges WHERE due_ms IS NOT NULL", &[], |row| {
+            row.take()
+        })?;
     Ok(next.flatten())
 }
 

@@ -1,12 +1,16 @@
 //! Sample rows of every version survive the way to the newest one.
 
-use tasuki_store::{Error, Options, Store, tasks};
+use tasuki_model::id::{JobId, PipelineId, ProjectId};
+use tasuki_store::{Error, Options, Store, bridges, merge_requests, schedules, tasks};
 
 use crate::database::{read, write};
 use crate::on_each_database;
 
 /// Rows as the program of that version wrote them: plain SQL, since today's functions know only today's tables.
-const SAMPLES: &[(i64, &str)] = &[(1, include_str!("samples/0001.sql"))];
+const SAMPLES: &[(i64, &str)] = &[
+    (1, include_str!("samples/0001.sql")),
+    (2, include_str!("samples/0002.sql")),
+];
 
 on_each_database! {
     fn sample_rows_survive(database) {
@@ -23,6 +27,14 @@ on_each_database! {
         let store = database.open();
         let task = read(&store, |tx| tasks::get(tx, tasuki_model::id::TaskId(41))).unwrap();
         assert_eq!((task.state.as_str(), task.failure_reason.as_deref()), ("failed", Some("script_failure")));
+        let (bridges, schedule, open) = read(&store, |tx| {
+            let bridges = bridges::of_downstream(tx, PipelineId(13))?;
+            let open = merge_requests::open_of_branch(tx, ProjectId(8), "side")?;
+            Ok((bridges, schedules::get(tx, 3)?, open))
+        });
+        assert_eq!((bridges[0].job_id, bridges[0].attempt), (JobId(32), 2));
+        assert_eq!(schedule.unwrap().last_outcome.as_deref(), Some("pipeline 12"));
+        assert_eq!(open[0].iid, 7);
         // Open once more: nothing left to do.
         store.close();
         database.open();

@@ -3,8 +3,9 @@
 use tasuki_model::id::{JobId, PipelineId, ResourceClassId, RunnerId, TaskId, UserId};
 use tasuki_model::time::Timestamp;
 use tasuki_store::{
-    Error, State, artifacts, blobs, caches, deliveries, jobs, logs, pipelines, projects, resource_classes,
-    resource_groups, runners, sessions, settings, tasks, tokens, users, variables, workflows,
+    Error, State, artifacts, blobs, bridges, caches, deliveries, jobs, logs, merge_requests, pipelines, projects,
+    resource_classes, resource_groups, runners, schedules, sessions, settings, tasks, tokens, users, variables,
+    workflows,
 };
 
 use crate::database::{NOW, read, write};
@@ -462,6 +463,81 @@ on_each_database! {
         });
         trash.sort();
         assert_eq!(trash, ["artifact", "cache", "log"]);
+    }
+
+    fn bridges_are_wanted_made_and_wanted_again(database) {
+        let store = database.open();
+        write(&store, |tx| {
+            let project = sample::project(tx, "a/bridges")?;
+            let pipeline = sample::pipeline(tx, project)?;
+            let child = sample::pipeline(tx, project)?;
+            let job = sample::some_jobs(tx, project, pipeline, 1)?[0];
+            assert_eq!(bridges::next_due(tx)?, None);
+            bridges::want(tx, job, pipeline, Some("depend"), at(5))?;
+            assert_eq!(bridges::next_due(tx)?, Some(at(5)));
+            assert!(bridges::due(tx, at(4), 9)?.is_empty());
+            assert_eq!(bridges::due(tx, at(5), 9)?.len(), 1);
+            bridges::put_off(tx, job, 1, at(7))?;
+            assert!(bridges::due(tx, at(6), 9)?.is_empty());
+            // Another attempt's answer changes nothing; a second one of the same attempt neither.
+            assert!(!bridges::made(tx, job, 2, child)?);
+            assert!(bridges::made(tx, job, 1, child)?);
+            assert!(!bridges::failed(tx, job, 1, "late")?);
+            assert_eq!(bridges::of_downstream(tx, child)?[0].job_id, job);
+            assert_eq!(bridges::of_pipeline(tx, pipeline)?.len(), 1);
+            bridges::want(tx, job, pipeline, None, at(8))?;
+            let again = bridges::get(tx, job)?.unwrap();
+            assert_eq!((again.attempt, again.downstream_id, again.strategy), (2, None, None));
+            bridges::withdraw(tx, job)?;
+            assert!(!bridges::made(tx, job, 2, child)?);
+            assert_eq!(bridges::next_due(tx)?, None);
+            Ok(())
+        });
+    }
+
+    fn a_schedule_takes_each_turn_once(database) {
+        let store = database.open();
+        write(&store, |tx| {
+            let project = sample::project(tx, "a/schedules")?;
+            let new = schedules::Settings {
+                description: "d", cron: "0 4 * * *", time_zone: "UTC", ref_name: "main", variables_sealed: "",
+                inputs_json: "{}", active: true, next_ms: Some(at(5)),
+            };
+            let id = schedules::create(tx, project, None, &new, NOW)?;
+            let never = schedules::create(tx, project, None, &schedules::Settings { active: false, next_ms: None, ..new }, NOW)?;
+            assert_eq!(schedules::due(tx, at(5), 9)?.iter().map(|s| s.id).collect::<Vec<_>>(), [id]);
+            assert!(schedules::ran(tx, id, at(5), Some(at(9)), None, "no pipeline")?);
+            assert!(!schedules::ran(tx, id, at(5), Some(at(9)), None, "twice")?);
+            assert_eq!(schedules::next_due(tx)?, Some(at(9)));
+            assert!(schedules::change(tx, id, &schedules::Settings { next_ms: None, active: false, ..new }, at(6))?);
+            assert_eq!(schedules::next_due(tx)?, None);
+            assert_eq!(schedules::of_project(tx, project)?.len(), 2);
+            assert!(schedules::remove(tx, never)? && !schedules::remove(tx, never)?);
+            Ok(())
+        });
+    }
+
+    fn branches_know_their_open_merge_requests(database) {
+        let store = database.open();
+        write(&store, |tx| {
+            let project = sample::project(tx, "a/merges")?;
+            let request = |iid, forked, open| merge_requests::MergeRequest {
+                project_id: project, iid, source_branch: "side".to_owned(), target_branch: "main".to_owned(), forked, open,
+                updated_ms: NOW,
+            };
+            for (iid, forked, open) in [(2, false, true), (1, false, true), (3, true, true), (4, false, false)] {
+                merge_requests::put(tx, &request(iid, forked, open))?;
+            }
+            let open = |tx: &mut tasuki_store::Tx<'_>| -> tasuki_store::Result<Vec<i64>> {
+                let found = merge_requests::open_of_branch(tx, project, "side")?;
+                Ok(found.iter().map(|request| request.iid).collect())
+            };
+            assert_eq!(open(tx)?, [1, 2]);
+            merge_requests::put(tx, &request(1, false, false))?;
+            assert_eq!(open(tx)?, [2]);
+            assert!(merge_requests::open_of_branch(tx, project, "main")?.is_empty());
+            Ok(())
+        });
     }
 }
 

@@ -66,7 +66,7 @@ impl Compile {
             ..Context::default()
         };
         let changed = (!self.changed.is_empty()).then(|| self.changed.clone());
-        let answerer = config.answerer(tree, changed);
+        let answerer = config.answerer(&context, tree, changed);
         let input = Input {
             lang: config.language,
             file: &config.name,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use tasuki_model::plan::Language;
+use tasuki_pipeline::Context;
 use tasuki_pipeline::diag::Excerpts;
 use tasuki_server::git::{Git, Worktree, top_level};
 use tasuki_server::triggers::answer::{Answerer, InFolder, Reach, Remote, Source};
@@ -108,10 +109,18 @@ impl Config {
         }
     }
 
-    /// Answers from the folder. `worktree` where it is a repository and more than files may be asked for.
-    pub(super) fn answerer(&self, git: Option<(Git, Worktree)>, changed: Option<Vec<String>>) -> Answerer {
+    /// Answers from the folder for what is compiled in `context`. `worktree` where it is a repository and more than files may be asked for.
+    pub(super) fn answerer(
+        &self,
+        context: &Context,
+        git: Option<(Git, Worktree)>,
+        changed: Option<Vec<String>>,
+    ) -> Answerer {
         let (git, worktree) = git.unzip();
+        let url = &context.server.url;
+        let host = url.split_once("://").map_or(url.as_str(), |(_, host)| host);
         Answerer {
+            address: format!("{host}/{}", context.project.path),
             source: Source::Folder(InFolder {
                 root: self.root.clone(),
                 git,

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use tasuki_model::plan::Language;
-use tasuki_pipeline::diag::{Colour, code_quality, human, sarif};
-use tasuki_pipeline::{Diagnostic, Severity, lint};
+use tasuki_pipeline::diag::{Colour, code_quality, github, human, sarif};
+use tasuki_pipeline::{Context, Diagnostic, Severity, lint};
 
 use super::folder::{Config, Lines, language, usual};
 use crate::exit::{Exit, Mark as _, Outcome};
@@ -21,6 +21,7 @@ use crate::role::block_on;
 ///   tasuki lint
 ///   tasuki lint ci/build.yml --lang gitlab
 ///   tasuki lint --format sarif > lint.sarif
+///   tasuki lint --format github
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Lint {
@@ -39,13 +40,17 @@ pub(crate) struct Lint {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
+    #[value(name = "text", alias = "human")]
     Human,
     /// A list of objects with severity, code, message, file, line, column, hint
     Json,
     /// SARIF 2.1.0, for code scanning
     Sarif,
     /// GitLab's code quality report
+    #[value(name = "gitlab", alias = "code-quality")]
     CodeQuality,
+    /// Annotations of GitHub's workflows
+    Github,
 }
 
 impl Lint {
@@ -74,6 +79,7 @@ impl Lint {
             Format::Json => print::json(&all)?,
             Format::Sarif => print::json(&sarif(&all))?,
             Format::CodeQuality => print::json(&code_quality(&all))?,
+            Format::Github => print::raw(&github(&all))?,
         }
         Ok(if errors == 0 { Exit::Success } else { Exit::Failed })
     }
@@ -91,7 +97,7 @@ fn found(here: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 async fn check(config: &Config) -> anyhow::Result<Vec<Diagnostic>> {
-    let answerer = config.answerer(None, None);
+    let answerer = config.answerer(&Context::default(), None, None);
     let output = answerer
         .drive(|answers| lint(config.language, &config.name, &config.text, answers))
         .await;

@@ -154,7 +154,9 @@ impl List {
                 schedule.cron,
                 schedule.time_zone,
                 schedule.git_ref,
-                schedule.next_run_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+                schedule
+                    .next_run_at
+                    .map_or_else(|| "never".to_owned(), |at| at.to_string()),
                 schedule.last_outcome.unwrap_or_default(),
                 ago(schedule.created_at, now),
                 schedule.description,

@@ -10,8 +10,8 @@ use tasuki_model::id::{PipelineId, ProjectId};
 use tasuki_proto::rest::{Diagnostic, Job, LintRequest, NewPipeline, Page, Pipeline, PipelineDetail, Status, Time};
 use tasuki_store::{Tx, pipelines};
 
-pub(super) use run::{none, variables};
 pub use run::{Asked, start};
+pub(super) use run::{none, variables};
 
 use super::api::Api;
 use super::{LISTING, Listing, projects, view};

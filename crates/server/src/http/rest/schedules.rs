@@ -58,8 +58,10 @@ pub(super) fn declare(api: &mut Api) {
 }
 
 fn view(row: schedules::Schedule) -> Schedule {
-    let owner: Option<(String, String, String)> =
-        row.owner_json.as_deref().and_then(|json| serde_json::from_str(json).ok());
+    let owner: Option<(String, String, String)> = row
+        .owner_json
+        .as_deref()
+        .and_then(|json| serde_json::from_str(json).ok());
     Schedule {
         id: row.id,
         project_id: row.project_id.0,

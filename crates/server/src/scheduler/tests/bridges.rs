@@ -64,10 +64,7 @@ async fn a_mirror_shows_what_there_is() {
     let id = world.create(&[MIRROR]).await;
     world.child(id, &["a"]).await;
     let task = world.take(&runner(1)).await;
-    world
-        .finish(&task, failed(FailureReason::ScriptFailure))
-        .await
-        .unwrap();
+    world.finish(&task, failed(FailureReason::ScriptFailure)).await.unwrap();
     world.check(id, "bridge:failed =failed").await;
 
     let id = world.create(&[MIRROR]).await;
@@ -119,7 +116,11 @@ async fn a_retry_wants_another_pipeline() {
     let world = World::new().await;
     let id = world.create(&[DEPEND]).await;
     let job = world.job(id, "bridge").await;
-    world.scheduler.downstream_failed(job, 1, "no such project").await.unwrap();
+    world
+        .scheduler
+        .downstream_failed(job, 1, "no such project")
+        .await
+        .unwrap();
     world.check(id, "bridge:failed =failed").await;
     assert_eq!(world.bridge(job).await.error.as_deref(), Some("no such project"));
     world.scheduler.retry_job(job).await.unwrap();

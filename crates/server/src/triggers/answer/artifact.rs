@@ -54,7 +54,10 @@ impl OfParent {
 
 /// The archive of the job's newest task.
 fn archive(tx: &mut Tx<'_>, pipeline: PipelineId, name: &str) -> tasuki_store::Result<Option<Artifact>> {
-    let Some(job) = jobs::of_pipeline(tx, pipeline)?.into_iter().find(|job| job.name == name) else {
+    let Some(job) = jobs::of_pipeline(tx, pipeline)?
+        .into_iter()
+        .find(|job| job.name == name)
+    else {
         return Ok(None);
     };
     for task in tasks::of_job(tx, job.id)?.iter().rev() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use tasuki_pipeline::{Answer, Refusal, Tree};
+use tasuki_pipeline::{Answer, FileAnswer, Origin, Refusal, Tree};
 
 use super::text;
 use crate::git::{Git, Worktree, hash_blob};
@@ -26,6 +26,26 @@ impl InFolder {
         let one =
             |path: &String| inside(&self.root, path).map_or(Answer::Refused(Refusal::NotFound), |file| read(&file));
         paths.iter().map(one).collect()
+    }
+
+    /// A component of the project itself, as the folder has it: `templates/name.yml` or `templates/name/template.yml`.
+    pub(super) fn component(&self, name: &str) -> Answer {
+        let files = [
+            format!("templates/{name}.yml"),
+            format!("templates/{name}/template.yml"),
+        ];
+        for path in files {
+            if let Answer::File(file) =
+                inside(&self.root, &path).map_or(Answer::Refused(Refusal::NotFound), |f| read(&f))
+            {
+                return Answer::File(FileAnswer {
+                    origin: Some(Origin::Local),
+                    path: Some(path),
+                    ..file
+                });
+            }
+        }
+        Answer::Refused(Refusal::NotFound)
     }
 
     pub(super) async fn tree(&self) -> Answer {
@@ -121,6 +141,44 @@ mod tests {
         }
         for path in ["", "..", "../a", "a/../../b", "/../a"] {
             assert_eq!(inside(root, path), None, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn components_of_the_folder_itself_are_read_there() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("templates/deep")).unwrap();
+        std::fs::write(folder.path().join("templates/flat.yml"), "a: {script: x}").unwrap();
+        std::fs::write(folder.path().join("templates/deep/template.yml"), "b: {script: x}").unwrap();
+        let answerer = super::super::Answerer {
+            source: super::super::Source::Folder(InFolder {
+                root: folder.path().into(),
+                git: None,
+                worktree: None,
+                changed: None,
+            }),
+            projects: None,
+            remote: super::super::Remote::new(super::super::Reach::Public),
+            templates: None,
+            parent: None,
+            address: "ci.example.org:8080/acme/app".to_owned(),
+        };
+        for (host, path, expected) in [
+            ("ci.example.org:8080", "acme/app/flat", Some("a: {script: x}")),
+            ("ci.example.org:8080", "acme/app/deep", Some("b: {script: x}")),
+            ("ci.example.org:8080", "acme/app/none", None),
+            ("ci.example.org:8080", "acme/other/flat", None),
+            ("elsewhere.org", "acme/app/flat", None),
+        ] {
+            let origin = Origin::Component {
+                host: host.to_owned(),
+                version: "1.0".to_owned(),
+            };
+            let found = match answerer.file(&origin, path).await {
+                Answer::File(file) => Some(file.text.to_string()),
+                _ => None,
+            };
+            assert_eq!(found.as_deref(), expected, "{host}/{path}");
         }
     }
 

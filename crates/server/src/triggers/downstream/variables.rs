@@ -99,7 +99,10 @@ impl Triggers {
 fn sent(variable: &Variable, scope: &Scope<'_>) -> Variable {
     let mut out = variable.clone();
     if !variable.raw {
-        let lone = variable.value.strip_prefix('$').map(|name| name.trim_matches(['{', '}']));
+        let lone = variable
+            .value
+            .strip_prefix('$')
+            .map(|name| name.trim_matches(['{', '}']));
         if let Some(file) = lone.and_then(|name| scope.variable(name)).filter(|found| found.file) {
             out.value.clone_from(&file.value);
             out.file = true;

@@ -80,7 +80,10 @@ pub(super) fn gitlab(body: &Value) -> Result<Event, Error> {
             labels: texts(labels, "title"),
             assignees: texts(&body["assignees"], "username"),
             milestone: None,
-            draft: of["draft"].as_bool().or(of["work_in_progress"].as_bool()).unwrap_or(false),
+            draft: of["draft"]
+                .as_bool()
+                .or(of["work_in_progress"].as_bool())
+                .unwrap_or(false),
             event_type: "detached".to_owned(),
             ..MergeRequest::default()
         },

@@ -320,9 +320,21 @@ fn published_payloads_of_github_are_understood() {
 #[test]
 fn merge_requests_are_understood() {
     let recorded = [
-        (Forge::Gitlab, "Merge Request Hook", include_str!("gitlab/recorded/merge-request.json")),
-        (Forge::Github, "pull_request", include_str!("github/recorded/pull-request.json")),
-        (Forge::Gitea, "pull_request", include_str!("gitea/recorded/pull-request.json")),
+        (
+            Forge::Gitlab,
+            "Merge Request Hook",
+            include_str!("gitlab/recorded/merge-request.json"),
+        ),
+        (
+            Forge::Github,
+            "pull_request",
+            include_str!("github/recorded/pull-request.json"),
+        ),
+        (
+            Forge::Gitea,
+            "pull_request",
+            include_str!("gitea/recorded/pull-request.json"),
+        ),
     ];
     for (forge, event, body) in recorded {
         let body: Value = serde_json::from_str(body).unwrap();
@@ -334,7 +346,10 @@ fn merge_requests_are_understood() {
         assert_eq!(merge.user.as_ref().map(|user| user.0.as_str()), Some("ada"));
         let request = &merge.request;
         assert_eq!((request.iid, request.title.as_str()), (7, "Log in again"));
-        assert_eq!((request.source_branch.as_str(), request.target_branch.as_str()), ("side", "main"));
+        assert_eq!(
+            (request.source_branch.as_str(), request.target_branch.as_str()),
+            ("side", "main")
+        );
         assert_eq!(request.labels, ["bug", "urgent"]);
         assert_eq!(request.assignees, ["grace"]);
         assert_eq!(request.source_project, "jsmith/example");
@@ -362,7 +377,10 @@ fn only_new_commits_of_a_merge_request_are_built() {
     assert_eq!(gitlab("approved", none.clone()), (Change::Words, false));
     assert_eq!(gitlab("merge", none.clone()), (Change::Closed, false));
     assert_eq!(gitlab("close", none), (Change::Closed, false));
-    assert_eq!(gitlab("open", serde_json::json!({"source_project_id": 2})), (Change::Commits, true));
+    assert_eq!(
+        gitlab("open", serde_json::json!({"source_project_id": 2})),
+        (Change::Commits, true)
+    );
     let pull = |forge: Forge, action: &str| {
         let mut body: Value = serde_json::from_str(include_str!("github/recorded/pull-request.json")).unwrap();
         body["action"] = action.into();

@@ -44,7 +44,8 @@ async fn a_job_starts_a_child_pipeline_with_its_variables() {
                   trigger: {include: [ci/child.yml], strategy: depend}\n";
     let dir = world.repository("app", config);
     std::fs::create_dir_all(dir.join("ci")).unwrap();
-    let child = "a:\n  script: [x]\n  rules: [{if: '$CI_PIPELINE_SOURCE == \"parent_pipeline\" && $OWN == \"root/main\"'}]\n";
+    let child =
+        "a:\n  script: [x]\n  rules: [{if: '$CI_PIPELINE_SOURCE == \"parent_pipeline\" && $OWN == \"root/main\"'}]\n";
     std::fs::write(dir.join("ci/child.yml"), child).unwrap();
     commit(&dir, "Child");
     world.add("local", dir.to_str().unwrap(), "{}").await;
@@ -52,9 +53,16 @@ async fn a_job_starts_a_child_pipeline_with_its_variables() {
     assert_eq!(found[1], ("main".to_owned(), "pending".to_owned()));
     assert_eq!(world.bridge_is(0, "child", &["running"]).await.1, "");
     let (parent, trigger) = (world.pipelines().await[0].id, world.trigger_of(1).await);
-    let values: Vec<_> = trigger.variables.iter().map(|v| (v.key.as_str(), v.value.as_str())).collect();
+    let values: Vec<_> = trigger
+        .variables
+        .iter()
+        .map(|v| (v.key.as_str(), v.value.as_str()))
+        .collect();
     let id = parent.to_string();
-    assert_eq!(values, [("ROOT", "root"), ("OWN", "root/main"), ("PARENT", id.as_str())]);
+    assert_eq!(
+        values,
+        [("ROOT", "root"), ("OWN", "root/main"), ("PARENT", id.as_str())]
+    );
     assert_eq!(trigger.upstream.map(|up| up.pipeline), Some(parent.0));
     assert_eq!(trigger.commit.sha, world.trigger_of(0).await.commit.sha);
 }
@@ -90,7 +98,10 @@ async fn children_nest_two_deep_and_no_deeper() {
     world.add("local", dir.to_str().unwrap(), "{}").await;
     world.wait_for(3).await;
     let (state, error) = world.bridge_is(2, "again", &["failed", "success"]).await;
-    assert_eq!((state.as_str(), error.as_str()), ("failed", "child pipelines may only be nested two deep"));
+    assert_eq!(
+        (state.as_str(), error.as_str()),
+        ("failed", "child pipelines may only be nested two deep")
+    );
     assert_eq!(world.pipelines().await.len(), 3);
 }
 
@@ -116,7 +127,11 @@ async fn a_restart_makes_no_second_child() {
     world.bridge_is(0, "child", &["success"]).await;
     let start = Clock::instant();
     loop {
-        let found = world.store.read(move |tx| bridges::of_pipeline(tx, upstream)).await.unwrap();
+        let found = world
+            .store
+            .read(move |tx| bridges::of_pipeline(tx, upstream))
+            .await
+            .unwrap();
         if found[0].state == bridges::MADE {
             break;
         }

@@ -259,8 +259,14 @@ async fn merge_requests_have_pipelines_of_their_own() {
     assert_eq!(send("own", body("open", 1)).await, Received::Stored);
     world.wait_for(1).await;
     let row = world.pipelines().await.remove(0);
-    assert_eq!((row.source.as_str(), row.ref_name.as_str()), ("merge_request_event", "refs/merge-requests/7/head"));
-    assert_eq!((row.ref_kind.as_str(), row.sha.as_str()), ("merge_request", head.as_str()));
+    assert_eq!(
+        (row.source.as_str(), row.ref_name.as_str()),
+        ("merge_request_event", "refs/merge-requests/7/head")
+    );
+    assert_eq!(
+        (row.ref_kind.as_str(), row.sha.as_str()),
+        ("merge_request", head.as_str())
+    );
     let names = world.store.read(move |tx| {
         let jobs = tasuki_store::jobs::of_pipeline(tx, row.id)?;
         Ok(jobs.into_iter().map(|job| job.name).collect::<Vec<_>>())

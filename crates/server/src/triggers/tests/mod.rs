@@ -4,4 +4,5 @@ mod downstream;
 mod hooks;
 mod local;
 mod request;
+mod schedules;
 mod world;

@@ -233,7 +233,10 @@ mod tests {
         for (text, expected) in [
             ("plain", "plain"),
             ("a ${{ job.inputs.env }} b ${{job.inputs.n}}", "a staging b 3"),
-            ("${{ job.inputs.other }} ${{ github.ref }}", "${{ job.inputs.other }} ${{ github.ref }}"),
+            (
+                "${{ job.inputs.other }} ${{ github.ref }}",
+                "${{ job.inputs.other }} ${{ github.ref }}",
+            ),
             ("open ${{ job.inputs.env", "open ${{ job.inputs.env"),
         ] {
             let mut filling = Filling {

@@ -27,7 +27,11 @@ impl<'a> Files<'_, 'a> {
                         Origin::Component { .. } => format!("Component `{name}`"),
                         Origin::Template => format!("Template file `{}`", self.masked(path)),
                         Origin::Artifact { job } => {
-                            format!("File `{}` of the artifacts of job `{}`", self.masked(path), self.masked(job))
+                            format!(
+                                "File `{}` of the artifacts of job `{}`",
+                                self.masked(path),
+                                self.masked(job)
+                            )
                         }
                         Origin::Project { project, git_ref } => {
                             let (project, git_ref) = (self.masked(project), self.masked(git_ref));

@@ -314,7 +314,9 @@ fn source<'t>(found: &Found, answer: &'t FileAnswer) -> Source<'t> {
         reference: reference.clone(),
         sha: match &origin {
             Origin::Project { git_ref, .. } => Some(git_ref.clone()),
-            Origin::Local | Origin::Remote | Origin::Template | Origin::Component { .. } | Origin::Artifact { .. } => None,
+            Origin::Local | Origin::Remote | Origin::Template | Origin::Component { .. } | Origin::Artifact { .. } => {
+                None
+            }
         },
     });
     Source {

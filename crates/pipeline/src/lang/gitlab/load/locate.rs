@@ -227,7 +227,7 @@ fn in_origin(origin: &Origin, path: String) -> Found {
         Origin::Project { project, git_ref } => format!("{project}@{git_ref}:{path}"),
         Origin::Local | Origin::Remote | Origin::Template | Origin::Component { .. } | Origin::Artifact { .. } => {
             path.clone()
-        },
+        }
     };
     Found {
         request: Request::File {

@@ -129,7 +129,9 @@ fn upstream(tx: &mut Tx<'_>, row: &pipelines::Pipeline) -> Result<Option<Upstrea
 fn downstream(tx: &mut Tx<'_>, id: PipelineId) -> Result<Vec<Downstream>> {
     let mut all = Vec::new();
     for bridge in bridges::of_pipeline(tx, id)? {
-        let Some(job) = jobs::get(tx, bridge.job_id)? else { continue };
+        let Some(job) = jobs::get(tx, bridge.job_id)? else {
+            continue;
+        };
         let made = match bridge.downstream_id {
             Some(id) => pipelines::get(tx, id)?,
             None => None,
