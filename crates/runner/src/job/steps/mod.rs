@@ -34,7 +34,7 @@ pub(super) fn unsupported(step: &Step) -> Option<String> {
         StepKind::SetupRemoteDocker { .. } => {
             named("`setup_remote_docker`: the jobs of a runner use the docker of its machine")
         }
-        StepKind::Action { .. } => named("actions (`uses`)"),
+        StepKind::Action { .. } | StepKind::Composite { .. } | StepKind::Node { .. } => named("actions (`uses`)"),
         StepKind::Native { .. } => named("native steps (`run` of GitLab)"),
         StepKind::Wait { .. } => named("steps that wait for others"),
     }
@@ -56,7 +56,7 @@ pub(super) fn title(step: &Step) -> String {
         StepKind::StoreTestResults { .. } => "Uploading test results".to_owned(),
         StepKind::AddSshKeys { .. } => "Installing SSH keys".to_owned(),
         StepKind::SetupRemoteDocker { .. } => "Setting up remote docker".to_owned(),
-        StepKind::Action { .. } => "Using an action".to_owned(),
+        StepKind::Action { .. } | StepKind::Composite { .. } | StepKind::Node { .. } => "Using an action".to_owned(),
         StepKind::Native { .. } => "Running a native step".to_owned(),
         StepKind::Wait { .. } => "Waiting for background steps".to_owned(),
     }

@@ -156,6 +156,8 @@ impl Build<'_> {
             | StepKind::AddSshKeys { .. }
             | StepKind::SetupRemoteDocker { .. }
             | StepKind::Action { .. }
+            | StepKind::Composite { .. }
+            | StepKind::Node { .. }
             | StepKind::Native { .. }
             | StepKind::Wait { .. } => Err(Failure::system(
                 super::unsupported(step).unwrap_or_else(|| "this step cannot be run".to_owned()),

@@ -1,10 +1,9 @@
 //! A job with steps → jobs of the Plan.
 
-use std::collections::BTreeMap;
 
 use tasuki_model::expr::BinaryOp::And;
 use tasuki_model::expr::{Expr, Literal, Value};
-use tasuki_model::plan::{self, AllowFailure, Need, Port, Retry, Variable, When, seconds};
+use tasuki_model::plan::{self, AllowFailure, Need, Port, Variable, seconds};
 
 use super::super::entry::{self, Body, Container, Job};
 use super::super::fields::Field;
