@@ -68,6 +68,7 @@ fn matrix(session: &Session<'_>, node: &Node) -> Option<Matrix> {
         return Some(found);
     }
     let map = node.as_map()?;
+    let before = session.errors();
     fields::unique(session, map, "`matrix`");
     for (key, node) in map.iter() {
         let name = key.text().map_or("", |text| text);
@@ -106,7 +107,7 @@ fn matrix(session: &Session<'_>, node: &Node) -> Option<Matrix> {
             }
         }
     }
-    if found.vectors.is_empty() && found.include.is_none() {
+    if found.vectors.is_empty() && found.include.is_none() && session.errors() == before {
         session.error(&code::GITHUB_MATRIX, node.span, "the matrix has neither a list of values nor `include`");
         return None;
     }
