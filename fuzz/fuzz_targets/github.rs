@@ -27,7 +27,7 @@ fuzz_target!(|text: &str| {
                     .into(),
             ),
             Request::Changed { .. } => Answer::Changed(None),
-            Request::LastCommits { .. } => Answer::Refused(Refusal::NotFound),
+            Request::LastCommits { .. } | Request::Orb { .. } => Answer::Refused(Refusal::NotFound),
         });
         assert!(!(output.has_errors() && output.plan.is_some()));
     }

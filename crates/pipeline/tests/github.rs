@@ -105,7 +105,7 @@ impl World {
                 Some(text) => Answer::file(text.as_str()),
                 None => Answer::Refused(Refusal::NotFound),
             },
-            Request::LastCommits { .. } => Answer::Refused(Refusal::NotFound),
+            Request::LastCommits { .. } | Request::Orb { .. } => Answer::Refused(Refusal::NotFound),
         }
     }
 
@@ -144,9 +144,23 @@ fn read(head: &str) -> (World, String) {
 
 fn told(output: &Output) -> Vec<String> {
     let one = |d: &tasuki_pipeline::Diagnostic| {
-        let hint = d.hint.as_deref().map_or_else(String::new, |hint| format!(" (hint: {hint})"));
-        let file = if d.file == FILE { String::new() } else { format!("{}:", d.file) };
-        format!("{} {file}{}:{} {} {}{hint}", d.severity.as_str(), d.line, d.column, d.code, d.message)
+        let hint = d
+            .hint
+            .as_deref()
+            .map_or_else(String::new, |hint| format!(" (hint: {hint})"));
+        let file = if d.file == FILE {
+            String::new()
+        } else {
+            format!("{}:", d.file)
+        };
+        format!(
+            "{} {file}{}:{} {} {}{hint}",
+            d.severity.as_str(),
+            d.line,
+            d.column,
+            d.code,
+            d.message
+        )
     };
     output.diagnostics.iter().map(one).collect()
 }
@@ -167,7 +181,10 @@ fn run(case: &str) -> Vec<String> {
             let mut parts = line.splitn(4, ' ');
             let head: Vec<&str> = parts.by_ref().take(3).collect();
             let (head, text) = (head.join(" "), parts.next().unwrap_or_default());
-            match left.iter().position(|found| found.starts_with(&head) && found.contains(text)) {
+            match left
+                .iter()
+                .position(|found| found.starts_with(&head) && found.contains(text))
+            {
                 Some(at) => drop(left.remove(at)),
                 None => faults.push(format!("missing: {line}")),
             }
@@ -189,7 +206,9 @@ fn run(case: &str) -> Vec<String> {
                 faults.push(format!("no job `{of}`"));
                 continue;
             };
-            let found = root.pointer(&format!("/{}", path.replace('.', "/"))).unwrap_or(&Json::Null);
+            let found = root
+                .pointer(&format!("/{}", path.replace('.', "/")))
+                .unwrap_or(&Json::Null);
             match serde_json::from_str::<Json>(wanted) {
                 Ok(wanted) if *found == wanted => {}
                 Ok(_) => faults.push(format!("{of} | {path} is {found}, not {wanted}")),
@@ -199,7 +218,10 @@ fn run(case: &str) -> Vec<String> {
             faults.push(format!("cannot read: {line}"));
         }
     }
-    let found = output.skipped.map(|skip| serde_json::to_value(skip).unwrap()).unwrap_or_default();
+    let found = output
+        .skipped
+        .map(|skip| serde_json::to_value(skip).unwrap())
+        .unwrap_or_default();
     if found.as_str().unwrap_or_default() != skipped {
         faults.push(format!("skipped is {found}, not `{skipped}`"));
     }
@@ -227,7 +249,12 @@ fn check(file: &str) {
         }
     }
     assert!(count > 0, "{file} has no cases");
-    assert!(faults.is_empty(), "{file}: {} of {count} cases failed\n  {}", faults.len(), faults.join("\n  "));
+    assert!(
+        faults.is_empty(),
+        "{file}: {} of {count} cases failed\n  {}",
+        faults.len(),
+        faults.join("\n  ")
+    );
 }
 
 macro_rules! subjects {
@@ -240,7 +267,7 @@ macro_rules! subjects {
 }
 
 subjects! {
-    actions, calls, conditions, errors, expressions, files, filters, jobs, matrix, steps, triggers,
+    actions, calls, conditions, errors, expressions, files, filters, jobs, late, matrix, steps, triggers,
 }
 
 /// Every subject's file has a test.
@@ -248,7 +275,13 @@ subjects! {
 fn no_case_is_forgotten() {
     let source = include_str!("github.rs");
     for entry in std::fs::read_dir(folder()).unwrap() {
-        let name = entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned();
+        let name = entry
+            .unwrap()
+            .path()
+            .file_stem()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
         assert!(source.contains(&format!(" {name},")), "{name}.txt has no test");
     }
 }
@@ -256,7 +289,21 @@ fn no_case_is_forgotten() {
 /// Whatever is cut out of a good file or put into it: there is a plan, or a reason, and never a panic.
 #[test]
 fn mutated_files_get_a_plan_or_a_reason() {
-    let values = ["", "~", "3", "on", "[]", "{}", "[[a]]", "{a: b}", "${{ x }}", "${{ github }}", "'%'", "-1", "1.5"];
+    let values = [
+        "",
+        "~",
+        "3",
+        "on",
+        "[]",
+        "{}",
+        "[[a]]",
+        "{a: b}",
+        "${{ x }}",
+        "${{ github }}",
+        "'%'",
+        "-1",
+        "1.5",
+    ];
     let mut plans = 0;
     for entry in std::fs::read_dir(folder()).unwrap() {
         let cases = std::fs::read_to_string(entry.unwrap().path()).unwrap();

@@ -2,7 +2,10 @@
 //! folder that has them.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::disallowed_methods, reason = "where the cases lie is said by the environment")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "where the cases lie is said by the environment"
+)]
 
 use std::path::Path;
 
@@ -12,8 +15,14 @@ use tasuki_pipeline::{Answer, Context, Input, Mode, Refusal, Request, compile_wi
 /// Files that are judged otherwise on purpose, and why.
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("valid/918.yaml", "`create` has no filters in GitHub's own grammar"),
-    ("valid/on-event_name-null.yaml", "`project`, `project_card`, `project_column` are gone"),
-    ("valid/env-with-simple-expression.yaml", "`env` becomes a text, which GitHub refuses when the job runs"),
+    (
+        "valid/on-event_name-null.yaml",
+        "`project`, `project_card`, `project_column` are gone",
+    ),
+    (
+        "valid/env-with-simple-expression.yaml",
+        "`env` becomes a text, which GitHub refuses when the job runs",
+    ),
 ];
 
 /// What the files refer to.
@@ -36,8 +45,13 @@ fn errors(text: &str) -> Vec<String> {
         context: &context,
     };
     let output = compile_with(&input, Mode::Lint, answer);
-    let errors = output.diagnostics.iter().filter(|d| d.is_error() && d.code != "unsupported");
-    errors.map(|d| format!("{}:{} {}", d.line, d.column, d.message)).collect()
+    let errors = output
+        .diagnostics
+        .iter()
+        .filter(|d| d.is_error() && d.code != "unsupported");
+    errors
+        .map(|d| format!("{}:{} {}", d.line, d.column, d.message))
+        .collect()
 }
 
 /// Errors of an action, used by a workflow.
@@ -53,8 +67,13 @@ fn action_errors(text: &str) -> Vec<String> {
         Request::File { path, .. } if path == "a/action.yml" => Answer::file(text),
         _ => Answer::Refused(Refusal::NotFound),
     });
-    let errors = output.diagnostics.iter().filter(|d| d.is_error() && d.code != "unsupported");
-    errors.map(|d| format!("{}:{} {}", d.line, d.column, d.message)).collect()
+    let errors = output
+        .diagnostics
+        .iter()
+        .filter(|d| d.is_error() && d.code != "unsupported");
+    errors
+        .map(|d| format!("{}:{} {}", d.line, d.column, d.message))
+        .collect()
 }
 
 fn check(folder: &str, least: usize, errors: fn(&str) -> Vec<String>, exceptions: &[(&str, &str)]) {
@@ -90,8 +109,14 @@ fn workflows() {
 #[test]
 fn actions() {
     let exceptions = [
-        ("valid/composite-run-steps.json", "two steps have one id, which GitHub refuses"),
-        ("valid/javascript.json", "`linux` without quotes is no name of a context"),
+        (
+            "valid/composite-run-steps.json",
+            "two steps have one id, which GitHub refuses",
+        ),
+        (
+            "valid/javascript.json",
+            "`linux` without quotes is no name of a context",
+        ),
     ];
     check("github/action-schema", 5, action_errors, &exceptions);
 }

@@ -191,10 +191,16 @@ fn workflow(jobs: usize) -> String {
     let width = jobs / 10;
     for n in 0..jobs {
         let (layer, at) = (n / width, n % width);
-        let _ = write!(text, "  job-{n}:\n    runs-on: [self-hosted, linux]\n    env: {{NUMBER: {n}}}\n");
+        let _ = write!(
+            text,
+            "  job-{n}:\n    runs-on: [self-hosted, linux]\n    env: {{NUMBER: {n}}}\n"
+        );
         if layer > 0 {
             let (a, b) = (n - width, n - at - width + (at + 1) % width);
-            let _ = write!(text, "    needs: [job-{a}, job-{b}]\n    if: needs.job-{a}.result == 'success'\n");
+            let _ = write!(
+                text,
+                "    needs: [job-{a}, job-{b}]\n    if: needs.job-{a}.result == 'success'\n"
+            );
         }
         let _ = write!(
             text,
