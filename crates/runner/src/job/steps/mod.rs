@@ -48,7 +48,7 @@ pub(super) fn unsupported(step: &Step, speaks: Speaks) -> Option<String> {
         StepKind::SetupRemoteDocker { .. } => {
             named("`setup_remote_docker`: the jobs of a runner use the docker of its machine")
         }
-        StepKind::Action { .. } | StepKind::Composite { .. } | StepKind::Node { .. } => named("actions (`uses`)"),
+        StepKind::Action { .. } => named("actions (`uses`)"),
         StepKind::Native { .. } => named("native steps (`run` of GitLab)"),
         StepKind::Wait { .. } => named("steps that wait for others"),
     }
