@@ -22,7 +22,9 @@ use crate::app::App;
 use crate::blobs;
 use crate::http::download::{self, Download};
 
-const LONGEST_KEY: usize = 900;
+const LONGEST_KEY: usize = 512;
+/// Of the keys of typed steps.
+const LONGEST_STEP_KEY: usize = 900;
 
 /// Which part of a typed step's cache it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -110,8 +112,9 @@ impl User {
     }
 }
 
-fn check_key(key: &str) -> Result<()> {
-    let fits = (1..=LONGEST_KEY).contains(&key.len()) && !key.chars().any(char::is_control);
+fn check_key(key: &str, wanted: Wanted) -> Result<()> {
+    let longest = wanted.space.map_or(LONGEST_KEY, |_| LONGEST_STEP_KEY);
+    let fits = (1..=longest).contains(&key.len()) && !key.chars().any(char::is_control);
     if fits {
         Ok(())
     } else {
@@ -125,7 +128,7 @@ pub(super) async fn get(
     Query(wanted): Query<Wanted>,
     map: HeaderMap,
 ) -> Result<Response> {
-    check_key(&key)?;
+    check_key(&key, wanted)?;
     let hash = shown(&app, &map, "")?;
     let found = app
         .store()
@@ -182,7 +185,7 @@ pub(super) async fn put(
     map: HeaderMap,
     body: Body,
 ) -> Result<StatusCode> {
-    check_key(&key)?;
+    check_key(&key, wanted)?;
     let hash = shown(&app, &map, "")?;
     let owner = hash.clone();
     let only_new = map.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*");
