@@ -37,6 +37,11 @@ pub(super) struct Started {
 }
 
 impl Started {
+    /// A name that the engine's DNS knows for certain: the container's own may be too long for a host's.
+    fn host(&self) -> &str {
+        self.id.get(..12).unwrap_or(&self.id)
+    }
+
     /// As links of the default bridge.
     pub(super) fn links(&self) -> Vec<String> {
         self.aliases
@@ -198,7 +203,7 @@ pub(super) async fn wait(plan: &Plan, services: &[Started], console: &Console<'_
     };
     let targets: Vec<(String, u16)> = services
         .iter()
-        .filter_map(|service| Some((service.name.clone(), service.port?)))
+        .filter_map(|service| Some((service.host().to_owned(), service.port?)))
         .collect();
     if targets.is_empty() || !plan.network.has_names() {
         return Ok(());
@@ -209,7 +214,10 @@ pub(super) async fn wait(plan: &Plan, services: &[Started], console: &Console<'_
         ))
         .await;
     let silent = ask(plan, targets, limit, stop).await?;
-    for service in services.iter().filter(|service| silent.contains(&service.name)) {
+    for service in services
+        .iter()
+        .filter(|service| silent.iter().any(|host| host == service.host()))
+    {
         let log = plan.engine.logs(&service.id, LINES).await.unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let port = service.port.unwrap_or_default();
