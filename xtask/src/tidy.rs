@@ -105,11 +105,7 @@ fn check_file(file: &File, faults: &mut Vec<String>) {
                 faults.push(format!("{path}: `{name}` says nothing; name what is in it"));
             }
         }
-        let functions = file
-            .text
-            .lines()
-            .filter(|line| is_function(line.trim_start()))
-            .count();
+        let functions = file.text.lines().filter(|line| is_function(line.trim_start())).count();
         if stem == "lib" && functions > 0 {
             faults.push(format!(
                 "{path}: only declares and documents; move its functions to named files"

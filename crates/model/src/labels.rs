@@ -56,7 +56,12 @@ fn needs_extension(job: &Job) -> bool {
             StepKind::Native { .. } => true,
             _ => false,
         };
-        !plain || step.condition.is_some() || step.background || step.continue_on_error || step.late.is_some() || !step.env.is_empty()
+        !plain
+            || step.condition.is_some()
+            || step.background
+            || step.continue_on_error
+            || step.late.is_some()
+            || !step.env.is_empty()
     })
 }
 

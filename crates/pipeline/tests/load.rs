@@ -81,7 +81,7 @@ impl Case {
                 Some(paths) => Answer::Changed(Some(paths.lines().map(str::to_owned).collect())),
             },
             Request::Changed { .. } => Answer::Refused(Refusal::BadRef),
-            Request::Tree { .. } | Request::LastCommits { .. } => refused(),
+            Request::Tree { .. } | Request::LastCommits { .. } | Request::Orb { .. } => refused(),
         }
     }
 

@@ -19,7 +19,9 @@ fn check(name: &'static str, text: String, included: &'static str, code: &'stati
         let started = Instant::now();
         let output = compile_with(&input, Mode::Create, |request| match request {
             Request::File { .. } => Answer::file(included),
-            Request::Tree { .. } | Request::Changed { .. } | Request::LastCommits { .. } => Answer::Changed(None),
+            Request::Tree { .. } | Request::Changed { .. } | Request::LastCommits { .. } | Request::Orb { .. } => {
+                Answer::Changed(None)
+            }
         });
         let codes: Vec<&str> = output.diagnostics.iter().map(|d| d.code).collect();
         assert!(

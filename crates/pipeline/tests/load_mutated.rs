@@ -156,7 +156,7 @@ fn compile_both(text: &str, other: &str) -> [Output; 2] {
                 .into(),
         ),
         Request::Changed { compare_to: None } => Answer::Changed(Some(["a.yml".to_owned()].into())),
-        Request::Changed { .. } | Request::LastCommits { .. } => Answer::Refused(Refusal::BadRef),
+        Request::Changed { .. } | Request::LastCommits { .. } | Request::Orb { .. } => Answer::Refused(Refusal::BadRef),
     };
     [Mode::Create, Mode::Lint].map(|mode| compile_with(&input, mode, answer))
 }

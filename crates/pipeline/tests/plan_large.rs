@@ -184,3 +184,55 @@ fn ten_thousand_jobs_of_circleci() {
     assert_eq!((jobs.len(), needs, jobs[9_999].steps.len()), (10_000, 18_000, 5));
     println!("10,000 jobs of CircleCI: {took:?}");
 }
+
+/// A GitHub workflow of as many jobs, in ten layers, each of which needs two of the layer before.
+fn workflow(jobs: usize) -> String {
+    let mut text = String::from("on: push\nenv: {A: \"${{ github.sha }}\", B: two}\njobs:\n");
+    let width = jobs / 10;
+    for n in 0..jobs {
+        let (layer, at) = (n / width, n % width);
+        let _ = write!(
+            text,
+            "  job-{n}:\n    runs-on: [self-hosted, linux]\n    env: {{NUMBER: {n}}}\n"
+        );
+        if layer > 0 {
+            let (a, b) = (n - width, n - at - width + (at + 1) % width);
+            let _ = write!(
+                text,
+                "    needs: [job-{a}, job-{b}]\n    if: needs.job-{a}.result == 'success'\n"
+            );
+        }
+        let _ = write!(
+            text,
+            "    steps:\n      - uses: actions/checkout@v4\n      - run: make part-{n} ${{{{ github.ref_name }}}}\n      - run: make check\n        if: always()\n"
+        );
+    }
+    text
+}
+
+fn compile_workflow(text: &str) -> (Output, Duration) {
+    let mut context = Context::default();
+    // The figure is about ten thousand jobs, not about the size of a file.
+    context.limits.jobs = 50_000;
+    let input = Input {
+        lang: Language::Github,
+        file: ".github/workflows/ci.yml",
+        text,
+        context: &context,
+    };
+    let start = Instant::now();
+    let output = compile_with(&input, Mode::Create, |_: &Request| Answer::Refused(Refusal::NotFound));
+    (output, start.elapsed())
+}
+
+#[test]
+fn a_workflow_of_ten_thousand_jobs() {
+    let (output, took) = compile_workflow(&workflow(10_000));
+    assert!(output.diagnostics.is_empty(), "{:?}", output.diagnostics.first());
+    let Some(plan) = output.plan else { panic!("no plan") };
+    let jobs = &plan.workflows[0].jobs;
+    assert_eq!(jobs.len(), 10_000);
+    let needs = |job: &tasuki_model::plan::Job| job.needs.as_ref().map_or(0, Vec::len);
+    assert_eq!(jobs.iter().map(needs).sum::<usize>(), 18_000);
+    println!("10,000 jobs of a workflow: {took:?}");
+}

@@ -124,9 +124,19 @@ pub fn build(facts: &Facts<'_>) -> Result<JobResponse, Circular> {
             cache_url: Some(format!("{url}/api/v4/tasuki/caches")),
             steps: if plain { Vec::new() } else { job.steps.clone() },
             workspaces: facts.workspaces.to_vec(),
+            contexts: contexts(facts),
             job_timeout_s: job.timeout_s,
         }),
         variables,
+    })
+}
+
+/// What the expressions of a workflow's steps see of the pipeline.
+fn contexts(facts: &Facts<'_>) -> Option<serde_json::Value> {
+    let speaks = facts.language == tasuki_model::plan::Language::Github;
+    speaks.then(|| {
+        let event = tasuki_pipeline::lang::github::variables::event(facts.context);
+        serde_json::json!({"github": {"event": event}})
     })
 }
 

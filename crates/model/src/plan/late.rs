@@ -38,7 +38,8 @@ impl Step {
     /// An expression has no value.
     pub fn late_env(&self, context: &dyn Context) -> Result<Vec<(String, String)>, Error> {
         let late = self.late.iter().flat_map(|late| &late.env);
-        late.map(|(key, expr)| Ok((key.clone(), text(expr, context)?))).collect()
+        late.map(|(key, expr)| Ok((key.clone(), text(expr, context)?)))
+            .collect()
     }
 
     /// The step with its late parts decided, but for the environment.
@@ -54,10 +55,7 @@ impl Step {
         if let Some(name) = value(&late.name)? {
             step.name = name;
         }
-        if let StepKind::Run {
-            command, directory, ..
-        } = &mut step.kind
-        {
+        if let StepKind::Run { command, directory, .. } = &mut step.kind {
             if let Some(text) = value(&late.command)? {
                 *command = text;
             }

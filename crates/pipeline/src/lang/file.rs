@@ -2,9 +2,13 @@
 
 use tasuki_model::plan::Language;
 
-/// The language of a configuration file by its path: `.circleci/*.yml`, `.github/workflows/*.yml`, `*.gitlab-ci.yml`.
+/// The language of a configuration file by its path: `.circleci/*.yml`, `.github/workflows/*.yml` (or that
+/// folder), `*.gitlab-ci.yml`.
 #[must_use]
 pub fn of_file(path: &str) -> Option<Language> {
+    if path.trim_end_matches('/').ends_with(super::github::FOLDER) {
+        return Some(Language::Github);
+    }
     let mut parts = path.rsplit('/');
     let name = parts.next()?;
     let folders = (parts.next(), parts.next());

@@ -24,6 +24,10 @@ pub struct TasukiExtension {
     /// What earlier jobs of the workflow persisted, in the order in which it is put on top of one another.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub workspaces: Vec<WorkspaceLayer>,
+    /// What late expressions of the steps see besides what the runner knows itself, by context. With it steps speak to
+    /// those after them through files (outputs, environment, path) and commands in their output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contexts: Option<serde_json::Value>,
     /// The job's own limit in seconds where `runner_info.timeout` is already cut by the runner's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_timeout_s: Option<u64>,

@@ -82,6 +82,17 @@ impl<'a> Build<'a> {
         result
     }
 
+    fn contexts_given(&self) -> Option<&'a serde_json::Value> {
+        self.job.tasuki.as_ref().and_then(|tasuki| tasuki.contexts.as_ref())
+    }
+
+    fn speaks(&self) -> steps::Speaks {
+        match self.contexts_given() {
+            Some(_) => steps::Speaks::Yes,
+            None => steps::Speaks::No,
+        }
+    }
+
     fn banner(&self) {
         let info = &self.host.info;
         let revision = match info.revision.as_str() {
@@ -113,7 +124,11 @@ impl<'a> Build<'a> {
                 "this runner fetches no secrets from outside ({name}): use a masked variable"
             ));
         }
-        if let Some(what) = self.typed().iter().find_map(steps::unsupported) {
+        if let Some(what) = self
+            .typed()
+            .iter()
+            .find_map(|step| steps::unsupported(step, self.speaks()))
+        {
             return unsupported(what);
         }
         let options = std::iter::once(&self.job.image)
@@ -227,7 +242,10 @@ impl<'a> Build<'a> {
         self.prepare_script(sandbox).await?;
         if !self.typed().is_empty() {
             // They check out, restore and keep what they want themselves.
-            return self.typed_steps(sandbox).await;
+            return match self.contexts_given() {
+                Some(contexts) => self.speaking_steps(sandbox, contexts).await,
+                None => self.typed_steps(sandbox).await,
+            };
         }
         let sources = self.get_sources(sandbox).await;
         if let Err(failure) = &sources

@@ -45,6 +45,11 @@ impl Console {
         self.log.stream(Source::Work)
     }
 
+    /// Hides one more secret from now on.
+    pub(super) fn mask(&self, secret: &str) {
+        self.log.mask(secret);
+    }
+
     pub(super) fn line(&self, text: &str) {
         self.stream.line(text);
     }

@@ -15,14 +15,28 @@ pub const MASK: &[u8] = b"[MASKED]";
 pub struct Masks {
     phrases: Arc<Phrases>,
     prefixes: Arc<Prefixes>,
+    words: Arc<[String]>,
 }
 
 impl Masks {
     /// Values of masked variables, and prefixes of tokens: the known ones (all, or only `glpat-`) and the server's.
     pub fn new<'a>(phrases: impl IntoIterator<Item = &'a str>, all_prefixes: bool, extra_prefixes: &[String]) -> Self {
+        let words: Arc<[String]> = phrases.into_iter().map(str::to_owned).collect();
         Self {
-            phrases: Arc::new(Phrases::new(phrases)),
+            phrases: Arc::new(Phrases::new(words.iter().map(String::as_str))),
             prefixes: Arc::new(Prefixes::new(all_prefixes, extra_prefixes)),
+            words,
+        }
+    }
+
+    /// These, and one more secret.
+    #[must_use]
+    pub fn and(&self, secret: &str) -> Self {
+        let words: Arc<[String]> = self.words.iter().cloned().chain([secret.to_owned()]).collect();
+        Self {
+            phrases: Arc::new(Phrases::new(words.iter().map(String::as_str))),
+            prefixes: Arc::clone(&self.prefixes),
+            words,
         }
     }
 }

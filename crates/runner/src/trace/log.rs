@@ -50,6 +50,7 @@ struct State {
     /// The first failure to keep the log; later writes are dropped, the job fails at its end.
     failed: Option<Error>,
     streams: Vec<Arc<Mutex<Lines>>>,
+    masks: Masks,
 }
 
 /// Filters and timestamper of one stream.
@@ -72,6 +73,7 @@ impl Log {
                 limit: Limit::new(options.limit),
                 failed: None,
                 streams: Vec::new(),
+                masks: options.masks.clone(),
             }),
             changed: Notify::new(),
             clock,
@@ -88,7 +90,7 @@ impl Log {
                 Source::Service => [b'0', b'f', channel],
             };
             let lines = Arc::new(Mutex::new(Lines {
-                chain: Chain::new(self.options.masks.clone()),
+                chain: Chain::new(self.lock().masks.clone()),
                 stamper: self.options.timestamps.then(|| Timestamper::new(id)),
                 clear: Vec::new(),
                 stamped: Vec::new(),
@@ -100,6 +102,23 @@ impl Log {
             log: Arc::clone(self),
             stdout: open(b'O'),
             stderr: open(b'E'),
+        }
+    }
+
+    /// Hides one more secret from now on, in every stream.
+    pub fn mask(&self, secret: &str) {
+        let (masks, streams) = {
+            let mut state = self.lock();
+            state.masks = state.masks.and(secret);
+            (state.masks.clone(), state.streams.clone())
+        };
+        for stream in streams {
+            let mut lines = lock(&stream);
+            let lines = &mut *lines;
+            lines.clear.clear();
+            lines.chain.finish(&mut lines.clear);
+            lines.chain = Chain::new(masks.clone());
+            self.pass_on(lines);
         }
     }
 

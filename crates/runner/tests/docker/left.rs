@@ -30,19 +30,29 @@ async fn a_runner_to_be_killed() {
     std::future::pending::<()>().await;
 }
 
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs a container engine: cargo xtask test docker"]
 async fn what_a_killed_runner_left_is_swept() {
     images();
     let folder = tempfile::tempdir().expect("a folder");
     #[expect(clippy::disallowed_methods, reason = "a second runner")]
-    let mut child = Command::new(std::env::current_exe().expect("has a path"))
+    let child = Command::new(std::env::current_exe().expect("has a path"))
         .args(["--ignored", "--exact", "--nocapture", "left::a_runner_to_be_killed"])
         .env(CHILD, folder.path())
         .stdout(Stdio::piped())
         .spawn()
         .expect("is started");
-    let lines = std::io::BufReader::new(child.stdout.take().expect("is piped")).lines();
+    let mut child = Killed(child);
+    let lines = std::io::BufReader::new(child.0.stdout.take().expect("is piped")).lines();
     let said = lines.map_while(Result::ok).any(|line| line == "ready");
     assert!(said, "the child has a sandbox");
     let place = place("");
@@ -54,8 +64,7 @@ async fn what_a_killed_runner_left_is_swept() {
         "both runners live"
     );
     assert_eq!(place.docker.audit().await.expect("is counted").len(), before);
-    child.kill().expect("is killed");
-    child.wait().expect("is reaped");
+    drop(child);
     let swept = place.docker.sweep().await.expect("sweeps");
     assert_eq!((swept.sandboxes, swept.processes), (1, 2));
     assert_eq!(place.docker.sweep().await.expect("sweeps").sandboxes, 0, "idempotent");
@@ -88,14 +97,8 @@ async fn a_prepare_that_is_dropped_or_stopped_leaves_nothing() {
             Err(error) => assert!(matches!(error, Error::Stopped), "{}", chain(&error)),
         }
     }
-    // What was dropped is removed in the background; calls that were under way may still have made something.
-    place.tasks.close_and_wait(std::time::Duration::from_secs(30)).await;
-    for _ in 0..100 {
-        if place.docker.audit().await.expect("is counted").is_empty() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    // What was dropped is removed in the background, after the call that was under way.
+    assert!(place.tasks.close_and_wait(std::time::Duration::from_secs(60)).await);
     assert_eq!(place.docker.audit().await.expect("is counted"), Vec::<String>::new());
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use tasuki_model::plan::{Language, Variable};
 use tasuki_pipeline::lang::circleci::predefined as circleci;
+use tasuki_pipeline::lang::github::variables as github;
 use tasuki_pipeline::lang::gitlab::predefined::{self, JobFacts, TaskFacts};
 use tasuki_pipeline::lang::gitlab::variables::{Circular, Sources, expand_values, settings};
 use tasuki_proto::gitlab::JobVariable;
@@ -17,8 +18,17 @@ use super::Facts;
 pub(super) fn all(facts: &Facts<'_>, repository: &str) -> Result<Vec<JobVariable>, Circular> {
     match facts.language {
         Language::Circleci => Ok(of_circleci(facts)),
-        Language::Gitlab | Language::Github => of_gitlab(facts, repository),
+        Language::Gitlab => of_gitlab(facts, repository),
+        Language::Github => of_github(facts, repository),
     }
+}
+
+/// GitLab's, which the runner itself reads, and GitHub's over them.
+fn of_github(facts: &Facts<'_>, repository: &str) -> Result<Vec<JobVariable>, Circular> {
+    let mut all = of_gitlab(facts, repository)?;
+    let own = github::of_job(facts.context, facts.workflow, facts.job);
+    all.extend(own.into_iter().map(|variable| wire(variable, &HashSet::new())));
+    Ok(all)
 }
 
 /// What CircleCI sets, then settings, then the configuration, then what the pipeline was started with. Nothing is

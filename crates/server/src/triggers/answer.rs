@@ -75,6 +75,12 @@ impl Answerer {
         Err(Box::new(last.unwrap_or(Request::Tree { origin: Origin::Local })))
     }
 
+    /// Whether the project has a folder of that path.
+    pub async fn has_folder(&self, path: &str) -> bool {
+        let request = Request::Tree { origin: Origin::Local };
+        matches!(self.answer_one(&request).await, Answer::Tree(tree) if tree.has_folder(path))
+    }
+
     /// The text of a file of the own project; `None` where there is none.
     pub async fn text(&self, path: &str) -> Option<std::sync::Arc<str>> {
         match self.file(&Origin::Local, path).await {

@@ -16,11 +16,13 @@ use super::error::NoPipeline;
 use super::forge::PushOptions;
 use super::{Error, Selection, Triggers};
 use crate::config::ProjectSettings;
+use tasuki_pipeline::lang::github::FOLDER as WORKFLOWS;
+
 use crate::git::{Git, Mirror, Oid, Worktree};
 use crate::scheduler::{Content, Created, NewPipeline};
 
 /// The files that are looked for, in this order, unless the project names one.
-const CONFIG_PATHS: [&str; 2] = [".gitlab-ci.yml", ".circleci/config.yml"];
+const CONFIG_PATHS: [&str; 3] = [".gitlab-ci.yml", ".circleci/config.yml", WORKFLOWS];
 /// GitLab shows and exports no more of a message.
 const MESSAGE_LIMIT: usize = 100_000;
 
@@ -428,11 +430,14 @@ pub fn project_info(row: &Project, settings: &ProjectSettings, server_url: &str)
 
 /// Path and text of the configuration: the one that is named, or the first of the usual ones that is there.
 async fn configuration<'p>(answerer: &Answerer, named: &'p str) -> Option<(&'p str, std::sync::Arc<str>)> {
-    if !named.is_empty() {
-        return answerer.text(named).await.map(|text| (named, text));
-    }
-    for path in CONFIG_PATHS {
-        if let Some(text) = answerer.text(path).await {
+    let usual = CONFIG_PATHS.iter().copied();
+    let paths: Vec<&str> = if named.is_empty() { usual.collect() } else { vec![named] };
+    for path in paths {
+        if path.trim_end_matches('/') == WORKFLOWS {
+            if answerer.has_folder(WORKFLOWS).await {
+                return Some((WORKFLOWS, "".into()));
+            }
+        } else if let Some(text) = answerer.text(path).await {
             return Some((path, text));
         }
     }

@@ -103,6 +103,13 @@ impl Config {
                 .hint("create .gitlab-ci.yml, or name a file"),
             // GitLab's file is the first of the usual places.
             [first, ..] if language_of(first) == Some(Language::Gitlab) => Self::read(first, given),
+            // The workflows of a folder make one pipeline together.
+            [all @ ..] if all.iter().all(|path| language_of(path) == Some(Language::Github)) => Ok(Self {
+                name: tasuki_pipeline::lang::github::FOLDER.to_owned(),
+                text: String::new(),
+                language: Language::Github,
+                root,
+            }),
             [..] => Err(wrong_usage(
                 "there are several configurations: name one, or choose with --lang",
             )),

@@ -1,5 +1,7 @@
 //! `exec` and `up` with containers, on the engine that `TASUKI_TEST_DOCKER` names; `cargo xtask test docker` starts one.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[expect(dead_code, reason = "made for more commands than these tests use")]
 #[path = "../cli/world.rs"]
 mod world;

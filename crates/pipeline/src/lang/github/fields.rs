@@ -142,10 +142,7 @@ pub(super) fn field(
     };
     let (good, words) = match wanted {
         Wanted::Text => (literal != Literal::Null, "a text"),
-        Wanted::Bool => (
-            matches!(literal, Literal::Bool(_)),
-            "true, false or one expression",
-        ),
+        Wanted::Bool => (matches!(literal, Literal::Bool(_)), "true, false or one expression"),
         Wanted::Number => (matches!(literal, Literal::Number(_)), "a number or one expression"),
         Wanted::Any => (true, ""),
     };
@@ -294,6 +291,10 @@ pub(super) fn check_id(session: &Session<'_>, id: &str, span: Span, what: &str) 
                 .hint("an id starts with a letter or `_`, has only letters, digits, `_` and `-`, and is shorter than 100 characters"),
         );
     } else if id.starts_with("__") {
-        session.error(&code::GITHUB_VALUE, span, format!("`{id}`: ids that start with `__` are reserved"));
+        session.error(
+            &code::GITHUB_VALUE,
+            span,
+            format!("`{id}`: ids that start with `__` are reserved"),
+        );
     }
 }

@@ -119,7 +119,9 @@ impl Folding<'_> {
                 Known::Late => Folded::Late(expr.clone()),
             },
             Expr::Index { of, index } => return self.index(expr, of, index),
-            Expr::Filter(of) => self.combine(vec![self.fold(of)?], |mut parts| Expr::Filter(Box::new(parts.remove(0))))?,
+            Expr::Filter(of) => self.combine(vec![self.fold(of)?], |mut parts| {
+                Expr::Filter(Box::new(parts.remove(0)))
+            })?,
             Expr::Not(of) => self.combine(vec![self.fold(of)?], |mut parts| Expr::Not(Box::new(parts.remove(0))))?,
             Expr::Concat(parts) => self.combine(self.all(parts)?, Expr::Concat)?,
             Expr::Binary { op, left, right } => return self.binary(*op, left, right),

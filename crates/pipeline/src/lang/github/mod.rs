@@ -113,7 +113,11 @@ fn files(session: &Session<'_>) -> Vec<(String, String)> {
         }
     }
     if found.is_empty() && !session.is_waiting() {
-        session.error(&code::GITHUB_FORMAT, Span::default(), format!("there is no workflow in {FOLDER}"));
+        session.error(
+            &code::GITHUB_FORMAT,
+            Span::default(),
+            format!("there is no workflow in {FOLDER}"),
+        );
     }
     found
 }

@@ -24,12 +24,12 @@ pub(super) const JOB_ENV: Names<'static> = names(
     &["github", "needs", "strategy", "matrix", "vars", "secrets", "inputs"],
     &[],
 );
-pub(super) const DEFAULTS_RUN: Names<'static> = names(
-    &["github", "needs", "strategy", "matrix", "env", "vars", "inputs"],
-    &[],
-);
+pub(super) const DEFAULTS_RUN: Names<'static> =
+    names(&["github", "needs", "strategy", "matrix", "env", "vars", "inputs"], &[]);
 pub(super) const CREDENTIALS: Names<'static> = names(
-    &["github", "needs", "strategy", "matrix", "env", "vars", "secrets", "inputs"],
+    &[
+        "github", "needs", "strategy", "matrix", "env", "vars", "secrets", "inputs",
+    ],
     &[],
 );
 /// `env` of the job's container and of services.
@@ -65,15 +65,21 @@ pub(super) const STEP_IF: Names<'static> = names(
 );
 /// The body of a composite action: it cannot read secrets.
 pub(super) const ACTION_STEP: Names<'static> = names(
-    &["github", "inputs", "strategy", "matrix", "steps", "job", "runner", "env"],
+    &[
+        "github", "inputs", "strategy", "matrix", "steps", "job", "runner", "env",
+    ],
     FILES,
 );
 pub(super) const ACTION_IF: Names<'static> = names(
-    &["github", "inputs", "strategy", "matrix", "steps", "job", "runner", "env"],
+    &[
+        "github", "inputs", "strategy", "matrix", "steps", "job", "runner", "env",
+    ],
     STATUS_AND_FILES,
 );
 pub(super) const ACTION_OUTPUT: Names<'static> = names(
-    &["github", "inputs", "strategy", "matrix", "steps", "job", "runner", "env"],
+    &[
+        "github", "inputs", "strategy", "matrix", "steps", "job", "runner", "env",
+    ],
     &[],
 );
 pub(super) const ACTION_DEFAULT: Names<'static> = names(&["github", "strategy", "matrix", "job", "runner"], FILES);

@@ -47,7 +47,11 @@ pub(super) fn read(session: &Session<'_>, name: &str, text: &str) -> Arc<ParsedF
                 length: 3,
                 ..Span::start_of(file)
             };
-            problems.push(Problem::new(&code::GITHUB_FORMAT, span, "a file holds one document only"));
+            problems.push(Problem::new(
+                &code::GITHUB_FORMAT,
+                span,
+                "a file holds one document only",
+            ));
         }
         for problem in &mut problems {
             // What other languages only warn of is refused here.

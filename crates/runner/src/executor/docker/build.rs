@@ -40,6 +40,7 @@ pub(super) async fn start(
     image: &Image,
     info: &ImageInfo,
     services: &[Started],
+    stop: &Stop,
     output: &dyn Output,
 ) -> Result<Build> {
     let config = plan.config();
@@ -91,7 +92,11 @@ pub(super) async fn start(
     plan.engine.start_container(&id).await.map_err(refused)?;
     // An image without a shell to read it says so by ending.
     let _ = attached.write(format!("{line}\n").as_bytes()).await;
-    let ready = match tokio::time::timeout(PATIENCE, read_ready(&attached, output)).await {
+    let read = tokio::select! {
+        read = tokio::time::timeout(PATIENCE, read_ready(&attached, output)) => read,
+        () = stop.pulled() => return Err(Error::Stopped),
+    };
+    let ready = match read {
         Ok(Ok(Some(ready))) => ready,
         Ok(Ok(None)) => return Err(ended(plan, &id, image).await),
         Ok(Err(error)) => return Err(Error::system("hear the job's container", error)),

@@ -110,42 +110,73 @@ impl Plan {
 }
 
 /// Makes the sandbox of a task. Whatever goes wrong, nothing of it stays.
+///
+/// The work is a task of its own: when this future is dropped while the engine makes something, the task waits for it, and
+/// removes it.
 pub(super) async fn prepare(
     shared: Arc<Shared>,
     task: Task,
     stop: Stop,
     output: Arc<dyn Output>,
 ) -> Result<DockerSandbox> {
-    let console = Console(&*output);
     let image = job_image(&shared.settings.config, &task)?;
     let wanted = services::wanted(&shared.settings.config, &task)?;
-    console
+    Console(&*output)
         .line(&format!("Using Docker executor with image {} ...", image.name))
         .await;
-    let (engine, guest) = shared.ready().await?;
-    let names = Names::new(
-        &task,
-        &shared.settings.system_id,
-        &shared.owner.label(),
-        shared.owner.host(),
-    )?;
-    let (builds, cache) = (&shared.settings.builds_dir, &shared.settings.cache_dir);
-    let volumes = volumes::plan(
-        &shared.settings.config,
-        &task,
-        &names.base,
-        &shared.settings.system_id,
-        (builds, cache),
-    )?;
+    let inner = stop.child();
+    let _pulled = PullOnDrop(inner.clone());
+    let tasks = shared.tasks.clone();
+    let work = Box::pin(make_or_remove(shared, task, image, wanted, inner, output));
+    let made = tasks.spawn("preparation of a sandbox", work).await.ok().flatten();
+    made.unwrap_or_else(|| Err(Error::system("make the sandbox", "the task that makes it has died")))
+}
+
+struct PullOnDrop(Stop);
+
+impl Drop for PullOnDrop {
+    fn drop(&mut self) {
+        self.0.force();
+    }
+}
+
+async fn make_or_remove(
+    shared: Arc<Shared>,
+    task: Task,
+    image: Image,
+    wanted: Vec<Service>,
+    stop: Stop,
+    output: Arc<dyn Output>,
+) -> Result<DockerSandbox> {
+    let plan = plan(shared, task).await?;
     let cleanup = Cleanup {
-        engine: engine.clone(),
-        base: names.base.clone(),
-        shared: Arc::clone(&shared),
+        engine: plan.engine.clone(),
+        base: plan.names.base.clone(),
+        shared: Arc::clone(&plan.shared),
         armed: true,
     };
+    let made = make(plan, &image, &wanted, &stop, &output).await;
+    match made.and_then(|parts| go_on(&stop).map(|()| parts)) {
+        Ok(parts) => Ok(DockerSandbox::new(parts, cleanup)),
+        Err(error) => {
+            if let Err(left) = cleanup.run().await {
+                tracing::warn!(error = %crate::trace::chain(&left), "something of a sandbox is left");
+            }
+            // What failed because it was stopped has not failed.
+            go_on(&stop).and(Err(error))
+        }
+    }
+}
+
+async fn plan(shared: Arc<Shared>, task: Task) -> Result<Plan> {
+    let (engine, guest) = shared.ready().await?;
+    let settings = &shared.settings;
+    let names = Names::new(&task, &settings.system_id, &shared.owner.label(), shared.owner.host())?;
+    let inside = (settings.builds_dir.as_str(), settings.cache_dir.as_str());
+    let volumes = volumes::plan(&settings.config, &task, &names.base, &settings.system_id, inside)?;
     let paths = paths(&shared, &task, &volumes)?;
-    let network = Network::plan(&shared.settings.config, &names);
-    let plan = Plan {
+    let network = Network::plan(&settings.config, &names);
+    Ok(Plan {
         shared,
         engine,
         guest,
@@ -154,20 +185,12 @@ pub(super) async fn prepare(
         volumes,
         network,
         paths,
-    };
-    let made = tokio::select! {
-        made = Box::pin(make(plan, &image, &wanted, &stop, &output)) => made,
-        () = stop.pulled() => Err(Error::Stopped),
-    };
-    match made {
-        Ok(parts) => Ok(DockerSandbox::new(parts, cleanup)),
-        Err(error) => {
-            if let Err(left) = cleanup.run().await {
-                tracing::warn!(error = %crate::trace::chain(&left), "something of a sandbox is left");
-            }
-            Err(error)
-        }
-    }
+    })
+}
+
+/// Between two calls, where stopping leaves nothing half made.
+fn go_on(stop: &Stop) -> Result<()> {
+    if stop.is_pulled() { Err(Error::Stopped) } else { Ok(()) }
 }
 
 async fn make(
@@ -181,13 +204,17 @@ async fn make(
     let settings = &plan.shared.settings;
     let info = images::provide(&plan.engine, settings, &plan.task, image, &console, stop).await?;
     let helper = helper(&plan, &console, stop).await?;
+    go_on(stop)?;
     make_volumes(&plan).await?;
+    go_on(stop)?;
     plan.network.create(&plan.engine, &plan.names, plan.config()).await?;
     let services = services::start(&plan, wanted, &console, stop).await?;
     let followers = services::follow(&plan, &services, output).await?;
+    go_on(stop)?;
     let predefined = start_predefined(&plan, &helper).await?;
+    go_on(stop)?;
     services::wait(&plan, &services, &console, stop).await?;
-    let build = build::start(&plan, image, &info, &services, &**output).await?;
+    let build = build::start(&plan, image, &info, &services, stop, &**output).await?;
     build::make_folders(&plan, &predefined, &build.ready, stop).await?;
     Ok(super::sandbox::Parts {
         plan,

@@ -104,6 +104,9 @@ pub(super) async fn start(plan: &Plan, wanted: &[Service], console: &Console<'_>
     let mut taken = BTreeSet::new();
     let mut started = Vec::new();
     for (index, service) in wanted.iter().enumerate() {
+        if stop.is_pulled() {
+            return Err(Error::Stopped);
+        }
         let name = &service.image.name;
         console.line(&format!("Starting service {name} ...")).await;
         let reference = Reference::parse(name);

@@ -33,7 +33,7 @@ fn store(request: &SaveKeyed, key: &str, context: &Context) -> Result<Report> {
     let exists = || {
         context.say(&format!(
             "Skipping cache generation, cache already exists for key: {key}"
-        ))
+        ));
     };
     if request.immutable && store.has(key)? {
         exists();

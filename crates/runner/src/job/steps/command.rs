@@ -8,7 +8,7 @@ use tasuki_model::reason::FailureReason;
 use super::output::Listened;
 use super::place;
 use crate::config::show_duration;
-use crate::executor::{Command, Exit, Sandbox, Shell, ShellKind};
+use crate::executor::{Command, Exit, Output, Sandbox, Shell, ShellKind};
 use crate::job::build::Build;
 use crate::job::command::timed_out;
 use crate::job::failure::Failure;
@@ -33,6 +33,19 @@ impl Build<'_> {
     }
 
     async fn run_once(&self, sandbox: &dyn Sandbox, step: &Step) -> Result<(), Failure> {
+        let stream = self.console.work();
+        let ended = self.run_into(sandbox, step, &stream).await;
+        stream.finish();
+        ended
+    }
+
+    /// Runs the command once; what it prints goes to `stream`.
+    pub(super) async fn run_into(
+        &self,
+        sandbox: &dyn Sandbox,
+        step: &Step,
+        stream: &dyn Output,
+    ) -> Result<(), Failure> {
         let StepKind::Run {
             command: text,
             shell,
@@ -59,8 +72,7 @@ impl Build<'_> {
             stop: stop.clone(),
             ..Command::script(shell, text)
         };
-        let stream = self.console.work();
-        let output = Listened::new(&stream);
+        let output = Listened::new(stream);
         let silence = step.no_output_timeout_s.map(Duration::from_secs);
         let ended = {
             let mut running = std::pin::pin!(sandbox.run(command, &output));
@@ -78,7 +90,6 @@ impl Build<'_> {
                 }
             }
         };
-        stream.finish();
         let ended = match ended {
             Err(_) if self.control.cause().is_none() => return Err(silent(silence.unwrap_or_default())),
             Ok(ended) | Err(ended) => ended,

@@ -8,16 +8,30 @@ mod files;
 mod output;
 mod place;
 mod run;
+mod talk;
 
 use tasuki_model::plan::{Step, StepKind};
 
+/// Whether the job brings contexts, so that its steps speak to those after them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speaks {
+    Yes,
+    No,
+}
+
 /// What this runner cannot do of a step, said before anything runs.
-pub(super) fn unsupported(step: &Step) -> Option<String> {
+pub(super) fn unsupported(step: &Step, speaks: Speaks) -> Option<String> {
     let named = |what: &str| Some(format!("this runner has no {what}"));
-    if step.condition.is_some() {
-        return named("steps with conditions that are decided while the job runs");
+    let late = step.condition.is_some() || step.late.is_some();
+    if speaks == Speaks::No && late {
+        return named("steps with expressions for a job that brings no contexts");
     }
     match &step.kind {
+        StepKind::Composite { steps, .. } if speaks == Speaks::Yes => {
+            steps.iter().find_map(|step| unsupported(step, speaks))
+        }
+        StepKind::Node { .. } if speaks == Speaks::Yes => None,
+        StepKind::Composite { .. } | StepKind::Node { .. } => named("actions for a job that brings no contexts"),
         StepKind::Run { .. }
         | StepKind::Checkout { .. }
         | StepKind::RestoreCache { cache: None, .. }
@@ -56,7 +70,7 @@ pub(super) fn title(step: &Step) -> String {
         StepKind::StoreTestResults { .. } => "Uploading test results".to_owned(),
         StepKind::AddSshKeys { .. } => "Installing SSH keys".to_owned(),
         StepKind::SetupRemoteDocker { .. } => "Setting up remote docker".to_owned(),
-        StepKind::Action { .. } => "Using an action".to_owned(),
+        StepKind::Action { .. } | StepKind::Composite { .. } | StepKind::Node { .. } => "Using an action".to_owned(),
         StepKind::Native { .. } => "Running a native step".to_owned(),
         StepKind::Wait { .. } => "Waiting for background steps".to_owned(),
     }

@@ -102,7 +102,7 @@ impl Build<'_> {
         }
     }
 
-    async fn one_step(&self, sandbox: &dyn Sandbox, step: &Step, index: usize) -> Result<(), Failure> {
+    pub(super) async fn one_step(&self, sandbox: &dyn Sandbox, step: &Step, index: usize) -> Result<(), Failure> {
         match &step.kind {
             StepKind::Run { .. } => self.run_step(sandbox, step).await,
             StepKind::Checkout { path, depth, method } => {
@@ -156,9 +156,11 @@ impl Build<'_> {
             | StepKind::AddSshKeys { .. }
             | StepKind::SetupRemoteDocker { .. }
             | StepKind::Action { .. }
+            | StepKind::Composite { .. }
+            | StepKind::Node { .. }
             | StepKind::Native { .. }
             | StepKind::Wait { .. } => Err(Failure::system(
-                super::unsupported(step).unwrap_or_else(|| "this step cannot be run".to_owned()),
+                super::unsupported(step, super::Speaks::No).unwrap_or_else(|| "this step cannot be run".to_owned()),
             )),
         }
     }

@@ -73,9 +73,8 @@ fn member(archive: Vec<u8>, path: &str) -> Answer {
         return unsupported("the archive is damaged");
     };
     let path = path.trim_start_matches("./").trim_start_matches('/');
-    let mut file = match archive.by_name(path) {
-        Ok(file) => file,
-        Err(_) => return Answer::Refused(Refusal::NotFound),
+    let Ok(mut file) = archive.by_name(path) else {
+        return Answer::Refused(Refusal::NotFound);
     };
     if file.size() > MOST_FILE {
         return unsupported("the file is larger than 5 MiB");

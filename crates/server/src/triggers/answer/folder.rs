@@ -160,6 +160,7 @@ mod tests {
             projects: None,
             remote: super::super::Remote::new(super::super::Reach::Public),
             templates: None,
+            orbs: None,
             parent: None,
             address: "ci.example.org:8080/acme/app".to_owned(),
         };

@@ -6,9 +6,9 @@ use crate::Session;
 use crate::diag::{Problem, code};
 use crate::yaml::{Map, Node, Value};
 
+use super::contents::{Kind, Origin, Package};
 use super::name::{check_lower, check_title};
 use super::orb;
-use super::package::{Kind, Origin, Package};
 use crate::lang::circleci::read::{SCHEMA, is_null, kind, listed};
 
 const TOP: [&str; 14] = [

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
+use super::contents::{Origin, Package};
 use super::load::package;
 use super::name::check_title;
-use super::package::{Origin, Package};
 use super::source::read;
 use crate::diag::{Problem, code};
 use crate::lang::circleci::read::is_null;

@@ -37,7 +37,11 @@ pub(crate) enum Runs {
 /// Reads an action; `None` where it cannot be used, which has been told.
 pub(crate) fn parse(session: &Session<'_>, node: &Node) -> Option<Action> {
     let Some(root) = node.as_map() else {
-        session.error(&code::GITHUB_FORMAT, node.span, "an action is a map with `name`, `description` and `runs`");
+        session.error(
+            &code::GITHUB_FORMAT,
+            node.span,
+            "an action is a map with `name`, `description` and `runs`",
+        );
         return None;
     };
     fields::keyed(session, node, "an action", KEYS);
@@ -54,7 +58,10 @@ pub(crate) fn parse(session: &Session<'_>, node: &Node) -> Option<Action> {
         return None;
     };
     let inputs = root.get("inputs").map(|node| inputs(session, node)).unwrap_or_default();
-    let is_composite = runs.get("using").and_then(Node::text).is_some_and(|using| &**using == "composite");
+    let is_composite = runs
+        .get("using")
+        .and_then(Node::text)
+        .is_some_and(|using| &**using == "composite");
     let outputs = root
         .get("outputs")
         .map(|node| outputs(session, node, is_composite))
@@ -103,7 +110,11 @@ fn outputs(session: &Session<'_>, node: &Node, is_composite: bool) -> Vec<(Strin
                 found.extend(value.map(|value| (name.to_owned(), value)));
             }
             None if is_composite => {
-                session.error(&code::GITHUB_FORMAT, key.span, format!("output `{name}` has no `value`"));
+                session.error(
+                    &code::GITHUB_FORMAT,
+                    key.span,
+                    format!("output `{name}` has no `value`"),
+                );
             }
             None => {}
         }
@@ -133,22 +144,35 @@ fn runs_of(session: &Session<'_>, node: &Node) -> Option<Runs> {
         }
         "docker" => {
             let known = [
-                "using", "image", "entrypoint", "args", "env", "pre-entrypoint", "post-entrypoint", "pre-if", "post-if",
+                "using",
+                "image",
+                "entrypoint",
+                "args",
+                "env",
+                "pre-entrypoint",
+                "post-entrypoint",
+                "pre-if",
+                "post-if",
             ];
             fields::keyed(session, node, "`runs` of a container action", &known);
             if let Some(env) = map.get("env") {
                 let _: Vec<Entry> = fields::entries(session, env, "`env`", &names::ACTION_STEP);
             }
             session.report(
-                Problem::new(&code::UNSUPPORTED, using.span, "actions that run in a container are not supported yet")
-                    .hint("run the image in a `container:` job, or make the action a composite one"),
+                Problem::new(
+                    &code::UNSUPPORTED,
+                    using.span,
+                    "actions that run in a container are not supported yet",
+                )
+                .hint("run the image in a `container:` job, or make the action a composite one"),
             );
             None
         }
         other => {
             let message = format!("`{other}` is nothing that an action can use");
             session.report(
-                Problem::new(&code::GITHUB_VALUE, using.span, message).hint("it is composite, node20, node24 or docker"),
+                Problem::new(&code::GITHUB_VALUE, using.span, message)
+                    .hint("it is composite, node20, node24 or docker"),
             );
             None
         }
@@ -156,15 +180,22 @@ fn runs_of(session: &Session<'_>, node: &Node) -> Option<Runs> {
 }
 
 fn node_of(session: &Session<'_>, node: &Node, map: &Map) -> Option<Runs> {
-    let text = |key: &str| map.get(key).and_then(|node| fields::plain(session, node, &format!("`{key}`")));
+    let text = |key: &str| {
+        map.get(key)
+            .and_then(|node| fields::plain(session, node, &format!("`{key}`")))
+    };
     let Some(main) = text("main") else {
         session.error(&code::GITHUB_FORMAT, node.span, "the JavaScript action has no `main`");
         return None;
     };
     if let Some((key, _)) = map.entry("pre") {
         session.report(
-            Problem::new(&code::GITHUB_ACTION, key.span, "`pre` is not run for actions of the own repository")
-                .hint("the action is known only once the repository is checked out"),
+            Problem::new(
+                &code::GITHUB_ACTION,
+                key.span,
+                "`pre` is not run for actions of the own repository",
+            )
+            .hint("the action is known only once the repository is checked out"),
         );
     }
     for key in ["pre-if", "post-if"] {

@@ -9,7 +9,14 @@ use crate::yaml::{Map, Node, Value};
 
 const KEYS: &[&str] = &["image", "credentials", "env", "ports", "volumes", "options"];
 const SERVICE_KEYS: &[&str] = &[
-    "image", "credentials", "env", "ports", "volumes", "options", "command", "entrypoint",
+    "image",
+    "credentials",
+    "env",
+    "ports",
+    "volumes",
+    "options",
+    "command",
+    "entrypoint",
 ];
 
 /// A container that steps run in, or that runs beside them.
@@ -93,7 +100,15 @@ fn of_map(session: &Session<'_>, node: &Node, map: &Map, what: &str) -> Option<C
             fields::wrong(session, node, &format!("`{key}`"), "a list");
             return Vec::new();
         };
-        let one = |item| fields::field(session, item, &format!("an entry of `{key}`"), Wanted::Text, &names::JOB);
+        let one = |item| {
+            fields::field(
+                session,
+                item,
+                &format!("an entry of `{key}`"),
+                Wanted::Text,
+                &names::JOB,
+            )
+        };
         items.iter().filter_map(one).collect()
     };
     Some(Container {

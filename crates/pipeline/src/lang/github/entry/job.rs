@@ -15,12 +15,35 @@ use crate::diag::{Problem, code};
 use crate::yaml::{Map, Node, Span, Value};
 
 const KEYS: &[&str] = &[
-    "name", "needs", "if", "permissions", "runs-on", "environment", "concurrency", "outputs", "env", "defaults",
-    "steps", "timeout-minutes", "cancel-timeout-minutes", "strategy", "continue-on-error", "container", "services",
+    "name",
+    "needs",
+    "if",
+    "permissions",
+    "runs-on",
+    "environment",
+    "concurrency",
+    "outputs",
+    "env",
+    "defaults",
+    "steps",
+    "timeout-minutes",
+    "cancel-timeout-minutes",
+    "strategy",
+    "continue-on-error",
+    "container",
+    "services",
     "snapshot",
 ];
 const CALL_KEYS: &[&str] = &[
-    "name", "needs", "if", "permissions", "uses", "with", "secrets", "strategy", "concurrency",
+    "name",
+    "needs",
+    "if",
+    "permissions",
+    "uses",
+    "with",
+    "secrets",
+    "strategy",
+    "concurrency",
 ];
 
 /// A job.
@@ -167,7 +190,10 @@ fn body(session: &Session<'_>, what: &str, span: Span, map: &Map) -> Body {
     Body {
         runs_on,
         environment: map.get("environment").and_then(|node| environment(session, node)),
-        outputs: map.get("outputs").map(|node| outputs(session, node)).unwrap_or_default(),
+        outputs: map
+            .get("outputs")
+            .map(|node| outputs(session, node))
+            .unwrap_or_default(),
         env: map
             .get("env")
             .map(|node| fields::entries(session, node, "`env`", &names::JOB_ENV))
@@ -196,14 +222,23 @@ fn body(session: &Session<'_>, what: &str, span: Span, map: &Map) -> Body {
 
 fn runs_on(session: &Session<'_>, node: &Node) -> RunsOn {
     let label = |node: &Node| fields::field(session, node, "a label of `runs-on`", Wanted::Text, &names::JOB);
-    let labels = |node: &Node| fields::one_or_many(node).into_iter().filter_map(label).collect::<Vec<_>>();
+    let labels = |node: &Node| {
+        fields::one_or_many(node)
+            .into_iter()
+            .filter_map(label)
+            .collect::<Vec<_>>()
+    };
     match value(node) {
         Value::Map(_) => {
             let Some(map) = fields::keyed(session, node, "`runs-on`", &["group", "labels"]) else {
                 return RunsOn::default();
             };
             if map.is_empty() {
-                session.error(&code::GITHUB_FORMAT, node.span, "`runs-on` has neither `group` nor `labels`");
+                session.error(
+                    &code::GITHUB_FORMAT,
+                    node.span,
+                    "`runs-on` has neither `group` nor `labels`",
+                );
             }
             RunsOn {
                 labels: map.get("labels").map(labels).unwrap_or_default(),
@@ -234,7 +269,11 @@ fn environment(session: &Session<'_>, node: &Node) -> Option<Environment> {
         return None;
     };
     if let Some((key, _)) = map.entry("deployment") {
-        session.error(&code::UNSUPPORTED, key.span, "`deployment` is not supported: leave it out");
+        session.error(
+            &code::UNSUPPORTED,
+            key.span,
+            "`deployment` is not supported: leave it out",
+        );
     }
     Some(Environment {
         name: fields::field(session, name, "`name`", Wanted::Text, &names::JOB)?,
@@ -252,7 +291,13 @@ fn outputs(session: &Session<'_>, node: &Node) -> Vec<(String, Field)> {
     let one = |(key, node): &(Node, Node)| {
         let name = key.text().map_or("", |text| text);
         fields::check_id(session, name, key.span, "an output");
-        let value = fields::field(session, node, &format!("output `{name}`"), Wanted::Any, &names::JOB_OUTPUT)?;
+        let value = fields::field(
+            session,
+            node,
+            &format!("output `{name}`"),
+            Wanted::Any,
+            &names::JOB_OUTPUT,
+        )?;
         Some((name.to_owned(), value))
     };
     map.iter().filter_map(one).collect()
@@ -272,12 +317,19 @@ fn call(session: &Session<'_>, uses: &Node, map: &Map) -> Option<Call> {
         let stem = file.strip_suffix(".yml").or_else(|| file.strip_suffix(".yaml"));
         stem.is_some_and(|stem| !stem.is_empty() && !stem.contains('/'))
     };
-    let repository = local || path.splitn(3, '/').take(2).all(|part| !part.is_empty() && part != ".github");
+    let repository = local
+        || path
+            .splitn(3, '/')
+            .take(2)
+            .all(|part| !part.is_empty() && part != ".github");
     if !repository || !file.is_some_and(is_yaml) {
         session.report(
-            Problem::new(&code::GITHUB_USES, uses.span, format!("`{text}` is no reusable workflow")).hint(
-                "write `./.github/workflows/file.yml`, or `owner/repository/.github/workflows/file.yml@ref`",
-            ),
+            Problem::new(
+                &code::GITHUB_USES,
+                uses.span,
+                format!("`{text}` is no reusable workflow"),
+            )
+            .hint("write `./.github/workflows/file.yml`, or `owner/repository/.github/workflows/file.yml@ref`"),
         );
         return None;
     }

@@ -98,7 +98,11 @@ fn check_ids(session: &Session<'_>, steps: &[Step], seen: &mut Vec<String>) {
         if let Some(id) = &step.id {
             let folded = id.to_ascii_lowercase();
             if seen.contains(&folded) {
-                session.error(&code::GITHUB_VALUE, step.span, format!("the id `{id}` is used by an earlier step"));
+                session.error(
+                    &code::GITHUB_VALUE,
+                    step.span,
+                    format!("the id `{id}` is used by an earlier step"),
+                );
             }
             seen.push(folded);
         }
@@ -148,7 +152,11 @@ fn step(session: &Session<'_>, node: &Node, place: Place) -> Option<Step> {
         None => false,
     };
     if place == Place::Action && (is_background || !matches!(*kind, "run" | "uses")) {
-        session.error(&code::GITHUB_FORMAT, node.span, "steps of an action cannot run in the background");
+        session.error(
+            &code::GITHUB_FORMAT,
+            node.span,
+            "steps of an action cannot run in the background",
+        );
     }
     Some(Step {
         span: node.span,
@@ -177,8 +185,12 @@ fn kind_of(session: &Session<'_>, kind: &str, node: &Node, map: &Map, place: Pla
             let shell = text("shell");
             if place == Place::Action && map.get("shell").is_none() {
                 session.report(
-                    Problem::new(&code::GITHUB_FORMAT, node.span, "a `run` step of an action has no `shell`")
-                        .hint("add `shell: bash`"),
+                    Problem::new(
+                        &code::GITHUB_FORMAT,
+                        node.span,
+                        "a `run` step of an action has no `shell`",
+                    )
+                    .hint("add `shell: bash`"),
                 );
             }
             StepKind::Run {
@@ -235,7 +247,11 @@ fn uses(session: &Session<'_>, node: &Node) -> Option<Uses> {
     if let Some(path) = text.strip_prefix("./") {
         let path = path.trim_end_matches('/').to_owned();
         if path.split('/').any(|part| part == "..") {
-            session.error(&code::GITHUB_USES, node.span, format!("`{text}` leads out of the repository"));
+            session.error(
+                &code::GITHUB_USES,
+                node.span,
+                format!("`{text}` leads out of the repository"),
+            );
             return None;
         }
         return Some(Uses::Local { path, span: node.span });

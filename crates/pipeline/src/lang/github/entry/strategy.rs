@@ -59,7 +59,9 @@ fn matrix(session: &Session<'_>, node: &Node) -> Option<Matrix> {
         exclude: None,
     };
     if node.as_map().is_none() {
-        let is_expression = node.text().is_some_and(|text| tasuki_model::expr::syntax::has_expression(text));
+        let is_expression = node
+            .text()
+            .is_some_and(|text| tasuki_model::expr::syntax::has_expression(text));
         if !is_expression {
             fields::wrong(session, node, "`matrix`", "a map of lists, or an expression");
             return None;
@@ -68,10 +70,13 @@ fn matrix(session: &Session<'_>, node: &Node) -> Option<Matrix> {
         return Some(found);
     }
     let map = node.as_map()?;
+    let before = session.errors();
     fields::unique(session, map, "`matrix`");
     for (key, node) in map.iter() {
         let name = key.text().map_or("", |text| text);
-        let is_expression = node.text().is_some_and(|text| tasuki_model::expr::syntax::has_expression(text));
+        let is_expression = node
+            .text()
+            .is_some_and(|text| tasuki_model::expr::syntax::has_expression(text));
         match name {
             _ if fields::is_insert(name) => {
                 let message = "`${{ insert }}` in a matrix is not supported: make the whole matrix one expression";
@@ -106,8 +111,12 @@ fn matrix(session: &Session<'_>, node: &Node) -> Option<Matrix> {
             }
         }
     }
-    if found.vectors.is_empty() && found.include.is_none() {
-        session.error(&code::GITHUB_MATRIX, node.span, "the matrix has neither a list of values nor `include`");
+    if found.vectors.is_empty() && found.include.is_none() && session.errors() == before {
+        session.error(
+            &code::GITHUB_MATRIX,
+            node.span,
+            "the matrix has neither a list of values nor `include`",
+        );
         return None;
     }
     Some(found)
@@ -120,7 +129,9 @@ fn rows_are_maps(session: &Session<'_>, node: &Node, name: &str) -> bool {
     };
     let mut good = true;
     for item in items.iter() {
-        let is_expression = item.text().is_some_and(|text| tasuki_model::expr::syntax::has_expression(text));
+        let is_expression = item
+            .text()
+            .is_some_and(|text| tasuki_model::expr::syntax::has_expression(text));
         if item.as_map().is_none() && !is_expression {
             fields::wrong(session, item, &format!("an entry of `{name}`"), "a map");
             good = false;

@@ -15,7 +15,15 @@ use crate::diag::code;
 use crate::yaml::{Node, Span, Value};
 
 const KEYS: &[&str] = &[
-    "name", "run-name", "description", "on", "env", "defaults", "permissions", "concurrency", "jobs",
+    "name",
+    "run-name",
+    "description",
+    "on",
+    "env",
+    "defaults",
+    "permissions",
+    "concurrency",
+    "jobs",
 ];
 
 /// A workflow file.
@@ -57,13 +65,21 @@ pub(crate) enum Queue {
 /// Reads a workflow; `None` where it has no shape at all.
 pub(crate) fn parse(session: &Session<'_>, file: &str, node: &Node) -> Option<Workflow> {
     let Some(root) = node.as_map() else {
-        session.error(&code::GITHUB_FORMAT, node.span, "a workflow is a map with at least `on` and `jobs`");
+        session.error(
+            &code::GITHUB_FORMAT,
+            node.span,
+            "a workflow is a map with at least `on` and `jobs`",
+        );
         return None;
     };
     fields::keyed(session, node, "a workflow", KEYS);
     for key in ["on", "jobs"] {
         if root.get(key).is_none() {
-            session.error(&code::GITHUB_FORMAT, start(node.span), format!("the workflow has no `{key}`"));
+            session.error(
+                &code::GITHUB_FORMAT,
+                start(node.span),
+                format!("the workflow has no `{key}`"),
+            );
         }
     }
     if let Some(text) = root.get("description") {
@@ -71,7 +87,10 @@ pub(crate) fn parse(session: &Session<'_>, file: &str, node: &Node) -> Option<Wo
     }
     Some(Workflow {
         file: file.to_owned(),
-        name: root.get("name").and_then(|node| fields::plain(session, node, "`name`")).map(str::to_owned),
+        name: root
+            .get("name")
+            .and_then(|node| fields::plain(session, node, "`name`"))
+            .map(str::to_owned),
         run_name: root
             .get("run-name")
             .and_then(|node| fields::field(session, node, "`run-name`", Wanted::Text, &names::WORKFLOW)),
@@ -88,7 +107,10 @@ pub(crate) fn parse(session: &Session<'_>, file: &str, node: &Node) -> Option<Wo
         concurrency: root
             .get("concurrency")
             .and_then(|node| concurrency(session, node, &names::WORKFLOW)),
-        jobs: root.get("jobs").map(|node| job::parse_all(session, node)).unwrap_or_default(),
+        jobs: root
+            .get("jobs")
+            .map(|node| job::parse_all(session, node))
+            .unwrap_or_default(),
     })
 }
 
@@ -120,7 +142,12 @@ pub(super) fn concurrency(session: &Session<'_>, node: &Node, names: &Names<'_>)
             queue: Queue::Single,
         });
     }
-    let map = fields::keyed(session, node, "`concurrency`", &["group", "cancel-in-progress", "queue"])?;
+    let map = fields::keyed(
+        session,
+        node,
+        "`concurrency`",
+        &["group", "cancel-in-progress", "queue"],
+    )?;
     let Some(group) = map.get("group") else {
         session.error(&code::GITHUB_FORMAT, node.span, "`concurrency` has no `group`");
         return None;
@@ -128,7 +155,11 @@ pub(super) fn concurrency(session: &Session<'_>, node: &Node, names: &Names<'_>)
     let queue = map.get("queue").and_then(|node| {
         let word = fields::plain(session, node, "`queue`")?;
         if !matches!(word, "single" | "max") {
-            session.error(&code::GITHUB_VALUE, node.span, format!("`queue` is single or max, not `{word}`"));
+            session.error(
+                &code::GITHUB_VALUE,
+                node.span,
+                format!("`queue` is single or max, not `{word}`"),
+            );
         }
         Some(if word == "max" { Queue::Max } else { Queue::Single })
     });

@@ -26,7 +26,9 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     for (field, (name, least, most, words)) in fields.iter().zip(FIELDS) {
         for part in field.split(',') {
             if !is_part(part, least, most, words) {
-                return Err(format!("`{part}` is no {name}: it is `*`, {least}-{most}, a range or a list of these, with `/` for steps"));
+                return Err(format!(
+                    "`{part}` is no {name}: it is `*`, {least}-{most}, a range or a list of these, with `/` for steps"
+                ));
             }
         }
     }
@@ -34,7 +36,9 @@ pub(super) fn check(text: &str) -> Result<(), String> {
 }
 
 fn is_part(part: &str, least: u32, most: u32, words: &[&str]) -> bool {
-    let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
+    let (range, step) = part
+        .split_once('/')
+        .map_or((part, None), |(range, step)| (range, Some(step)));
     let good_step = step.is_none_or(|step| step.parse::<u32>().is_ok_and(|n| n > 0 && n <= most));
     let number = |text: &str| {
         let word = words.iter().position(|word| word.eq_ignore_ascii_case(text));
@@ -57,10 +61,25 @@ mod tests {
 
     #[test]
     fn schedules() {
-        for good in ["* * * * *", "0 14-23/2 * * 1-5", "*/6 */3 * 1 WED", "1-59 9-17 * */3 6,0", "* * * JAN-JUN *"] {
+        for good in [
+            "* * * * *",
+            "0 14-23/2 * * 1-5",
+            "*/6 */3 * 1 WED",
+            "1-59 9-17 * */3 6,0",
+            "* * * JAN-JUN *",
+        ] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
-        for bad in ["@daily", "* * * *", "60 * * * *", "* * 0 * *", "* * * * 7", "5-1 * * * *", "*/0 * * * *", "+1 * * * *"] {
+        for bad in [
+            "@daily",
+            "* * * *",
+            "60 * * * *",
+            "* * 0 * *",
+            "* * * * 7",
+            "5-1 * * * *",
+            "*/0 * * * *",
+            "+1 * * * *",
+        ] {
             assert!(check(bad).is_err(), "{bad}");
         }
     }

@@ -133,7 +133,11 @@ fn pattern(session: &Session<'_>, item: &Node, name: &str) -> Option<(Sign, Patt
     match Pattern::new(rest) {
         Ok(pattern) => Some((sign, pattern)),
         Err(problem) => {
-            session.error(&code::GITHUB_FILTER, item.span, format!("the pattern `{text}`: {problem}"));
+            session.error(
+                &code::GITHUB_FILTER,
+                item.span,
+                format!("the pattern `{text}`: {problem}"),
+            );
             None
         }
     }

@@ -72,7 +72,11 @@ fn class(chars: &mut std::iter::Peekable<std::str::Chars<'_>>, regex: &mut Strin
             Some(']') => break,
             Some('-') => inner.push('-'),
             Some(c) if c.is_ascii_alphanumeric() => inner.push(c),
-            Some(c) => return Err(format!("between `[` and `]` only letters, digits and ranges may stand, not `{c}`")),
+            Some(c) => {
+                return Err(format!(
+                    "between `[` and `]` only letters, digits and ranges may stand, not `{c}`"
+                ));
+            }
             None => return Err("`[` is not closed".to_owned()),
         }
     }

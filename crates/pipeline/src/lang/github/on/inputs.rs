@@ -108,7 +108,14 @@ fn input(session: &Session<'_>, name: &str, span: Span, node: &Node, giver: Give
         return Some(input);
     }
     let known: &[&str] = match giver {
-        Giver::Person => &["description", "required", "default", "type", "options", "deprecationMessage"],
+        Giver::Person => &[
+            "description",
+            "required",
+            "default",
+            "type",
+            "options",
+            "deprecationMessage",
+        ],
         Giver::Caller => &["description", "required", "default", "type", "deprecationMessage"],
     };
     let map = fields::keyed(session, node, &what, known)?;
@@ -149,7 +156,11 @@ fn kind(
     let name = fields::plain(session, node, "`type`")?;
     if name == "choice" && giver == Giver::Person {
         let Some(options) = options else {
-            session.error(&code::GITHUB_INPUT, node.span, format!("{what} is a choice without `options`"));
+            session.error(
+                &code::GITHUB_INPUT,
+                node.span,
+                format!("{what} is a choice without `options`"),
+            );
             return None;
         };
         let options = options.as_seq().map(|items| {
@@ -161,7 +172,11 @@ fn kind(
         return match options.filter(|options| !options.is_empty()) {
             Some(options) => Some(InputKind::Choice(options)),
             None => {
-                session.error(&code::GITHUB_INPUT, node.span, format!("`options` of {what} is no list of texts"));
+                session.error(
+                    &code::GITHUB_INPUT,
+                    node.span,
+                    format!("`options` of {what} is no list of texts"),
+                );
                 None
             }
         };
@@ -174,7 +189,8 @@ fn kind(
         _ => {
             let message = format!("`{name}` is no type of an input");
             session.report(
-                Problem::new(&code::GITHUB_INPUT, node.span, message).hint(format!("it is one of {}", known.join(", "))),
+                Problem::new(&code::GITHUB_INPUT, node.span, message)
+                    .hint(format!("it is one of {}", known.join(", "))),
             );
             None
         }
@@ -203,7 +219,10 @@ fn default_of(session: &Session<'_>, input: &Input, node: &Node) -> Option<Field
         session.error(&code::GITHUB_INPUT, node.span, message);
         return None;
     }
-    let is_text = matches!(input.kind, InputKind::Text | InputKind::Environment | InputKind::Choice(_));
+    let is_text = matches!(
+        input.kind,
+        InputKind::Text | InputKind::Environment | InputKind::Choice(_)
+    );
     match (is_text, node.text()) {
         (true, Some(text)) if field.as_text().is_some() => Some(Field::text(text, node.span)),
         _ => Some(field),
@@ -227,7 +246,10 @@ pub(crate) fn given(session: &Session<'_>, inputs: &[Input]) -> Vec<(String, Exp
     let values = inputs
         .iter()
         .map(|input| {
-            let given = trigger.inputs.iter().find(|(name, _)| name.eq_ignore_ascii_case(&input.name));
+            let given = trigger
+                .inputs
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(&input.name));
             let value = match given {
                 Some((_, json)) => {
                     let json = ExprValue::from(json);
@@ -252,7 +274,11 @@ pub(crate) fn given(session: &Session<'_>, inputs: &[Input]) -> Vec<(String, Exp
         .collect();
     if chars > MOST_CHARS {
         let span = inputs.first().map_or_else(Span::default, |input| input.span);
-        session.error(&code::GITHUB_INPUT, span, format!("the inputs have more than {MOST_CHARS} characters"));
+        session.error(
+            &code::GITHUB_INPUT,
+            span,
+            format!("the inputs have more than {MOST_CHARS} characters"),
+        );
     }
     values
 }

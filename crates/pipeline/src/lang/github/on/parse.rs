@@ -3,10 +3,10 @@
 use super::super::fields::{self, Field, Wanted};
 use super::super::names;
 use super::super::read::value;
+use super::cron;
 use super::event::{self, Event};
 use super::filter::Filters;
 use super::inputs::{self, Giver, Input};
-use super::cron;
 use crate::Session;
 use crate::diag::{Problem, code};
 use crate::yaml::{Node, Span, Value};
@@ -102,7 +102,11 @@ fn add(session: &Session<'_>, on: &mut On, name: &str, span: Span, node: Option<
         "pull_request" => on.pull_request = Some(PullRequest { types, filters }),
         "workflow_dispatch" => {
             let inputs = map.and_then(|map| map.get("inputs"));
-            on.dispatch = Some(inputs.map(|node| inputs::parse(session, node, Giver::Person)).unwrap_or_default());
+            on.dispatch = Some(
+                inputs
+                    .map(|node| inputs::parse(session, node, Giver::Person))
+                    .unwrap_or_default(),
+            );
         }
         "workflow_call" => on.call = Some(call(session, map)),
         _ => never(session, event, span),
@@ -151,13 +155,22 @@ fn call(session: &Session<'_>, map: Option<&crate::yaml::Map>) -> Call {
         .unwrap_or_default();
     Call {
         inputs,
-        secrets: map.get("secrets").map(|node| secrets(session, node)).unwrap_or_default(),
-        outputs: map.get("outputs").map(|node| outputs(session, node)).unwrap_or_default(),
+        secrets: map
+            .get("secrets")
+            .map(|node| secrets(session, node))
+            .unwrap_or_default(),
+        outputs: map
+            .get("outputs")
+            .map(|node| outputs(session, node))
+            .unwrap_or_default(),
     }
 }
 
 fn secrets(session: &Session<'_>, node: &Node) -> Vec<(String, Required)> {
-    let Some(map) = (value(node) != Value::Null).then(|| fields::map(session, node, "`secrets`")).flatten() else {
+    let Some(map) = (value(node) != Value::Null)
+        .then(|| fields::map(session, node, "`secrets`"))
+        .flatten()
+    else {
         return Vec::new();
     };
     fields::unique(session, map, "`secrets`");
@@ -178,7 +191,10 @@ fn secrets(session: &Session<'_>, node: &Node) -> Vec<(String, Required)> {
 }
 
 fn outputs(session: &Session<'_>, node: &Node) -> Vec<Output> {
-    let Some(map) = (value(node) != Value::Null).then(|| fields::map(session, node, "`outputs`")).flatten() else {
+    let Some(map) = (value(node) != Value::Null)
+        .then(|| fields::map(session, node, "`outputs`"))
+        .flatten()
+    else {
         return Vec::new();
     };
     fields::unique(session, map, "`outputs`");
@@ -189,7 +205,11 @@ fn outputs(session: &Session<'_>, node: &Node) -> Vec<Output> {
             continue;
         };
         let Some(node) = map.get("value") else {
-            session.error(&code::GITHUB_FORMAT, key.span, format!("output `{name}` has no `value`"));
+            session.error(
+                &code::GITHUB_FORMAT,
+                key.span,
+                format!("output `{name}` has no `value`"),
+            );
             continue;
         };
         if let Some(value) = fields::field(session, node, "`value`", Wanted::Any, &names::WORKFLOW_OUTPUT) {

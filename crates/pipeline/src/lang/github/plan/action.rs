@@ -21,13 +21,7 @@ const MOST_LEVELS: usize = 10;
 
 impl Maker<'_, '_> {
     /// The step that stands for the action in a folder.
-    pub(super) fn action(
-        &mut self,
-        path: &str,
-        span: Span,
-        with: &[Entry],
-        frame: &Frame<'_>,
-    ) -> Option<StepKind> {
+    pub(super) fn action(&mut self, path: &str, span: Span, with: &[Entry], frame: &Frame<'_>) -> Option<StepKind> {
         let session = self.session;
         if frame.depth >= MOST_LEVELS {
             let message = format!("actions are used within actions more than {MOST_LEVELS} times");
@@ -114,7 +108,11 @@ impl Maker<'_, '_> {
             Problem::new(
                 &code::GITHUB_USES,
                 span,
-                format!("there is neither `{}` nor `{}`", within("action.yml"), within("action.yaml")),
+                format!(
+                    "there is neither `{}` nor `{}`",
+                    within("action.yml"),
+                    within("action.yaml")
+                ),
             )
             .hint("actions of the own repository are read at the commit that is built"),
         );
@@ -136,8 +134,12 @@ fn inputs(
     for (name, _) in &given {
         if !action.inputs.iter().any(|input| input.name.eq_ignore_ascii_case(name)) {
             session.report(
-                Problem::new(&code::GITHUB_ACTION, span, format!("the action `./{path}` has no input `{name}`"))
-                    .suggest(name, action.inputs.iter().map(|input| input.name.as_str())),
+                Problem::new(
+                    &code::GITHUB_ACTION,
+                    span,
+                    format!("the action `./{path}` has no input `{name}`"),
+                )
+                .suggest(name, action.inputs.iter().map(|input| input.name.as_str())),
             );
         }
     }

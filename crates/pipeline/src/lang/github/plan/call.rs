@@ -7,7 +7,7 @@ use super::super::entry::{self, Call, Job, Secrets as GivenSecrets};
 use super::super::fold;
 use super::super::on::{self, Required};
 use super::job::{asked_of, condition};
-use super::scope::{NeedScope, Scope, Secrets, binary, call};
+use super::scope::{Asks, NeedScope, Scope, Secrets, binary, call};
 use super::workflow::{Level, Maker};
 use crate::Session;
 use crate::diag::{Problem, code};
@@ -43,7 +43,10 @@ impl Maker<'_, '_> {
         };
         let scope = self.job_scope(job, &needs, level);
         let before: Vec<String> = needs.iter().flat_map(|need| need.members.clone()).collect();
-        let own = job.condition.as_ref().and_then(|field| condition(session, field, &scope));
+        let own = job
+            .condition
+            .as_ref()
+            .and_then(|field| condition(session, field, &scope));
         let own = match own {
             Some(own) => Some(asked_of(own, &before)),
             None if before.is_empty() => None,
@@ -75,6 +78,7 @@ impl Maker<'_, '_> {
                 needs: &needs,
                 matrix,
                 strategy,
+                asks: Asks::Runner,
             };
             let inputs = inputs(session, declared, given, &scope);
             let secrets = secrets(session, declared, given, &scope);
@@ -93,7 +97,9 @@ impl Maker<'_, '_> {
             let Some(jobs) = self.level(&workflow, &inner) else {
                 return found;
             };
-            found.members.extend(self.jobs[start..].iter().map(|job| job.name.clone()));
+            found
+                .members
+                .extend(self.jobs[start..].iter().map(|job| job.name.clone()));
             let scope = Scope {
                 needs: &jobs,
                 inputs: Some(&inputs),
@@ -154,7 +160,11 @@ fn add_output(found: &mut NeedScope, name: &str, value: Expr) {
 fn inputs(session: &Session<'_>, declared: &on::Call, given: &Call, scope: &Scope<'_>) -> Vec<(String, Expr)> {
     let with = scope.entries(session, &given.with, "`with`");
     for (name, _) in &with {
-        if !declared.inputs.iter().any(|input| input.name.eq_ignore_ascii_case(name)) {
+        if !declared
+            .inputs
+            .iter()
+            .any(|input| input.name.eq_ignore_ascii_case(name))
+        {
             let message = format!("`{}` has no input `{name}`", given.uses);
             session.report(
                 Problem::new(&code::GITHUB_INPUT, given.span, message)
@@ -208,7 +218,11 @@ fn secrets(session: &Session<'_>, declared: &on::Call, given: &Call, scope: &Sco
             }
         }
         for (name, _) in entries {
-            if !declared.secrets.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            if !declared
+                .secrets
+                .iter()
+                .any(|(known, _)| known.eq_ignore_ascii_case(name))
+            {
                 let message = format!("`{}` has no secret `{name}`", given.uses);
                 session.error(&code::GITHUB_INPUT, given.span, message);
             }

@@ -1,16 +1,14 @@
 //! A job with steps → jobs of the Plan.
 
-use std::collections::BTreeMap;
-
 use tasuki_model::expr::BinaryOp::And;
 use tasuki_model::expr::{Expr, Literal, Value};
-use tasuki_model::plan::{self, AllowFailure, Need, Port, Retry, Variable, When, seconds};
+use tasuki_model::plan::{self, AllowFailure, Need, Port, Variable, seconds};
 
 use super::super::entry::{self, Body, Container, Job};
 use super::super::fields::Field;
 use super::super::fold;
 use super::matrix::{self, Member};
-use super::scope::{NeedScope, Scope, binary, call};
+use super::scope::{Asks, NeedScope, Scope, binary, call};
 use super::steps::Frame;
 use super::workflow::{Level, Maker, group};
 use crate::Session;
@@ -42,7 +40,10 @@ impl Maker<'_, '_> {
         let one = |(index, member): (usize, Member)| {
             let number = |n: usize| Value::Number(f64::from(u32::try_from(n).unwrap_or(u32::MAX)));
             let strategy = [
-                ("fail-fast", Value::Bool(rules.as_ref().is_none_or(|rules| rules.fail_fast))),
+                (
+                    "fail-fast",
+                    Value::Bool(rules.as_ref().is_none_or(|rules| rules.fail_fast)),
+                ),
                 ("job-index", number(index)),
                 ("job-total", number(total)),
                 (
@@ -81,7 +82,10 @@ impl Maker<'_, '_> {
     ) -> NeedScope {
         let session = self.session;
         let scope = self.job_scope(job, &needs, level);
-        let own_condition = job.condition.as_ref().and_then(|field| condition(session, field, &scope));
+        let own_condition = job
+            .condition
+            .as_ref()
+            .and_then(|field| condition(session, field, &scope));
         let condition = both(level.condition.clone(), own_condition, &needs);
         let strategy = job.strategy.as_ref().and_then(|_| rules(session, job, &scope));
         let members = self.members(job, &scope);
@@ -98,9 +102,11 @@ impl Maker<'_, '_> {
                 needs: &needs,
                 matrix,
                 strategy: strategy_value,
+                asks: Asks::Runner,
             };
             let name = self.name(job, &member, &scope, level);
-            let mut made = blank(&name, &format!("{}{}", level.id_prefix, job.id));
+            let mut made = plan::Job::new(name.clone());
+            made.base_name = format!("{}{}", level.id_prefix, job.id);
             made.needs = Some(edges(&needs, level));
             made.condition.clone_from(&condition);
             made.strategy.clone_from(&strategy);
@@ -108,7 +114,12 @@ impl Maker<'_, '_> {
                 made.parallel_index = u32::try_from(index + 1).ok();
                 made.parallel_total = Some(total);
             }
-            if let Some(permissions) = job.permissions.as_ref().or(workflow.permissions.as_ref()).or(level.permissions) {
+            if let Some(permissions) = job
+                .permissions
+                .as_ref()
+                .or(workflow.permissions.as_ref())
+                .or(level.permissions)
+            {
                 made.permissions.clone_from(permissions);
             }
             made.resource_group = job.concurrency.as_ref().and_then(|given| group(session, &scope, given));
@@ -150,7 +161,10 @@ impl Maker<'_, '_> {
     fn fill(&mut self, made: &mut plan::Job, workflow: &entry::Workflow, body: &Body, scope: &Scope<'_>, span: Span) {
         let session = self.session;
         runs_on(session, made, body, scope);
-        let minutes = body.timeout.as_ref().and_then(|field| scope.value(session, field, "`timeout-minutes`"));
+        let minutes = body
+            .timeout
+            .as_ref()
+            .and_then(|field| scope.value(session, field, "`timeout-minutes`"));
         let minutes = minutes.map_or(USUAL_MINUTES, |value| value.to_number());
         made.timeout_s = seconds(minutes);
         if made.timeout_s.is_none() {
@@ -162,7 +176,10 @@ impl Maker<'_, '_> {
         {
             made.allow_failure = AllowFailure::Flag(value.is_truthy());
         }
-        made.environment = body.environment.as_ref().and_then(|given| environment(session, given, scope));
+        made.environment = body
+            .environment
+            .as_ref()
+            .and_then(|given| environment(session, given, scope));
         made.image = body.container.as_ref().and_then(|given| image(session, given, scope));
         for service in &body.services {
             if let Some(image) = image(session, &service.container, scope) {
@@ -187,7 +204,11 @@ impl Maker<'_, '_> {
         let frame = Frame {
             scope,
             shell: body.defaults.shell.as_ref().or(workflow.defaults.shell.as_ref()),
-            directory: body.defaults.directory.as_ref().or(workflow.defaults.directory.as_ref()),
+            directory: body
+                .defaults
+                .directory
+                .as_ref()
+                .or(workflow.defaults.directory.as_ref()),
             env: &late,
             in_container: made.image.is_some(),
             depth: 0,
@@ -218,9 +239,7 @@ fn cut(name: &str) -> String {
 
 fn rules(session: &Session<'_>, job: &Job, scope: &Scope<'_>) -> Option<plan::Strategy> {
     let given = job.strategy.as_ref()?;
-    let read = |field: &Option<Field>, what: &str| {
-        field.as_ref().and_then(|field| scope.value(session, field, what))
-    };
+    let read = |field: &Option<Field>, what: &str| field.as_ref().and_then(|field| scope.value(session, field, what));
     let most = read(&given.max_parallel, "`max-parallel`").map(|value| value.to_number());
     if most.is_some_and(|most| most.is_nan() || most < 1.0) {
         let span = given.max_parallel.as_ref().map_or(job.span, |field| field.span);
@@ -235,6 +254,10 @@ fn rules(session: &Session<'_>, job: &Job, scope: &Scope<'_>) -> Option<plan::St
 
 /// The condition of a job, with `success()` added where it does not ask how the work went.
 pub(super) fn condition(session: &Session<'_>, field: &Field, scope: &Scope<'_>) -> Option<Expr> {
+    let scope = Scope {
+        asks: Asks::Graph,
+        ..scope.clone()
+    };
     let folded = scope.fold(session, field);
     let misplaced = |expr: &Expr| matches!(expr, Expr::Context(name) if name != "needs");
     if fold::any(&folded, &misplaced) {
@@ -348,7 +371,9 @@ fn runs_on(session: &Session<'_>, made: &mut plan::Job, body: &Body, scope: &Sco
 }
 
 fn environment(session: &Session<'_>, given: &entry::Environment, scope: &Scope<'_>) -> Option<plan::Environment> {
-    let name = scope.text(session, &given.name, "`environment`").filter(|name| !name.is_empty())?;
+    let name = scope
+        .text(session, &given.name, "`environment`")
+        .filter(|name| !name.is_empty())?;
     let url = given.url.as_ref().and_then(|field| {
         let folded = scope.fold(session, field);
         let value = fold::known(&folded);
@@ -370,7 +395,9 @@ fn environment(session: &Session<'_>, given: &entry::Environment, scope: &Scope<
 
 /// The image of a container; none where its name is empty.
 fn image(session: &Session<'_>, given: &Container, scope: &Scope<'_>) -> Option<plan::Image> {
-    let name = scope.text(session, &given.image, "`image`").filter(|name| !name.is_empty())?;
+    let name = scope
+        .text(session, &given.image, "`image`")
+        .filter(|name| !name.is_empty())?;
     let text = |field: &Field, what: &str| scope.text(session, field, what);
     let words = |field: &Option<Field>, what: &str| {
         let text = text(field.as_ref()?, what)?;
@@ -405,10 +432,18 @@ fn image(session: &Session<'_>, given: &Container, scope: &Scope<'_>) -> Option<
         name,
         entrypoint: words(&given.entrypoint, "`entrypoint`"),
         command: words(&given.command, "`command`"),
-        ports: given.ports.iter().filter_map(|field| port(session, field, scope)).collect(),
+        ports: given
+            .ports
+            .iter()
+            .filter_map(|field| port(session, field, scope))
+            .collect(),
         variables,
         credentials,
-        volumes: given.volumes.iter().filter_map(|field| text(field, "`volumes`")).collect(),
+        volumes: given
+            .volumes
+            .iter()
+            .filter_map(|field| text(field, "`volumes`"))
+            .collect(),
         options: given.options.as_ref().and_then(|field| text(field, "`options`")),
         ..plan::Image::default()
     })
@@ -448,14 +483,5 @@ fn port(session: &Session<'_>, field: &Field, scope: &Scope<'_>) -> Option<Port>
             session.error(&code::GITHUB_VALUE, field.span, message);
             None
         }
-    }
-}
-
-/// A job of the Plan with nothing in it.
-fn blank(name: &str, id: &str) -> plan::Job {
-    plan::Job {
-        base_name: id.to_owned(),
-        needs: None,
-        ..plan::Job::new(name)
     }
 }

@@ -84,7 +84,9 @@ fn parts(session: &Session<'_>, matrix: &Matrix, scope: &Scope<'_>) -> Option<Pa
     }
     for (key, vector) in &matrix.vectors {
         let value = node_value(session, &vector.node, scope)?;
-        parts.vectors.push((key.clone(), list(session, key, &value, vector.span)));
+        parts
+            .vectors
+            .push((key.clone(), list(session, key, &value, vector.span)));
     }
     let read = |given: &Option<MatrixRows>, name: &str| -> Option<Vec<Row>> {
         let Some(given) = given else { return Some(Vec::new()) };
@@ -214,7 +216,13 @@ fn list(session: &Session<'_>, key: &str, value: &Value, span: Span) -> Vec<Valu
 }
 
 fn rows(session: &Session<'_>, value: &Value, span: Span, name: &str) -> Vec<Row> {
-    let wrong = || session.error(&code::GITHUB_MATRIX, span, format!("`{name}` must be a list of objects"));
+    let wrong = || {
+        session.error(
+            &code::GITHUB_MATRIX,
+            span,
+            format!("`{name}` must be a list of objects"),
+        )
+    };
     let Value::Array(array) = value else {
         wrong();
         return Vec::new();

@@ -7,8 +7,8 @@ use super::super::entry::Secrets as GivenSecrets;
 use super::super::fields::{Entry, Field, literal_value};
 use super::super::fold::{self, Known, World};
 use super::facts;
-use crate::{Mode, Session};
 use crate::diag::{Problem, code};
+use crate::{Mode, Session};
 
 /// A need of the job that is made: its id, the names of its members in the Plan, and what it gives.
 #[derive(Debug, Clone)]
@@ -40,6 +40,16 @@ pub(super) struct Scope<'a> {
     pub(super) needs: &'a [NeedScope],
     pub(super) matrix: Value,
     pub(super) strategy: Value,
+    pub(super) asks: Asks,
+}
+
+/// Who evaluates what is left of an expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// The server, before the job.
+    Graph,
+    /// The runner, while the job runs.
+    Runner,
 }
 
 impl Scope<'_> {
@@ -53,7 +63,10 @@ impl Scope<'_> {
             return Some(field.expr.clone());
         }
         match fold::fold(&field.expr, self) {
-            Ok(expr) => Some(expr),
+            Ok(expr) => {
+                check_reach(session, field, &expr, self.asks);
+                Some(expr)
+            }
             Err(error) => {
                 // Without a trigger a payload is missing, and with it what `fromJSON` and the like would read.
                 if session.mode == Mode::Create {
@@ -144,7 +157,9 @@ impl World for Scope<'_> {
             "strategy" => Known::Value(self.strategy.clone()),
             "inputs" => {
                 let known = |(key, expr): &(String, Expr)| Some((key.clone(), fold::known(expr)?));
-                let all = self.inputs.and_then(|all| all.iter().map(known).collect::<Option<Vec<_>>>());
+                let all = self
+                    .inputs
+                    .and_then(|all| all.iter().map(known).collect::<Option<Vec<_>>>());
                 all.map_or(Known::Late, |all| Known::Value(fold::object(all)))
             }
             _ => Known::Late,
@@ -187,6 +202,38 @@ impl World for Scope<'_> {
             names.extend(need.map_or_else(|| vec![id.to_string()], |need| need.members.clone()));
         }
         Some(call(name, &names))
+    }
+}
+
+/// What would be read as nothing, because it is not brought to where the expression is evaluated.
+fn check_reach(session: &Session<'_>, field: &Field, expr: &Expr, asks: Asks) {
+    let is_output = |expr: &Expr| match expr {
+        Expr::Index { of, index } => {
+            matches!(index.as_ref(), Expr::Literal(Literal::Text(key)) if key.eq_ignore_ascii_case("outputs"))
+                && fold::names_context(of, "needs")
+        }
+        _ => false,
+    };
+    let hashes = |expr: &Expr| matches!(expr, Expr::Call { function, .. } if function == "hashfiles");
+    let refuse = |message: &str, hint: &str| {
+        session.report(Problem::new(&code::UNSUPPORTED, field.span, message).hint(hint));
+    };
+    if fold::any(expr, &is_output) {
+        refuse(
+            "outputs of jobs do not reach other jobs yet",
+            "do both in one job, or ask `needs.<id>.result`",
+        );
+    } else if asks == Asks::Runner && fold::names_context(expr, "needs") {
+        refuse(
+            "results of jobs are only known to `if` of jobs yet",
+            "ask `needs` in `if` of the job",
+        );
+    }
+    if fold::any(expr, &hashes) {
+        refuse(
+            "`hashFiles` is not supported yet",
+            "compute the digest in a `run` step and set it as an output",
+        );
     }
 }
 

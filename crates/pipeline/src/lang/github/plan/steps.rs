@@ -79,11 +79,11 @@ impl Maker<'_, '_> {
                 run(session, step, (script, shell, directory), frame, &mut late)?
             }
             StepKind::Uses { uses, with } => match uses {
-                Uses::Checkout => (checkout(session, with, frame, step.span)?, "Run actions/checkout".to_owned()),
-                Uses::Local { path, span } => (
-                    self.action(path, *span, with, frame)?,
-                    format!("Run ./{path}"),
+                Uses::Checkout => (
+                    checkout(session, with, frame, step.span)?,
+                    "Run actions/checkout".to_owned(),
                 ),
+                Uses::Local { path, span } => (self.action(path, *span, with, frame)?, format!("Run ./{path}")),
                 Uses::Unknown => return None,
             },
             StepKind::Wait(_) | StepKind::Cancel(_) | StepKind::Parallel(_) => return None,
@@ -181,17 +181,22 @@ fn shell(name: Option<&str>, in_container: bool) -> Result<Shell, String> {
     match name.map(str::trim) {
         None if in_container => plain("sh -e {0}"),
         // Where there is no bash, sh does it.
-        None => plain("sh -c 'if command -v bash >/dev/null 2>&1; then exec bash -e \"$0\"; else exec sh -e \"$0\"; fi' {0}"),
+        None => plain(
+            "sh -c 'if command -v bash >/dev/null 2>&1; then exec bash -e \"$0\"; else exec sh -e \"$0\"; fi' {0}",
+        ),
         Some("bash") => plain("bash --noprofile --norc -e -o pipefail {0}"),
         Some("sh") => plain("sh -e {0}"),
         Some("python") => plain("python3 {0}"),
         Some("pwsh") => Ok(Shell {
             // A script is only taken by a name that ends in `.ps1`.
-            line: "pwsh -NoLogo -Command \"& ([scriptblock]::Create((Get-Content -Raw -LiteralPath '{0}')))\"".to_owned(),
+            line: "pwsh -NoLogo -Command \"& ([scriptblock]::Create((Get-Content -Raw -LiteralPath '{0}')))\""
+                .to_owned(),
             before: PWSH_BEFORE,
             after: PWSH_AFTER,
         }),
-        Some(shell @ ("cmd" | "powershell")) => Err(format!("`{shell}` is a shell of Windows; the runner works on Linux")),
+        Some(shell @ ("cmd" | "powershell")) => {
+            Err(format!("`{shell}` is a shell of Windows; the runner works on Linux"))
+        }
         Some(line) if line.contains("{0}") => plain(line),
         Some(line) => Err(format!(
             "`{line}` is no shell: it is one of bash, sh, pwsh, python, or a command line with `{{0}}` for the script"
@@ -253,7 +258,13 @@ fn run(
 }
 
 fn first_line(script: &str) -> String {
-    script.trim_start().lines().next().unwrap_or_default().trim_end().to_owned()
+    script
+        .trim_start()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_end()
+        .to_owned()
 }
 
 /// Inputs of `actions/checkout` whose values have no effect here: the runner's own credentials are used, and never
@@ -286,7 +297,10 @@ fn checkout(
             session.report(Problem::new(&code::UNSUPPORTED, span, message).hint(hint));
         };
         let Some(value) = value else {
-            refused("it must be known when the pipeline starts", "write it out, or use `git` in a `run` step");
+            refused(
+                "it must be known when the pipeline starts",
+                "write it out, or use `git` in a `run` step",
+            );
             return None;
         };
         let own = |path: &str| Value::text(value.as_str()).to_text().eq_ignore_ascii_case(path);
@@ -296,13 +310,26 @@ fn checkout(
             "fetch-depth" => match value.parse::<u32>() {
                 Ok(n) => depth = Some(n),
                 Err(_) => {
-                    session.error(&code::GITHUB_VALUE, span, format!("`fetch-depth` must be a number, not `{value}`"));
+                    session.error(
+                        &code::GITHUB_VALUE,
+                        span,
+                        format!("`fetch-depth` must be a number, not `{value}`"),
+                    );
                 }
             },
             "repository" if value.is_empty() || own(&context.project.path) => {}
-            "repository" => refused("only the project itself can be checked out", "use `git clone` in a `run` step"),
-            "ref" if value.is_empty() || value == context.trigger.commit.sha || own(&super::event::refs(&context.trigger).0) => {}
-            "ref" => refused("only the commit that is built can be checked out", "use `git fetch` in a `run` step"),
+            "repository" => refused(
+                "only the project itself can be checked out",
+                "use `git clone` in a `run` step",
+            ),
+            "ref"
+                if value.is_empty()
+                    || value == context.trigger.commit.sha
+                    || own(&super::event::refs(&context.trigger).0) => {}
+            "ref" => refused(
+                "only the commit that is built can be checked out",
+                "use `git fetch` in a `run` step",
+            ),
             "submodules" | "lfs" | "fetch-tags" if matches!(value.as_str(), "" | "false") => {}
             _ => refused("it is not supported", "leave it out, or use `git` in a `run` step"),
         }

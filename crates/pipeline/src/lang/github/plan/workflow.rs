@@ -12,7 +12,7 @@ use tasuki_model::plan::{self, ProcessMode, ResourceGroup};
 use super::super::entry::{self, Action, Job, JobKind, Queue};
 use super::super::fold;
 use super::super::on::{Input, default_value, given};
-use super::scope::{NeedScope, Scope, Secrets};
+use super::scope::{Asks, NeedScope, Scope, Secrets};
 use super::{facts, graph};
 use crate::diag::{Problem, code};
 use crate::{Mode, Session};
@@ -49,7 +49,10 @@ pub(super) struct Level<'l> {
 pub(crate) fn make(session: &Session<'_>, workflow: &entry::Workflow) -> Option<(plan::Workflow, Option<String>)> {
     let before = session.errors();
     let inputs = inputs(session, workflow);
-    let json: Vec<(String, Json)> = inputs.iter().map(|(name, value)| (name.clone(), to_json(value))).collect();
+    let json: Vec<(String, Json)> = inputs
+        .iter()
+        .map(|(name, value)| (name.clone(), to_json(value)))
+        .collect();
     let name = workflow.name.clone().unwrap_or_else(|| workflow.file.clone());
     let github = Value::from(&facts::github(&session.input.context, &name, &workflow.file, &json));
     let inputs: Vec<(String, Expr)> = inputs
@@ -153,6 +156,7 @@ impl Maker<'_, '_> {
             needs: &[],
             matrix: Value::Null,
             strategy: Value::Null,
+            asks: Asks::Runner,
         }
     }
 
