@@ -221,7 +221,7 @@ fn rows(session: &Session<'_>, value: &Value, span: Span, name: &str) -> Vec<Row
             &code::GITHUB_MATRIX,
             span,
             format!("`{name}` must be a list of objects"),
-        )
+        );
     };
     let Value::Array(array) = value else {
         wrong();

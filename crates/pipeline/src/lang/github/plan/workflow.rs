@@ -54,7 +54,7 @@ pub(crate) fn make(session: &Session<'_>, workflow: &entry::Workflow) -> Option<
         .map(|(name, value)| (name.clone(), to_json(value)))
         .collect();
     let name = workflow.name.clone().unwrap_or_else(|| workflow.file.clone());
-    let github = Value::from(&facts::github(&session.input.context, &name, &workflow.file, &json));
+    let github = Value::from(&facts::github(session.input.context, &name, &workflow.file, &json));
     let inputs: Vec<(String, Expr)> = inputs
         .into_iter()
         .filter_map(|(name, value)| Some((name, fold::constant(&value).ok()?)))
@@ -62,7 +62,7 @@ pub(crate) fn make(session: &Session<'_>, workflow: &entry::Workflow) -> Option<
     let mut maker = Maker {
         session,
         github,
-        vars: facts::vars(&session.input.context),
+        vars: facts::vars(session.input.context),
         jobs: Vec::with_capacity(workflow.jobs.len()),
         names: HashSet::default(),
         called: HashSet::default(),
