@@ -250,7 +250,7 @@ async fn caches_come_back_and_stay_apart() {
     cache(&server, Method::GET, "glcbt-wrong", "x", "", None)
         .await
         .expect(403);
-    cache(&server, Method::PUT, &topic.token, &"k".repeat(901), "x", None)
+    cache(&server, Method::PUT, &topic.token, &"k".repeat(600), "x", None)
         .await
         .expect(400);
 
