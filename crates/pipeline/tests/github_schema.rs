@@ -7,6 +7,8 @@
     reason = "where the cases lie is said by the environment"
 )]
 
+#![expect(clippy::print_stdout, reason = "whoever looks wants to know what was read and what was not")]
+
 use std::path::Path;
 
 use tasuki_model::plan::Language;

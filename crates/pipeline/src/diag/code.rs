@@ -149,7 +149,7 @@ codes! {
     CIRCLECI_REQUIRES = Error "circleci-requires", "A job requires one that is not there, or that is there several times.",
         "`requires` names jobs of the same workflow by their `name`. Members of a matrix are required together by its alias or job name.";
     CIRCLECI_CIRCLE = Error "circleci-circle", "Jobs require one another in a circle.",
-        "None of them could ever start.";
+        "None of them could ever start: take one of the `requires` of the chain in the message away.";
     CIRCLECI_MATRIX = Error "circleci-matrix", "A matrix is wrong or too large.",
         "`matrix.parameters` maps parameters of the job to lists of values, `exclude` lists combinations of all of them.";
     CIRCLECI_ORB = Error "circleci-orb", "An orb cannot be had.",

@@ -21,6 +21,9 @@ fn registry() -> String {
         .expect("TASUKI_TEST_REGISTRY names a registry; run `cargo xtask test docker`")
 }
 
+/// `DOCKER_AUTH_CONFIG`, `config.json`, the payload's credentials; whose word counts.
+type Case<'a> = (Option<String>, Option<String>, Vec<RegistryLogin>, Option<&'a str>);
+
 /// Every source of credentials is enough, and the first that speaks of the registry counts.
 #[tokio::test]
 #[ignore = "needs a container engine: cargo xtask test docker"]
@@ -46,8 +49,7 @@ async fn credentials_are_found_in_their_order() {
             password: Secret::new(password),
         }]
     };
-    // DOCKER_AUTH_CONFIG, config.json, the payload's credentials; whose word counts.
-    let cases: [(Option<String>, Option<String>, Vec<RegistryLogin>, Option<&str>); 8] = [
+    let cases: [Case<'_>; 8] = [
         (None, None, Vec::new(), None),
         (Some(with("secret")), None, Vec::new(), Some("DOCKER_AUTH_CONFIG")),
         (

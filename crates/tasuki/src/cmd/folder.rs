@@ -104,7 +104,7 @@ impl Config {
             // GitLab's file is the first of the usual places.
             [first, ..] if language_of(first) == Some(Language::Gitlab) => Self::read(first, given),
             // The workflows of a folder make one pipeline together.
-            [all @ ..] if all.iter().all(|path| language_of(path) == Some(Language::Github)) => Ok(Self {
+            all if all.iter().all(|path| language_of(path) == Some(Language::Github)) => Ok(Self {
                 name: tasuki_pipeline::lang::github::FOLDER.to_owned(),
                 text: String::new(),
                 language: Language::Github,
