@@ -119,7 +119,7 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: "heavy",
-        about: "kill -9 of real servers and runners in mid-job, 10 cycles",
+        about: "kill -9 of real servers and runners in mid-job, 50 cycles",
         needs: &[],
         beside: Beside::Nothing,
         commands: &[&["cargo", "test", "-p", "tasuki", "--test", "kill", "--", "--ignored"]],

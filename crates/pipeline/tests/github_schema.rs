@@ -6,8 +6,10 @@
     clippy::disallowed_methods,
     reason = "where the cases lie is said by the environment"
 )]
-
-#![expect(clippy::print_stdout, reason = "whoever looks wants to know what was read and what was not")]
+#![expect(
+    clippy::print_stdout,
+    reason = "whoever looks wants to know what was read and what was not"
+)]
 
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tasuki_proto::client::{CallError, Polled};
+use tasuki_proto::client::{CallError, Polled, RetryPolicy};
 use tasuki_proto::gitlab::{JobRequest, JobResponse};
 use tasuki_rt::{Backoff, CancellationToken, Clock};
 use tokio::sync::Notify;
@@ -103,8 +103,13 @@ impl Entry {
 
     /// Takes places, asks once, starts the job.
     async fn ask(self: &Arc<Self>, index: u32, backoff: &mut Backoff) -> Next {
-        while index >= self.adaptive.window() {
-            self.widened.notified().await;
+        loop {
+            // Made before the window is looked at, so that no widening in between is missed.
+            let widened = self.widened.notified();
+            if index < self.adaptive.window() {
+                break;
+            }
+            widened.await;
         }
         if let Some(rest) = self.health.resting() {
             return Next::Pause(rest);
@@ -169,6 +174,11 @@ impl Entry {
             return Next::Pause(self.check_pause);
         }
         self.health.good();
+        if let CallError::Status { status, .. } = error
+            && RetryPolicy::retries(*status)
+        {
+            self.adaptive.retried();
+        }
         if backoff.tries() == 0 {
             warn!(runner = %self.name(), error = %chain(error), "the request for work failed");
         }

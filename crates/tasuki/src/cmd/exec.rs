@@ -246,7 +246,8 @@ async fn start_engine(scratch: &Scratch, slots: u32, executor: LocalExecutor) ->
     let api = client(&url, Some(server.admin_token().clone()), None)?;
     let registration = Registration::new(&api, "exec").await?;
     let runner = LocalRunner {
-        name: "exec".to_owned(),
+        // As in `up`: a job is told its runner's name.
+        name: "local".to_owned(),
         url,
         registration,
         slots,

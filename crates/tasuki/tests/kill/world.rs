@@ -8,6 +8,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::witness::Witness;
+
+/// Repositories that are built at once.
+const PROJECTS: usize = 3;
+
+/// Seconds until a silent runner's jobs are given to another: the least that the server allows.
+const LEASE_S: u32 = 4;
+
 /// Set in every job's environment, so that a process that outlived its job can be found.
 const MARK: &str = "TASUKI_KILL_TEST_MARK";
 
@@ -17,7 +25,8 @@ pub(crate) struct World {
     token: String,
     server: Option<Child>,
     runner: Option<Child>,
-    project: i64,
+    projects: Vec<i64>,
+    witness: Witness,
     http: reqwest::Client,
     runtime: tokio::runtime::Runtime,
 }
@@ -49,7 +58,8 @@ impl World {
             token: String::new(),
             server: None,
             runner: None,
-            project: 0,
+            projects: Vec::new(),
+            witness: Witness(folder.path().join("witness")),
             // No connection is kept: it would be one to a server that is dead by then.
             http: reqwest::Client::builder()
                 .pool_max_idle_per_host(0)
@@ -58,21 +68,27 @@ impl World {
             runtime,
             folder,
         };
+        std::fs::create_dir(world.path("tmp")).expect("a folder");
+        let config = format!(
+            "listen = \"{}\"\ndata_dir = \"{}\"\nlease_s = {LEASE_S}\n",
+            world.address,
+            world.path("data").display(),
+        );
+        std::fs::write(world.path("server.toml"), config).expect("the server's config");
         world.start_server();
         world.token = std::fs::read_to_string(world.path("data/admin.token"))
             .expect("an admin token")
             .trim()
             .to_owned();
-        let repository = world.repository(lines);
-        let project = world.call(
-            "POST",
-            "/projects",
-            &json!({"location": repository, "path": "kill/test"}),
-        );
-        world.project = project["id"].as_i64().expect("the project's id");
+        for number in 0..PROJECTS {
+            let repository = world.repository(number, lines);
+            let path = format!("kill/test-{number}");
+            let project = world.call("POST", "/projects", &json!({"location": repository, "path": path}));
+            world.projects.push(project["id"].as_i64().expect("the project's id"));
+        }
         let runner = world.call("POST", "/runners", &json!({"name": "kill"}));
         let config = format!(
-            "concurrent = 2\n[[runners]]\n  name = \"kill\"\n  url = \"http://{}\"\n  token = \"{}\"\n  executor = \"shell\"\n  builds_dir = \"{}\"\n",
+            "concurrent = 4\n[[runners]]\n  name = \"kill\"\n  url = \"http://{}\"\n  token = \"{}\"\n  executor = \"shell\"\n  request_concurrency = 2\n  builds_dir = \"{}\"\n",
             world.address,
             runner["token"].as_str().expect("the runner's token"),
             world.path("builds").display(),
@@ -86,13 +102,22 @@ impl World {
         self.folder.path().join(name)
     }
 
-    fn repository(&self, lines: usize) -> PathBuf {
-        let folder = self.path("repository");
+    fn repository(&self, number: usize, lines: usize) -> PathBuf {
+        let folder = self.path(&format!("repository-{number}"));
         std::fs::create_dir_all(&folder).expect("a folder");
+        let witness = self.witness.0.display();
+        let script = |pause: &str| {
+            format!(
+                "  script:\n    - echo \"started $CI_JOB_ID\" >> {witness}\n\
+                 \x20   - for i in $(seq {lines}); do echo \"kilometre=$i\"; {pause} done\n\
+                 \x20   - echo \"ended $CI_JOB_ID\" >> {witness}\n"
+            )
+        };
         let config = format!(
             "workflow:\n  rules:\n    - if: $CI_PIPELINE_SOURCE == \"api\"\nvariables: {{{MARK}: \"1\"}}\n\
-             run:\n  parallel: 3\n  script:\n    - for i in $(seq {lines}); do echo \"kilometre=$i\"; sleep 0.004; done\n\
-             after:\n  needs: [run]\n  script:\n    - for i in $(seq {lines}); do echo \"kilometre=$i\"; done\n"
+             run:\n  parallel: 2\n{}after:\n  needs: [run]\n{}",
+            script("sleep 0.004;"),
+            script(""),
         );
         std::fs::write(folder.join(".gitlab-ci.yml"), config).expect("a file");
         for arguments in [
@@ -114,11 +139,8 @@ impl World {
 
     fn start_server(&mut self) {
         let mut child = self
-            .tasuki(
-                &["up", "--slots", "0", "--listen", &self.address.clone(), "--data"],
-                "server.log",
-            )
-            .arg(self.path("data"))
+            .tasuki(&["server", "--config"], "server.log")
+            .arg(self.path("server.toml"))
             .stdout(Stdio::piped())
             .spawn()
             .expect("the server starts");
@@ -147,7 +169,7 @@ impl World {
             .open(self.path(log))
             .expect("a log file");
         let mut command = program(env!("CARGO_BIN_EXE_tasuki"));
-        command.args(arguments).stderr(log);
+        command.args(arguments).env("TMPDIR", self.path("tmp")).stderr(log);
         command
     }
 
@@ -172,53 +194,75 @@ impl World {
         }
     }
 
-    pub(crate) fn start_pipeline(&mut self) -> i64 {
-        let pipeline = self.call("POST", &format!("/projects/{}/pipelines", self.project), &json!({}));
-        pipeline["id"].as_i64().expect("the pipeline's id")
+    pub(crate) fn witness(&self) -> &Witness {
+        &self.witness
     }
 
-    pub(crate) fn wait_until_a_job_runs(&mut self, pipeline: i64) {
-        let deadline = Instant::now() + Duration::from_secs(30);
+    /// One of each project.
+    pub(crate) fn start_pipelines(&mut self) -> Vec<i64> {
+        let start = |project| {
+            let pipeline = self.call("POST", &format!("/projects/{project}/pipelines"), &json!({}));
+            pipeline["id"].as_i64().expect("the pipeline's id")
+        };
+        self.projects.iter().map(start).collect()
+    }
+
+    pub(crate) fn wait_until_a_job_runs(&self, pipelines: &[i64]) {
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            let detail = self.call("GET", &format!("/pipelines/{pipeline}"), &Value::Null);
-            if detail["counts"]["running"].as_u64().is_some_and(|running| running > 0) {
-                return;
+            for pipeline in pipelines {
+                let detail = self.call("GET", &format!("/pipelines/{pipeline}"), &Value::Null);
+                if detail["counts"]["running"].as_u64().is_some_and(|running| running > 0) {
+                    return;
+                }
             }
             assert!(
                 Instant::now() < deadline,
-                "no job ran within 30 s: {detail}\n{}",
+                "no job of {pipelines:?} ran within a minute\n{}",
                 self.read("runner.log")
             );
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
     /// The jobs of the pipeline once it is green.
-    pub(crate) fn wait_until_finished(&mut self, pipeline: i64, patience: Duration) -> Vec<Value> {
+    pub(crate) fn wait_until_finished(&self, pipeline: i64, patience: Duration, context: &str) -> Vec<Value> {
         let deadline = Instant::now() + patience;
         loop {
             let detail = self.call("GET", &format!("/pipelines/{pipeline}"), &Value::Null);
             match detail["status"].as_str().unwrap_or_default() {
                 "success" => return detail["workflows"][0]["jobs"].as_array().cloned().unwrap_or_default(),
-                "failed" | "canceled" | "skipped" => panic!("pipeline {pipeline} is not green: {detail:#}"),
+                "failed" | "error" | "canceled" | "skipped" => {
+                    panic!(
+                        "{context}: pipeline {pipeline} is not green: {detail:#}\n{}",
+                        self.logs()
+                    )
+                }
                 _ => {}
             }
             assert!(
                 Instant::now() < deadline,
-                "pipeline {pipeline} did not end within {patience:?}: {detail:#}\nserver: {}\nrunner: {}",
-                self.read("server.log"),
-                self.read("runner.log"),
+                "{context}: pipeline {pipeline} did not end within {patience:?}: {detail:#}\n{}",
+                self.logs(),
             );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
+    fn logs(&self) -> String {
+        format!(
+            "server: {}\nrunner: {}",
+            self.read("server.log"),
+            self.read("runner.log")
+        )
+    }
+
     /// A job with its tasks.
-    pub(crate) fn job(&mut self, id: &Value) -> Value {
+    pub(crate) fn job(&self, id: &Value) -> Value {
         self.call("GET", &format!("/jobs/{id}"), &Value::Null)
     }
 
-    pub(crate) fn log(&mut self, task: &Value) -> String {
+    pub(crate) fn log(&self, task: &Value) -> String {
         let url = format!("http://{}/api/v1/tasks/{task}/log", self.address);
         let request = self.http.get(url).bearer_auth(&self.token);
         self.runtime
@@ -226,7 +270,7 @@ impl World {
             .expect("the log")
     }
 
-    fn call(&mut self, method: &str, path: &str, body: &Value) -> Value {
+    fn call(&self, method: &str, path: &str, body: &Value) -> Value {
         let url = format!("http://{}/api/v1{path}", self.address);
         let method = method.parse().expect("a method");
         let mut request = self.http.request(method, url).bearer_auth(&self.token);
@@ -243,19 +287,21 @@ impl World {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error} in {text}"))
     }
 
-    /// No process with a job's mark, no folder of a job.
-    pub(crate) fn assert_nothing_is_left(&mut self) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+    /// No process with a job's mark, no file of a build, no temporary file.
+    pub(crate) fn assert_nothing_is_left(&self, context: &str) {
+        let deadline = Instant::now() + Duration::from_secs(30);
         loop {
-            let (processes, folders) = (marked_processes(), build_folders(&self.path("builds")));
-            if processes.is_empty() && folders.is_empty() {
+            let processes = marked_processes();
+            let mut files = files_below(&self.path("builds"));
+            files.extend(files_below(&self.path("tmp")));
+            if processes.is_empty() && files.is_empty() {
                 return;
             }
             assert!(
                 Instant::now() < deadline,
-                "left behind: processes {processes:?}, folders {folders:?}"
+                "{context}: left behind: processes {processes:?}, files {files:?}"
             );
-            std::thread::sleep(Duration::from_millis(200));
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 }
@@ -287,8 +333,8 @@ fn marked_processes() -> Vec<String> {
     found
 }
 
-/// Regular files below the builds folder: empty parents may stay, what a job had may not.
-fn build_folders(root: &Path) -> Vec<PathBuf> {
+/// Files below a folder: empty parents may stay, what a job had may not.
+fn files_below(root: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut open = vec![root.to_owned()];
     while let Some(folder) = open.pop() {
