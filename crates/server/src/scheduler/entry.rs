@@ -104,8 +104,8 @@ impl Entry {
         }
     }
 
-    /// Reads a pipeline with everything in it.
-    pub(super) fn load(tx: &mut Tx<'_>, id: PipelineId) -> Result<Self, Error> {
+    /// Reads a pipeline with everything in it. The end of `changed`, should it have ended, is not counted yet.
+    pub(super) fn load(tx: &mut Tx<'_>, id: PipelineId, changed: Option<TaskId>) -> Result<Self, Error> {
         let row = pipelines::get(tx, id)?.ok_or(Error::NotFound {
             what: "pipeline",
             id: id.0,
@@ -139,11 +139,11 @@ impl Entry {
             facts,
             workflows: own,
         });
-        entry.load_parts(tx)?;
+        entry.load_parts(tx, changed)?;
         Ok(entry)
     }
 
-    fn load_parts(&mut self, tx: &mut Tx<'_>) -> Result<(), Error> {
+    fn load_parts(&mut self, tx: &mut Tx<'_>, changed: Option<TaskId>) -> Result<(), Error> {
         for task in tasks::newest_of_pipeline(tx, self.id)? {
             let Some(node) = self.node(task.job_id) else { continue };
             self.ran.insert(node);
@@ -151,7 +151,7 @@ impl Entry {
                 continue;
             }
             let parts = self.parts.entry(node).or_default();
-            if task.finished_ms.is_none() {
+            if task.finished_ms.is_none() || Some(task.id) == changed {
                 parts.open.insert(task.parallel_index, task.id);
                 continue;
             }

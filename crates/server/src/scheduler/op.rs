@@ -200,6 +200,12 @@ impl Counters {
 impl Op<'_, '_> {
     /// Takes a pipeline to work on; [`Op::put`] it back.
     pub(super) fn take(&mut self, id: PipelineId) -> Result<Box<Entry>, Error> {
+        self.take_before(id, None)
+    }
+
+    /// As [`Op::take`], as it was before the change of `changed` that is saved already: what follows from the change
+    /// is still to be carried out.
+    pub(super) fn take_before(&mut self, id: PipelineId, changed: Option<TaskId>) -> Result<Box<Entry>, Error> {
         if let Some(entry) = self.entries.remove(&id) {
             return Ok(entry);
         }
@@ -208,7 +214,7 @@ impl Op<'_, '_> {
             self.remembered.pipelines.push(id);
             return Ok(entry);
         }
-        Ok(Box::new(Entry::load(self.tx, id)?))
+        Ok(Box::new(Entry::load(self.tx, id, changed)?))
     }
 
     /// Gives a pipeline back that was changed.

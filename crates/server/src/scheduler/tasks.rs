@@ -37,7 +37,7 @@ impl Op<'_, '_> {
             return Ok(status);
         }
         // From here on a refusal is not the task's: the task is saved, and must not stay so alone.
-        let mut entry = self.take(live.pipeline)?;
+        let mut entry = self.take_before(live.pipeline, Some(id))?;
         self.follow(&mut entry, &live, effects).map_err(Error::in_the_middle)?;
         self.put(entry);
         Ok(status)

@@ -120,7 +120,7 @@ fn span(until: Timestamp, now: Timestamp) -> String {
 }
 
 fn predecessors(tx: &mut Tx<'_>, row: &jobs::Job) -> Result<Pending, Error> {
-    let entry = Entry::load(tx, row.pipeline_id)?;
+    let entry = Entry::load(tx, row.pipeline_id, None)?;
     let mut open = Vec::new();
     if let Some(node) = entry.node(row.id) {
         let spec = entry.graph.spec(node);

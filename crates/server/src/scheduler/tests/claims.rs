@@ -129,3 +129,20 @@ async fn ten_thousand_jobs_are_created_at_once() {
     let task = world.take(&runner(1)).await;
     world.pass(&task).await;
 }
+
+/// The lease runs out in a server that has not read the pipeline before.
+#[tokio::test]
+async fn a_loss_does_not_count_once_another_attempt_has_passed() {
+    let mut world = World::new().await;
+    let id = world.create(&["a", "b"]).await;
+    world.take(&runner(1)).await;
+    world.take(&runner(2)).await;
+    world.restart().await;
+    world.advance(Duration::from_secs(11)).await;
+    world.check(id, "a:pending b:pending =pending").await;
+    for _ in 0..2 {
+        let again = world.take(&runner(1)).await;
+        world.pass(&again).await;
+    }
+    world.check(id, "a:success b:success =success").await;
+}
