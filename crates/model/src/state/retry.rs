@@ -7,7 +7,7 @@ use crate::plan::Retry;
 use crate::reason::FailureReason;
 
 /// How often tasuki starts a task again, beyond the job's own `retry`, where the failure was not the job's:
-/// its runner died or was shut down.
+/// its runner died or was shut down, or what it must talk to (this server, a registry) could not be reached.
 pub const SYSTEM_REQUEUES: u32 = 2;
 
 /// How often a task is started again after `scheduler_failure` when the job says nothing (GitLab's default).
@@ -77,7 +77,9 @@ fn wanted(policy: &Retry, failure: &Failure) -> bool {
 
 fn system_allowance(policy: &Retry, reason: FailureReason) -> u32 {
     match reason {
-        FailureReason::RunnerLost | FailureReason::RunnerInterrupted => SYSTEM_REQUEUES,
+        FailureReason::RunnerLost
+        | FailureReason::RunnerInterrupted
+        | FailureReason::RunnerExternalDependencyFailure => SYSTEM_REQUEUES,
         // A job that has its own `retry` has said how often.
         FailureReason::SchedulerFailure if policy.max == 0 => SCHEDULER_RETRIES,
         _ => 0,

@@ -4,6 +4,5 @@
 
 mod exec;
 mod files;
-mod parity;
 mod server;
 mod world;
