@@ -10,7 +10,7 @@ use crate::exec::signal;
 use crate::world::{Ended, World, wait_for};
 
 /// A server with a runner; killed when a test fails.
-pub(crate) struct Up<'a> {
+struct Up<'a> {
     world: &'a World,
     child: Child,
 }
@@ -24,18 +24,12 @@ impl Drop for Up<'_> {
 
 impl<'a> Up<'a> {
     fn start(world: &'a World) -> Self {
-        Self::start_with(world, 2)
-    }
-
-    /// With a runner of `slots` jobs at a time.
-    pub(crate) fn start_with(world: &'a World, slots: u32) -> Self {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(world.path("up.log"))
             .unwrap();
-        let mut command = world.tasuki(world.folder.path(), &["up", "--listen", "127.0.0.1:0", "--slots"]);
-        command.arg(slots.to_string());
+        let mut command = world.tasuki(world.folder.path(), &["up", "--listen", "127.0.0.1:0", "--slots", "2"]);
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let ready = out
@@ -50,11 +44,11 @@ impl<'a> Up<'a> {
         Self { world, child }
     }
 
-    pub(crate) fn run(&self, args: &[&str]) -> Ended {
+    fn run(&self, args: &[&str]) -> Ended {
         self.world.run(self.world.folder.path(), args)
     }
 
-    pub(crate) fn json(&self, args: &[&str]) -> Value {
+    fn json(&self, args: &[&str]) -> Value {
         self.run(&[args, &["--json"]].concat()).expect(0).json()
     }
 
@@ -73,20 +67,7 @@ impl<'a> Up<'a> {
         })
     }
 
-    /// Waits until the newest pipeline of this project, ref and source has ended.
-    #[track_caller]
-    pub(crate) fn wait_for_end(&self, project: &str, git_ref: &str, source: &str) -> i64 {
-        wait_for(&format!("a pipeline of {project} for {git_ref} to end"), || {
-            let all = self.pipelines();
-            let ours = |pipeline: &&Value| {
-                pipeline["project"] == project && pipeline["ref"] == git_ref && pipeline["source"] == source
-            };
-            let found = all.iter().find(ours)?;
-            (!found["finished_at"].is_null()).then(|| found["id"].as_i64().unwrap())
-        })
-    }
-
-    pub(crate) fn jobs(&self, pipeline: i64) -> Vec<Value> {
+    fn jobs(&self, pipeline: i64) -> Vec<Value> {
         self.json(&["job", "list", &pipeline.to_string()])
             .as_array()
             .unwrap()
