@@ -140,9 +140,10 @@ impl Triggers {
     }
 
     /// A project was added: a folder is watched from now on, and its present branch is built. A repository by URL is
-    /// fetched in the background.
-    pub fn added(&self, project: &projects::Project) {
+    /// fetched in the background. What moves after this has returned starts a pipeline.
+    pub async fn added(&self, project: &projects::Project) {
         self.watch(project);
+        self.note_present_refs(project).await;
         let (this, project) = (self.clone(), project.clone());
         self.inner
             .parts

@@ -73,7 +73,7 @@ impl App {
             })
             .await?;
         let project = created.ok_or_else(|| Problem::not_found("the new project"))?;
-        self.triggers().added(&project);
+        self.triggers().added(&project).await;
         Ok(Added {
             project,
             hook_secret: shown,

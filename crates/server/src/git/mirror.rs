@@ -8,6 +8,7 @@ use tasuki_model::id::{PipelineId, ProjectId};
 use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
 
 use super::command::{Call, REMOTE_TIMEOUT, failed};
+use super::read::{Ref, refs};
 use super::{Error, Git, Oid, Remote};
 
 /// All mirrors of a server: `<root>/<project id>.git`. Cheap to clone.
@@ -29,15 +30,6 @@ pub struct Mirror {
     writer: Arc<Mutex<()>>,
     /// Held for reading while a pipeline is saved and has no ref yet: fetches wait until nobody does.
     door: Arc<RwLock<()>>,
-}
-
-/// A branch or tag of a mirror.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ref {
-    /// Full name, e.g. `refs/heads/main`.
-    pub name: String,
-    /// The commit it leads to, through an annotated tag where there is one.
-    pub commit: Oid,
 }
 
 impl Mirrors {
@@ -242,14 +234,7 @@ impl Mirror {
     /// # Errors
     /// Git fails.
     pub async fn refs(&self) -> Result<Vec<Ref>, Error> {
-        let format = "--format=%(objecttype) %(objectname) %(*objecttype) %(*objectname) %(refname)";
-        let call = Call::new(
-            "for-each-ref",
-            &self.dir,
-            ["for-each-ref", format, "refs/heads", "refs/tags"],
-        );
-        let text = self.git.text(call).await?;
-        Ok(text.lines().filter_map(read_ref).collect())
+        refs(&self.git, &self.dir).await
     }
 
     /// Keeps a pipeline's commit reachable and fetchable as `refs/pipelines/<id>`, however its branch moves.
@@ -347,19 +332,4 @@ impl Mirror {
 struct RemoteHead {
     branch: Option<String>,
     sha256: bool,
-}
-
-fn read_ref(line: &str) -> Option<Ref> {
-    let mut words = line.splitn(5, ' ');
-    let (kind, id) = (words.next()?, words.next()?);
-    let (peeled_kind, peeled, name) = (words.next()?, words.next()?, words.next()?);
-    let commit = match (kind, peeled_kind) {
-        ("commit", _) => id,
-        ("tag", "commit") => peeled,
-        _ => return None,
-    };
-    Some(Ref {
-        name: name.to_owned(),
-        commit: commit.parse().ok()?,
-    })
 }

@@ -18,9 +18,9 @@ mod worktree;
 
 pub use command::Git;
 pub use error::Error;
-pub use mirror::{Mirror, Mirrors, Ref};
+pub use mirror::{Mirror, Mirrors};
 pub use object::Oid;
-pub use read::TreeEntry;
+pub use read::{Ref, TreeEntry};
 pub use remote::{Credential, Remote};
 pub use serve::{info_refs, upload_pack};
 pub(crate) use worktree::hash_blob;

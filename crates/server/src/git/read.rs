@@ -231,3 +231,35 @@ pub(super) async fn named_commit(git: &Git, dir: &Path, name: &str) -> Result<Op
         _ => Ok(None),
     }
 }
+
+/// A branch or tag of a mirror.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ref {
+    /// Full name, e.g. `refs/heads/main`.
+    pub name: String,
+    /// The commit it leads to, through an annotated tag where there is one.
+    pub commit: Oid,
+}
+
+/// All branches and tags of the repository at `dir` with the commits they lead to, sorted by name.
+pub(super) async fn refs(git: &Git, dir: &Path) -> Result<Vec<Ref>, Error> {
+    let format = "--format=%(objecttype) %(objectname) %(*objecttype) %(*objectname) %(refname)";
+    let options = ["for-each-ref", format, "refs/heads", "refs/tags"];
+    let text = git.text(Call::new("for-each-ref", dir, options)).await?;
+    Ok(text.lines().filter_map(read_ref).collect())
+}
+
+fn read_ref(line: &str) -> Option<Ref> {
+    let mut words = line.splitn(5, ' ');
+    let (kind, id) = (words.next()?, words.next()?);
+    let (peeled_kind, peeled, name) = (words.next()?, words.next()?, words.next()?);
+    let commit = match (kind, peeled_kind) {
+        ("commit", _) => id,
+        ("tag", "commit") => peeled,
+        _ => return None,
+    };
+    Some(Ref {
+        name: name.to_owned(),
+        commit: commit.parse().ok()?,
+    })
+}

@@ -9,8 +9,8 @@ use sha1::Digest as _;
 use tasuki_model::trigger::{Commit, GitRef};
 
 use super::command::Call;
-use super::read::{last_commit, named_commit, resolve};
-use super::{Error, Git, Oid, TreeEntry};
+use super::read::{last_commit, named_commit, refs, resolve};
+use super::{Error, Git, Oid, Ref, TreeEntry};
 
 /// A checked-out repository as it stands now.
 #[derive(Debug, Clone)]
@@ -36,6 +36,14 @@ impl Worktree {
             commit,
             root,
         })
+    }
+
+    /// All branches and tags with the commits they lead to, sorted by name.
+    ///
+    /// # Errors
+    /// `dir` is not inside a repository, or git fails.
+    pub async fn refs(git: &Git, dir: &Path) -> Result<Vec<Ref>, Error> {
+        refs(git, &top_level(dir)?).await
     }
 
     /// Files that belong to the folder's present state, relative to the root: tracked ones that still exist, and new

@@ -16,7 +16,7 @@ use super::error::NoPipeline;
 use super::forge::{PushOptions, git_ref};
 use super::watch::{Following, Hint, fingerprint};
 use super::{Error, Triggers};
-use crate::git::{Oid, Ref};
+use crate::git::{Oid, Ref, Worktree};
 
 /// Pipelines that one look may start; the tips of all refs are noted all the same. GitLab's limit for one push.
 const AT_ONCE: usize = 4;
@@ -100,6 +100,32 @@ impl Triggers {
                     async move { this.look_again_and_again(project).await },
                 );
             }
+        }
+    }
+
+    /// Notes where a new folder's refs stand, before its first look reads them: a tag set meanwhile is one that moved.
+    /// The present branch is noted without a commit, so that the look builds it.
+    pub(super) async fn note_present_refs(&self, project: &Project) {
+        if project.kind != "local" {
+            return;
+        }
+        let parts = &self.inner.parts;
+        let present = match Worktree::refs(parts.mirrors.git(), Path::new(&project.url)).await {
+            Ok(present) => present,
+            // The look meets the same error, and tells it.
+            Err(failed) => return debug!(project.id = project.id.0, error = %failed, "refs cannot be noted"),
+        };
+        let (id, head, now) = (project.id, self.present_branch(project), self.now());
+        let noted = parts.store.write(move |tx| {
+            for there in &present {
+                let built = Some(&there.name) != head.as_ref();
+                let commit = if built { there.commit.as_str() } else { "" };
+                projects::set_ref(tx, id, &there.name, Some(commit), now)?;
+            }
+            Ok(())
+        });
+        if let Err(failed) = noted.await {
+            error!(project.id = id.0, error = %failed, "refs cannot be noted");
         }
     }
 

@@ -4,5 +4,6 @@
 
 mod exec;
 mod files;
+mod parity;
 mod server;
 mod world;

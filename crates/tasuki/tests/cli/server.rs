@@ -10,7 +10,7 @@ use crate::exec::signal;
 use crate::world::{Ended, World, wait_for};
 
 /// A server with a runner; killed when a test fails.
-struct Up<'a> {
+pub(crate) struct Up<'a> {
     world: &'a World,
     child: Child,
 }
@@ -24,12 +24,18 @@ impl Drop for Up<'_> {
 
 impl<'a> Up<'a> {
     fn start(world: &'a World) -> Self {
+        Self::start_with(world, 2)
+    }
+
+    pub(crate) fn start_with(world: &'a World, slots: u32) -> Self {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(world.path("up.log"))
             .unwrap();
-        let mut command = world.tasuki(world.folder.path(), &["up", "--listen", "127.0.0.1:0", "--slots", "2"]);
+        let slots = slots.to_string();
+        let args = ["up", "--listen", "127.0.0.1:0", "--slots", &slots];
+        let mut command = world.tasuki(world.folder.path(), &args);
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let ready = out
@@ -44,11 +50,11 @@ impl<'a> Up<'a> {
         Self { world, child }
     }
 
-    fn run(&self, args: &[&str]) -> Ended {
+    pub(crate) fn run(&self, args: &[&str]) -> Ended {
         self.world.run(self.world.folder.path(), args)
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         self.run(&[args, &["--json"]].concat()).expect(0).json()
     }
 
@@ -67,7 +73,18 @@ impl<'a> Up<'a> {
         })
     }
 
-    fn jobs(&self, pipeline: i64) -> Vec<Value> {
+    /// Waits until the project's newest pipeline of this ref and source has ended.
+    #[track_caller]
+    pub(crate) fn wait_for_end(&self, project: &str, name: &str, source: &str) -> i64 {
+        wait_for(&format!("a pipeline of {project} {name} to end"), || {
+            let all = self.json(&["pipeline", "list", project]);
+            let mut all = all.as_array().unwrap().iter();
+            let found = all.find(|pipeline| pipeline["ref"] == name && pipeline["source"] == source)?;
+            (!found["finished_at"].is_null()).then(|| found["id"].as_i64().unwrap())
+        })
+    }
+
+    pub(crate) fn jobs(&self, pipeline: i64) -> Vec<Value> {
         self.json(&["job", "list", &pipeline.to_string()])
             .as_array()
             .unwrap()

@@ -61,6 +61,17 @@ async fn every_new_tip_is_built_once_also_over_a_restart() {
     assert_eq!(all.len(), 9, "nothing was built twice: {all:?}");
 }
 
+/// Nothing that moved after the project was there is taken for what it began with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tag_set_before_the_first_look_is_built() {
+    let world = World::new().await;
+    let dir = world.repository("app", CONFIG);
+    git(&dir, &["tag", "old"]);
+    world.add("local", dir.to_str().unwrap(), "{}").await;
+    git(&dir, &["tag", "v1"]);
+    assert_eq!(names(&world.wait_for(2).await), ["main", "v1"]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_moved_while_no_server_ran_is_built_at_the_start() {
     let mut world = World::new().await;

@@ -95,7 +95,7 @@ impl World {
             projects::get(tx, id)
         });
         let project = project.await.unwrap().unwrap();
-        self.triggers.added(&project);
+        self.triggers.added(&project).await;
         project
     }
 
