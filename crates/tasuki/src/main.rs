@@ -15,6 +15,10 @@ mod role;
 
 use std::process::ExitCode;
 
+/// Halves the time of what makes many small values (a compiled configuration, an answer of the API) against glibc's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     // The guest is started for every step of every job: it goes past everything that only people need.

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{Bell, Engine, Message, Operation, Ran, Readers, spawn};
@@ -103,6 +104,11 @@ pub(crate) fn connect(path: &Path) -> Result<Connection> {
              PRAGMA cache_size = -2048",
         )
         .map_err(|e| Error::from_sqlite("PRAGMA", e))?;
+    // Without it, a statement whose plan may hang on a parameter (any that could use a partial index) is prepared anew
+    // for every set of parameters.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(|e| Error::from_sqlite("enable_qpsg", e))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
 }

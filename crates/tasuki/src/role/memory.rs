@@ -31,10 +31,9 @@ pub(crate) fn settle_later(tasks: &Tasks) {
 /// Gives back free memory of the heap, and the pages of the program and its libraries that the kernel can read again from
 /// their files.
 fn settle() {
-    #[cfg(target_env = "gnu")]
     // SAFETY: only touches memory that the allocator holds as free; has no preconditions.
     unsafe {
-        libc::malloc_trim(0);
+        libmimalloc_sys::mi_collect(true);
     }
     let Ok(mappings) = std::fs::read_to_string("/proc/self/smaps") else {
         return;
