@@ -111,6 +111,18 @@ impl Engine {
         Ok(())
     }
 
+    /// The engine leaves its namespace of networks mounted, and containers that would not end.
+    fn unmount(&self) {
+        let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+        let ours = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+        let ours: Vec<&str> = ours.filter(|at| Path::new(at).starts_with(&self.folder)).collect();
+        for at in ours.iter().rev() {
+            if let Err(error) = program::output("umount", &["--lazy", at]) {
+                crate::suites::say(&format!("{at} stays mounted: {error}"));
+            }
+        }
+    }
+
     fn wait(&mut self, program: &str, ready: impl Fn() -> bool) -> anyhow::Result<()> {
         for _ in 0..PATIENCE {
             if ready() {
@@ -133,7 +145,7 @@ impl Drop for Engine {
         while let Some(mut child) = self.children.pop() {
             program::terminate(&mut child);
         }
-        // Mounts of containers are gone with the engine; what is not is said.
+        self.unmount();
         if self.folder.exists()
             && let Err(error) = fs::remove_dir_all(&self.folder)
         {

@@ -125,7 +125,7 @@ const SUITES: &[Suite] = &[
         commands: &[&["cargo", "test", "-p", "tasuki", "--test", "kill", "--", "--ignored"]],
     },
     Suite {
-        name: DOCKER,
+        name: "docker",
         about: "jobs in containers of a real engine, a registry with a password, kill -9 of a runner",
         needs: &[DOCKERD, CONTAINERD, RUNC, IPTABLES, REGISTRY, BUSYBOX, HTPASSWD],
         beside: Beside::Engine,
@@ -174,7 +174,6 @@ const SUITES: &[Suite] = &[
 ];
 
 const STOCK_RUNNER: &str = "stock-runner";
-const DOCKER: &str = "docker";
 
 /// Why a suite cannot run here, where what it lacks is no Debian package.
 fn impossible(suite: &Suite) -> Option<&'static str> {
@@ -201,11 +200,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let chosen: Vec<_> = SUITES
         .iter()
-        .filter(|s| (args.names.is_empty() && s.name != DOCKER) || args.names.iter().any(|n| n == s.name))
+        .filter(|suite| args.names.is_empty() || args.names.iter().any(|name| name == suite.name))
         .collect();
-    if args.names.is_empty() {
-        say("SKIPPED docker: one of its tests is not steady yet; it runs when it is named: `cargo xtask test docker`");
-    }
     let missing = provide(&chosen, !args.no_install);
     if chosen.iter().any(|suite| suite.name == "fast") && std::env::var_os("TASUKI_CONFORMANCE").is_none() {
         say("SKIPPED in fast: conformance data of public projects (TASUKI_CONFORMANCE names its folder)");
