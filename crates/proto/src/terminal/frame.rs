@@ -1,25 +1,13 @@
-//! Frames of an interactive terminal: what travels both ways on a connection that was upgraded to one.
-//!
-//! A frame is one byte of kind, four bytes of length (big endian) and at most [`MAX_PAYLOAD`] bytes:
-//!
-//! | Kind | Payload | Direction |
-//! |---|---|---|
-//! | 0 data | bytes as typed or printed; empty from the typing side: end of input | both |
-//! | 1 resize | columns, rows: two bytes each, big endian | to the shell |
-//! | 2 exit | the shell's exit code: four bytes, big endian; the last frame | from the shell |
-//! | 3 closed | UTF-8 text for people: why it ended without an exit code; the last frame | both |
-//!
-//! This module does no input or output: it turns values into bytes, and pieces of bytes of any cut into values.
+//! One frame: turns values into bytes, and pieces of bytes of any cut into values. No input or output here.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-
-/// The token of the HTTP `Upgrade` header.
-pub const UPGRADE: &str = "tasuki-terminal";
+use serde::{Deserialize, Serialize};
 
 /// Largest payload of one frame in bytes.
 pub const MAX_PAYLOAD: usize = 64 * 1024;
 
 const HEAD: usize = 5;
+const LAST_KIND: u8 = 4;
 
 /// One frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +20,32 @@ pub enum Frame {
     Exit(i32),
     /// The terminal ended for this reason. Nothing follows.
     Closed(String),
+    /// What is to run. The first frame to the shell.
+    Start(Start),
+}
+
+/// What is to run on the terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Start {
+    /// Program and arguments; empty = a shell.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// `TERM` of the person's own terminal; empty = unknown.
+    #[serde(default)]
+    pub term: String,
+    /// Who types.
+    #[serde(default)]
+    pub input: Input,
+}
+
+/// Who types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    #[default]
+    Person,
+    /// A file or a program, whose end is the end of the input.
+    Pipe,
 }
 
 /// The other side does not speak this protocol. The connection is of no use any more.
@@ -45,6 +59,8 @@ pub enum Error {
     Length { kind: u8, length: usize },
     #[error("a terminal's last message is not UTF-8")]
     Text,
+    #[error("a terminal's first message cannot be read: {0}")]
+    Start(String),
 }
 
 impl Frame {
@@ -61,6 +77,8 @@ impl Frame {
             }
             Self::Exit(code) => put(out, 2, &code.to_be_bytes()),
             Self::Closed(text) => put(out, 3, &text.as_bytes()[..text.floor_char_boundary(MAX_PAYLOAD)]),
+            // Plain text in plain fields: it always is JSON. One that is too large is refused by who reads it.
+            Self::Start(start) => put(out, 4, &serde_json::to_vec(start).unwrap_or_default()),
         }
     }
 
@@ -86,6 +104,9 @@ impl Frame {
             3 => String::from_utf8(payload.into())
                 .map(Self::Closed)
                 .map_err(|_| Error::Text),
+            4 => serde_json::from_slice(&payload)
+                .map(Self::Start)
+                .map_err(|wrong| Error::Start(wrong.to_string())),
             unknown => Err(Error::Kind(unknown)),
         }
     }
@@ -94,7 +115,7 @@ impl Frame {
 fn put(out: &mut BytesMut, kind: u8, payload: &[u8]) {
     out.reserve(HEAD + payload.len());
     out.put_u8(kind);
-    // At most MAX_PAYLOAD, as every caller sees to.
+    // At most MAX_PAYLOAD, but for a start that nobody could type.
     out.put_u32(u32::try_from(payload.len()).unwrap_or(u32::MAX));
     out.put_slice(payload);
 }
@@ -126,7 +147,7 @@ impl Decoder {
             return Ok(None);
         };
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
-        if kind > 3 {
+        if kind > LAST_KIND {
             return Err(Error::Kind(kind));
         }
         if length > MAX_PAYLOAD {
@@ -166,6 +187,11 @@ mod tests {
     #[test]
     fn frames_survive_any_cut() {
         let frames = [
+            Frame::Start(Start {
+                command: vec!["ls".to_owned(), "-l".to_owned()],
+                term: "xterm".to_owned(),
+                input: Input::Pipe,
+            }),
             Frame::Resize { columns: 80, rows: 24 },
             Frame::Data(Bytes::from_static(b"ls\xff\r\n")),
             Frame::Data(Bytes::new()),
@@ -213,7 +239,7 @@ mod tests {
     fn nonsense_is_refused() {
         let check = |bytes: &[u8], error: Error| assert_eq!(decoded(bytes, 1), Err(error), "{bytes:?}");
         check(b"GET / HTTP/1.1\r\n", Error::Kind(b'G'));
-        check(b"\x04\0\0\0\0", Error::Kind(4));
+        check(b"\x05\0\0\0\0", Error::Kind(5));
         check(
             b"\0\0\x01\0\x01",
             Error::TooLarge {
@@ -224,5 +250,9 @@ mod tests {
         check(b"\x01\0\0\0\x03abc", Error::Length { kind: 1, length: 3 });
         check(b"\x02\0\0\0\0", Error::Length { kind: 2, length: 0 });
         check(b"\x03\0\0\0\x01\xff", Error::Text);
+        check(
+            b"\x04\0\0\0\x01{",
+            Error::Start("EOF while parsing an object at line 1 column 1".to_owned()),
+        );
     }
 }
