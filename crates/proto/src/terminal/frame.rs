@@ -36,6 +36,9 @@ pub struct Start {
     /// Who types.
     #[serde(default)]
     pub input: Input,
+    /// Size of the window in characters.
+    pub columns: u16,
+    pub rows: u16,
 }
 
 /// Who types.
@@ -191,6 +194,8 @@ mod tests {
                 command: vec!["ls".to_owned(), "-l".to_owned()],
                 term: "xterm".to_owned(),
                 input: Input::Pipe,
+                columns: 80,
+                rows: 24,
             }),
             Frame::Resize { columns: 80, rows: 24 },
             Frame::Data(Bytes::from_static(b"ls\xff\r\n")),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tasuki_model::reason::FailureReason;
 
-use crate::executor::{Error, Result, Shell, ShellKind};
+use crate::executor::{Editing, Error, Result, Shell, ShellKind};
 
 /// A script ready to run: its file's ending, its text, and the command line for it.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,6 +70,21 @@ pub(crate) fn command_line(shell: &Shell, path: &str, file: &Path) -> Vec<String
     }
 }
 
+/// The command line of a shell that is typed into.
+pub(crate) fn interactive_line(shell: &Shell, editing: Editing, path: &str) -> Vec<String> {
+    let words: &[&str] = match (&shell.kind, editing) {
+        (ShellKind::Bash, Editing::On) => &["bash"],
+        (ShellKind::Bash, Editing::Off) => &["bash", "--noediting"],
+        (ShellKind::Sh, _) => &["sh"],
+        (ShellKind::Pwsh, _) => &["pwsh", "-NoLogo"],
+        (ShellKind::Detect | ShellKind::Custom(_), _) => {
+            let kind = if has_bash(path) { ShellKind::Bash } else { ShellKind::Sh };
+            return interactive_line(&Shell { kind, login: false }, editing, path);
+        }
+    };
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
 fn has_bash(path: &str) -> bool {
     BASHES.iter().any(|bash| Path::new(bash).exists())
         && path.split(':').any(|folder| Path::new(folder).join("bash").exists())
@@ -97,6 +112,19 @@ mod tests {
             false,
             &["x", "-f=/t/s"],
         );
+    }
+
+    #[test]
+    fn a_shell_that_is_typed_into_has_its_command_line() {
+        let check = |kind: ShellKind, editing, wanted: &[&str]| {
+            let shell = Shell { kind, login: false };
+            assert_eq!(interactive_line(&shell, editing, "/nowhere"), wanted);
+        };
+        check(ShellKind::Bash, Editing::On, &["bash"]);
+        check(ShellKind::Bash, Editing::Off, &["bash", "--noediting"]);
+        check(ShellKind::Sh, Editing::Off, &["sh"]);
+        check(ShellKind::Detect, Editing::On, &["sh"]);
+        check(ShellKind::Custom(vec!["python3".to_owned()]), Editing::On, &["sh"]);
     }
 
     #[test]
