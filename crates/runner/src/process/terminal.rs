@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::pty::OpenptFlags;
@@ -18,6 +19,9 @@ use super::{Binary, DRAIN_GRACE, Error, Exit, Limits, Output, Result, Spec, Stre
 
 /// Bytes that are read at once.
 const PIECE: usize = 16 << 10;
+
+/// How often a program that goes on reading is told that the input has ended.
+const END_AGAIN: Duration = Duration::from_millis(500);
 
 /// Exit codes of a program that could not be started, as shells give them.
 const NOT_FOUND: u8 = 127;
@@ -40,7 +44,7 @@ impl Default for Window {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Typed {
     Bytes(Bytes),
-    /// The input has ended: as the key for it (mostly Ctrl-D) says it, twice where a line is not finished.
+    /// The input has ended: said by the key for it (mostly Ctrl-D), and again while the program goes on.
     End,
     Resize(Window),
 }
@@ -172,18 +176,20 @@ async fn print(screen: &mut Receiver, output: &dyn Output, ended: &CancellationT
 
 /// Until nothing more comes, or the terminal takes nothing more.
 async fn type_in(keys: &mut Sender, typed: &mut mpsc::Receiver<Typed>) {
-    let mut last = b'\n';
-    while let Some(next) = typed.recv().await {
+    // The end of a file is met at every read, that of a terminal's input once: whoever reads again gets it again.
+    let mut over = false;
+    loop {
+        let next = tokio::select! {
+            Some(next) = typed.recv() => next,
+            () = tokio::time::sleep(END_AGAIN), if over => Typed::End,
+            else => return,
+        };
         let done = match next {
-            Typed::Bytes(bytes) => {
-                last = bytes.last().copied().unwrap_or(last);
-                keys.write_all(&bytes).await
-            }
+            Typed::Bytes(bytes) => keys.write_all(&bytes).await,
             Typed::End => {
+                over = true;
                 let key = end_key(&*keys);
-                let twice = [key, key];
-                let ended = matches!(last, b'\n' | b'\r');
-                keys.write_all(if ended { &twice[..1] } else { &twice }).await
+                keys.write_all(&[key]).await
             }
             Typed::Resize(window) => resize(&*keys, window),
         };
