@@ -5,4 +5,5 @@
 mod exec;
 mod files;
 mod server;
+mod shell;
 mod world;
