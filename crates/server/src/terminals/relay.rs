@@ -158,12 +158,12 @@ mod tests {
             Ended::Exit(7),
         )
         .await;
-        let closed = Frame::Closed("the job has ended".to_owned());
+        let closed = [Frame::Closed("the job has ended".to_owned())];
         check(
             &[],
-            &[closed.clone()],
-            &[closed.clone()],
-            &[closed],
+            &closed,
+            &closed,
+            &closed,
             Ended::Closed("the job has ended".to_owned()),
         )
         .await;
