@@ -114,7 +114,7 @@ pub fn runner_info(executor: &str, labels: std::collections::BTreeMap<String, St
     ];
     let contained: &[&str] = if executor == "docker" { &containers } else { &[] };
     let interactive: &[&str] = match executor {
-        "shell" => &[feature::TASUKI_TERMINAL],
+        "shell" | "docker" => &[feature::TASUKI_TERMINAL],
         _ => &[],
     };
     let all = network.iter().chain(jobs).chain(contained).chain(interactive);
