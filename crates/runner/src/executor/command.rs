@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Exit, Stop, Window};
+use super::{Exit, Stop, Typist, Window};
 use crate::guest;
 
 /// One thing to run in a sandbox.
@@ -75,8 +75,8 @@ pub struct Interactive {
     /// Program and arguments; empty = the shell, ready to be typed into.
     pub argv: Vec<String>,
     pub shell: Shell,
-    /// Whether a person edits the lines that are typed; otherwise they are taken as they come.
-    pub editing: Editing,
+    /// Who types.
+    pub typist: Typist,
     /// As [`Command::env`], with `TERM`.
     pub env: Vec<(String, String)>,
     /// Working directory inside the sandbox; absent = the project folder, made when it is missing.
@@ -84,15 +84,6 @@ pub struct Interactive {
     pub window: Window,
     /// Ends it early.
     pub stop: Stop,
-}
-
-/// How a shell on a terminal takes its lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Editing {
-    #[default]
-    On,
-    Off,
 }
 
 /// The shell of a script.

@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tracing::{info, warn};
 
 use super::host::Host;
-use crate::executor::{Editing, Interactive, Keyboard, Output, Sandbox, Shell, Stop, Stream, Typed, Window};
+use crate::executor::{Interactive, Keyboard, Output, Sandbox, Shell, Stop, Stream, Typed, Typist, Window};
 use crate::trace::chain;
 
 /// How long the other end may take to say what is to run.
@@ -126,9 +126,9 @@ impl Terminals<'_> {
         Interactive {
             argv: start.command,
             shell: self.shell.clone(),
-            editing: match start.input {
-                Input::Person => Editing::On,
-                Input::Pipe => Editing::Off,
+            typist: match start.input {
+                Input::Person => Typist::Person,
+                Input::Pipe => Typist::Pipe,
             },
             env,
             cwd: None,

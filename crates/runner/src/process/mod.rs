@@ -45,5 +45,5 @@ pub use spec::{Spec, Stdin};
 pub(crate) use spec::{encode, frame_length};
 pub use stop::Stop;
 pub use supervise::main as supervise;
-pub use terminal::{Keyboard, OnTerminal, Typed, Window, lead};
+pub use terminal::{Keyboard, OnTerminal, Typed, Typist, Window, lead};
 pub use user::User;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::pty::OpenptFlags;
-use rustix::termios::{self, SpecialCodeIndex, Winsize};
+use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Winsize};
+use serde::{Deserialize, Serialize};
 use tasuki_rt::CancellationToken;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe::{Receiver, Sender};
@@ -38,6 +39,17 @@ impl Default for Window {
     fn default() -> Self {
         Self { columns: 80, rows: 24 }
     }
+}
+
+/// Who types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Typist {
+    /// Sees what is typed, and edits it in the shell.
+    #[default]
+    Person,
+    /// A file or a program: nothing is echoed, and shells take lines as they come.
+    Pipe,
 }
 
 /// What comes from the keyboard.
@@ -70,9 +82,9 @@ impl OnTerminal {
     /// # Errors
     /// There is no pty to be had, or the supervisor cannot be started. That the program cannot be started is printed on
     /// the terminal, and its exit code is 127 (not found) or 126.
-    pub async fn start(binary: &Binary, spec: Spec, window: Window) -> Result<Self> {
+    pub async fn start(binary: &Binary, spec: Spec, window: Window, typist: Typist) -> Result<Self> {
         let what = "make a terminal";
-        let (master, slave) = pty(&spec, window).map_err(Error::system(what))?;
+        let (master, slave) = pty(&spec, window, typist).map_err(Error::system(what))?;
         let second = master.try_clone().map_err(Error::system(what))?;
         // Two pipes in all but name: what a pty reads and writes, and when it can, is the same.
         let screen = Receiver::from_owned_fd_unchecked(master).map_err(Error::system(what))?;
@@ -128,7 +140,7 @@ impl OnTerminal {
     }
 }
 
-fn pty(spec: &Spec, window: Window) -> io::Result<(OwnedFd, OwnedFd)> {
+fn pty(spec: &Spec, window: Window, typist: Typist) -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let master = rustix::pty::openpt(flags)?;
     rustix::pty::grantpt(&master)?;
@@ -140,6 +152,11 @@ fn pty(spec: &Spec, window: Window) -> io::Result<(OwnedFd, OwnedFd)> {
     }
     rustix::fs::fchmod(&slave, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?;
     resize(&master, window)?;
+    if typist == Typist::Pipe {
+        let mut set = termios::tcgetattr(&slave)?;
+        set.local_modes.remove(LocalModes::ECHO);
+        termios::tcsetattr(&slave, OptionalActions::Now, &set)?;
+    }
     rustix::io::ioctl_fionbio(&master, true)?;
     Ok((master, slave))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tasuki_runner::executor::{
-    Discard, Editing, Executor, Exit, Interactive, Keyboard, Output, Sandbox, Shell, ShellKind, Stop, Stream, Typed,
+    Discard, Executor, Exit, Interactive, Keyboard, Output, Sandbox, Shell, ShellKind, Stop, Stream, Typed, Typist,
     Window,
 };
 use tokio::sync::{Notify, mpsc};
@@ -69,7 +69,7 @@ fn program(argv: &[&str]) -> Interactive {
             kind: ShellKind::Sh,
             login: false,
         },
-        editing: Editing::Off,
+        typist: Typist::Pipe,
         env: vec![
             ("K".to_owned(), "a value".to_owned()),
             ("TERM".to_owned(), "vt100".to_owned()),

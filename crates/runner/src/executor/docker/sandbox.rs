@@ -266,7 +266,7 @@ impl Sandbox for DockerSandbox {
         let work = Work::Terminal(Terminal {
             argv: what.argv,
             shell: what.shell,
-            editing: what.editing,
+            typist: what.typist,
             env: self.script_env(&what.env)?,
             project: self.paths.project.clone(),
             cwd: what.cwd.as_ref().map(|folder| self.paths.project.join(folder)),

@@ -261,7 +261,7 @@ impl Sandbox for ShellSandbox {
         let environment = environment::build(&self.config, &self.place, self.user.as_ref(), &what.env)?;
         environment::tell_left_out(&environment, output).await;
         let argv = if what.argv.is_empty() {
-            script::interactive_line(&what.shell, what.editing, environment.path())
+            script::interactive_line(&what.shell, what.typist, environment.path())
         } else {
             what.argv
         };
@@ -278,7 +278,7 @@ impl Sandbox for ShellSandbox {
             grace: Command::DEFAULT_GRACE,
             stop: what.stop,
         };
-        let started = OnTerminal::start(&self.config.binary, spec, what.window).await;
+        let started = OnTerminal::start(&self.config.binary, spec, what.window, what.typist).await;
         let finished = started.map_err(start_error)?.finish(&limits, keyboard, output).await;
         finished.map_err(|error| Error::system("follow the terminal to its end", error))
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::executor::{Editing, Shell};
+use crate::executor::{Shell, Typist};
 use crate::guest::{Request, Response};
 use crate::process::Exit;
 
@@ -69,7 +69,7 @@ pub(crate) struct Terminal {
     /// Empty: the shell.
     pub(crate) argv: Vec<String>,
     pub(crate) shell: Shell,
-    pub(crate) editing: Editing,
+    pub(crate) typist: Typist,
     /// The whole environment.
     pub(crate) env: Vec<(String, String)>,
     /// Made where the job removed it.

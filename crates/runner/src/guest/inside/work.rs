@@ -203,7 +203,7 @@ async fn interact(work: Terminal, stop: &Stop, frames: &Frames, keyboard: Keyboa
         with_busybox(
             &work.shell,
             path,
-            script::interactive_line(&work.shell, work.editing, path),
+            script::interactive_line(&work.shell, work.typist, path),
         )
     } else {
         work.argv
@@ -227,7 +227,7 @@ async fn interact(work: Terminal, stop: &Stop, frames: &Frames, keyboard: Keyboa
         grace: Command::DEFAULT_GRACE,
         stop: stop.clone(),
     };
-    let finished = match OnTerminal::start(&Binary::inside(), spec, window).await {
+    let finished = match OnTerminal::start(&Binary::inside(), spec, window, work.typist).await {
         Ok(running) => running.finish(&limits, keyboard, frames).await,
         Err(process::Error::Start { program, source }) => {
             let message = format!("cannot start {program} in its folder: {source}");
