@@ -7,4 +7,5 @@
 pub mod client;
 pub mod gitlab;
 pub mod rest;
+pub mod terminal;
 pub mod tls;

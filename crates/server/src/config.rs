@@ -52,6 +52,8 @@ pub struct Config {
     pub runner_token_lifetime_s: u64,
     /// Seconds for which a request for a job is held while there is none; 0 answers at once. Since 0.1.
     pub long_poll_s: u64,
+    /// Seconds that `job shell` waits for the job's runner, which looks every 3 seconds; 0 = no terminals in jobs. Since 0.2.
+    pub terminal_wait_s: u64,
     /// Seconds after which a log-in of the web UI ends. Since 0.1.
     pub session_lifetime_s: u64,
     /// Seconds that a shutdown waits for requests under way. Since 0.1.
@@ -80,6 +82,7 @@ impl Default for Config {
             registration_token: None,
             runner_token_lifetime_s: 0,
             long_poll_s: 50,
+            terminal_wait_s: 30,
             session_lifetime_s: 12 * 3600,
             shutdown_grace_s: 10,
             lease_s: 10,

@@ -13,5 +13,6 @@ pub mod metrics;
 pub mod payload;
 pub mod scheduler;
 pub mod secrets;
+pub mod terminals;
 pub mod triggers;
 pub mod ui;

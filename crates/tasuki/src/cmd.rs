@@ -17,6 +17,7 @@ mod resource_class;
 mod runner;
 mod schedule;
 mod server;
+mod shell;
 mod token;
 mod trigger;
 mod up;

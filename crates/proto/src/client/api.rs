@@ -170,6 +170,21 @@ impl ApiClient {
         self.call(Method::POST, &format!("jobs/{id}/retry"), None::<&()>).await
     }
 
+    /// A terminal in a running job (in one of its parallel parts, from 0): resolves when its runner has come to it.
+    /// Frames follow on the connection.
+    pub async fn shell(&self, job: i64, part: Option<u32>) -> Result<reqwest::Upgraded> {
+        let part = part.map(|part| format!("?part={part}")).unwrap_or_default();
+        let request = self
+            .request(Method::GET, &format!("jobs/{job}/shell{part}"))?
+            .header(http::header::CONNECTION, "upgrade")
+            .header(http::header::UPGRADE, crate::terminal::UPGRADE);
+        let response = request.send().await.map_err(|source| self.network(source))?;
+        if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+            return response.upgrade().await.map_err(|source| self.network(source));
+        }
+        Err(refusal(response).await)
+    }
+
     /// The log of a task from `offset` on, as stored.
     pub async fn log(&self, task: i64, offset: u64) -> Result<Bytes> {
         let response = self
@@ -307,33 +322,27 @@ impl ApiClient {
         path: &str,
         body: Option<&B>,
     ) -> Result<reqwest::Response> {
+        let mut request = self.request(method, path)?;
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|source| self.network(source))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(refusal(response).await)
+    }
+
+    fn request(&self, method: Method, path: &str) -> Result<reqwest::RequestBuilder> {
         let client = self.transport.client().map_err(ApiError::Client)?;
         let url = self
             .base
             .join(path)
             .map_err(|_| ApiError::Client(TransportError::Url { url: path.to_owned() }))?;
-        let mut request = client.request(method, url);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token.expose());
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let response = request.send().await.map_err(|source| self.network(source))?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(response);
-        }
-        let bytes = tokio::time::timeout(Duration::from_secs(30), response.bytes()).await;
-        let problem = bytes
-            .ok()
-            .and_then(std::result::Result::ok)
-            .and_then(|b| serde_json::from_slice(&b).ok());
-        Err(match problem {
-            Some(problem) => ApiError::Problem(Box::new(problem)),
-            None => ApiError::Status {
-                status: status.as_u16(),
-            },
+        let request = client.request(method, url);
+        Ok(match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
         })
     }
 
@@ -342,6 +351,20 @@ impl ApiClient {
             url: self.base.to_string(),
             source: source.without_url(),
         }
+    }
+}
+
+/// Why the server did not do it.
+async fn refusal(response: reqwest::Response) -> ApiError {
+    let status = response.status().as_u16();
+    let bytes = tokio::time::timeout(Duration::from_secs(30), response.bytes()).await;
+    let problem = bytes
+        .ok()
+        .and_then(std::result::Result::ok)
+        .and_then(|b| serde_json::from_slice(&b).ok());
+    match problem {
+        Some(problem) => ApiError::Problem(Box::new(problem)),
+        None => ApiError::Status { status },
     }
 }
 

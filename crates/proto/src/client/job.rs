@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use tasuki_model::secret::Secret;
 
 use crate::gitlab::{StoredRange, headers};
 
@@ -32,12 +33,14 @@ pub enum PatchOutcome {
 }
 
 /// Answer of `PATCH jobs/:id/trace`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatchAnswer {
     pub outcome: PatchOutcome,
     pub signal: JobSignal,
     /// The server's wish for the next upload.
     pub interval: Option<Duration>,
+    /// Somebody wants a terminal in the job: its one-time id.
+    pub terminal: Option<Secret>,
 }
 
 /// Result class of `PUT jobs/:id`.
@@ -58,11 +61,13 @@ pub enum UpdateOutcome {
 }
 
 /// Answer of `PUT jobs/:id`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdateAnswer {
     pub outcome: UpdateOutcome,
     pub signal: JobSignal,
     pub interval: Option<Duration>,
+    /// Somebody wants a terminal in the job: its one-time id.
+    pub terminal: Option<Secret>,
 }
 
 impl PatchAnswer {
@@ -88,6 +93,7 @@ impl PatchAnswer {
             outcome,
             signal,
             interval: interval(answer),
+            terminal: text(answer, headers::TERMINAL).map(Secret::new),
         }
     }
 }
@@ -112,6 +118,7 @@ impl UpdateAnswer {
             outcome,
             signal,
             interval: interval(answer),
+            terminal: text(answer, headers::TERMINAL).map(Secret::new),
         }
     }
 }
@@ -214,6 +221,18 @@ mod tests {
             let read = UpdateAnswer::read(status, &HeaderMap::new());
             assert_eq!((read.outcome, read.signal), (outcome, signal), "{status}");
         }
+    }
+
+    #[test]
+    fn a_terminal_is_asked_for_by_either_call() {
+        let asking = answer(&[("x-tasuki-terminal", "abc")]);
+        for terminal in [
+            PatchAnswer::read(202, &asking).terminal,
+            UpdateAnswer::read(200, &asking).terminal,
+        ] {
+            assert_eq!(terminal.as_ref().map(Secret::expose), Some("abc"));
+        }
+        assert_eq!(UpdateAnswer::read(200, &HeaderMap::new()).terminal, None);
     }
 
     #[test]

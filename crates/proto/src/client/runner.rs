@@ -19,6 +19,7 @@ use crate::gitlab::{
     ContentRange, ErrorBody, JobRequest, JobResponse, RegisterRequest, Registered, ResetRequest, TokenReset,
     UnregisterRequest, UpdateJob, VerifyRequest, headers,
 };
+use crate::terminal::UPGRADE;
 
 /// Speaks to one server for one registration; remembers the state of its queue. Cheap to share behind an `Arc`.
 pub struct RunnerClient {
@@ -78,6 +79,9 @@ struct Request<'a> {
 
 /// Time until the head of the answer must be there; a held long poll stays below it.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// The same of a terminal: somebody waits for it.
+const TERMINAL_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl RunnerClient {
     /// A client of the server at `url` (as configured, without `/api/v4`).
@@ -348,6 +352,45 @@ impl RunnerClient {
         Ok(PatchAnswer::read(raw.status, &raw.headers))
     }
 
+    /// `GET tasuki/terminals/:id`: fetches a terminal that [`headers::TERMINAL`] told of. Frames follow on the connection.
+    ///
+    /// # Errors
+    /// 403 or 404 (it is not wanted any more), any other status than 101, or no answer.
+    pub async fn terminal(&self, token: &Secret, id: &Secret) -> Result<reqwest::Upgraded, CallError> {
+        let client = self.transport.client().map_err(CallError::Client)?;
+        let path = format!("tasuki/terminals/{}", id.expose());
+        // The id comes from the server: it must not lead elsewhere.
+        let url = self.base.join(&path).ok().filter(|_| is_word(id.expose()));
+        let url = url.ok_or(CallError::Client(TransportError::Url {
+            url: "the terminal's".to_owned(),
+        }))?;
+        let sent = client
+            .get(url)
+            .header(headers::REQUEST_ID, request_id())
+            .header(headers::JOB_TOKEN, token.expose())
+            .header(http::header::CONNECTION, "upgrade")
+            .header(http::header::UPGRADE, UPGRADE)
+            .send();
+        let network = |error: reqwest::Error| CallError::Network(error.without_url());
+        let response = tokio::time::timeout(TERMINAL_TIMEOUT, sent)
+            .await
+            .map_err(|_| CallError::Timeout(TERMINAL_TIMEOUT))?
+            .map_err(network)?;
+        if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+            return response.upgrade().await.map_err(network);
+        }
+        let raw = Raw {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: response.bytes().await.map_err(network)?,
+            retried: false,
+        };
+        Err(CallError::Status {
+            status: raw.status,
+            message: error_text(&raw),
+        })
+    }
+
     async fn json<B: Serialize + Sync>(
         &self,
         endpoint: &'static str,
@@ -525,6 +568,14 @@ fn decode<T: DeserializeOwned>(raw: Raw) -> Result<T, CallError> {
         });
     }
     serde_json::from_slice(&raw.body).map_err(CallError::Decode)
+}
+
+/// Letters, digits, `-` and `_`: as the server makes its ids.
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 /// 32 hexadecimal digits, fresh for each try.

@@ -22,3 +22,6 @@ pub const HEARTBEAT_INTERVAL_MS: &str = "x-tasuki-heartbeat-interval-ms";
 pub const TASUKI: &str = "x-tasuki";
 /// Ours: key of the cache that was found for a prefix.
 pub const CACHE_KEY: &str = "x-tasuki-cache-key";
+/// Ours: somebody wants a terminal in the job; the one-time id under which the runner fetches it. Only sent to runners that
+/// announce [`super::feature::TASUKI_TERMINAL`].
+pub const TERMINAL: &str = "x-tasuki-terminal";

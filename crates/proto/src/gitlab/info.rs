@@ -75,6 +75,9 @@ pub mod feature {
     pub const NATIVE_STEPS_INTEGRATION: &str = "native_steps_integration";
     /// Ours: the runner understands the `tasuki` object of the payload and keeps contact at the interval it asks for.
     pub const TASUKI: &str = "tasuki";
+    /// Ours: the runner dials out for terminals ([`crate::gitlab::headers::TERMINAL`]). Not GitLab's `terminal`, which promises a
+    /// session server that the coordinator dials.
+    pub const TASUKI_TERMINAL: &str = "tasuki_terminal";
 }
 
 /// The features that a runner has; on the wire a map of booleans.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Exit, Stop};
+use super::{Exit, Stop, Typist, Window};
 use crate::guest;
 
 /// One thing to run in a sandbox.
@@ -67,6 +67,23 @@ pub enum Program {
     /// in-process where the sandbox is this machine. What it prints for people goes to the output; the answer is
     /// [`Ended::response`].
     Guest(Box<guest::Request>),
+}
+
+/// One thing to run on a terminal of a sandbox ([`super::Sandbox::interact`]).
+#[derive(Debug, Clone)]
+pub struct Interactive {
+    /// Program and arguments; empty = the shell, ready to be typed into.
+    pub argv: Vec<String>,
+    pub shell: Shell,
+    /// Who types.
+    pub typist: Typist,
+    /// As [`Command::env`], with `TERM`.
+    pub env: Vec<(String, String)>,
+    /// Working directory inside the sandbox; absent = the project folder, made when it is missing.
+    pub cwd: Option<String>,
+    pub window: Window,
+    /// Ends it early.
+    pub stop: Stop,
 }
 
 /// The shell of a script.

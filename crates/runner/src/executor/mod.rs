@@ -20,7 +20,7 @@ mod sandbox;
 pub mod scripted;
 pub mod shell;
 
-pub use crate::process::{Collected, Discard, Exit, Output, Stop, Stream};
-pub use command::{Command, Ended, Program, Shell, ShellKind};
+pub use crate::process::{Collected, Discard, Exit, Keyboard, Output, Stop, Stream, Typed, Typist, Window};
+pub use command::{Command, Ended, Interactive, Program, Shell, ShellKind};
 pub use error::{Error, Result};
 pub use sandbox::{Executor, Paths, PushedFile, RegistryLogin, Sandbox, Swept, Task};

@@ -9,7 +9,7 @@ use tasuki_model::id::TaskId;
 use tasuki_model::plan::{Image, Service};
 use tasuki_model::secret::Secret;
 
-use super::{Command, Ended, Output, Result, Stop};
+use super::{Command, Ended, Error, Exit, Interactive, Keyboard, Output, Result, Stop};
 
 /// Makes sandboxes. One value serves all tasks of a `[[runners]]` entry, from several tasks at once.
 #[async_trait]
@@ -51,6 +51,20 @@ pub trait Sandbox: Send + Sync {
     /// that the command started is alive. Dropping the future stops the command as [`Stop::force`] does.
     /// An error means that the command could not be run or that its end is unknown, never that it failed.
     async fn run(&self, command: Command, output: &dyn Output) -> Result<Ended>;
+
+    /// Runs a program on a terminal (pty) of its own to its end, beside the commands of [`Sandbox::run`].
+    ///
+    /// Called when somebody asks for a terminal in the running job. What is printed goes to `output` as
+    /// [`Stream::Stdout`](super::Stream::Stdout), what comes from `keyboard` is typed. The program leads a session whose
+    /// controlling terminal that is. When it has ended, by itself or by its stop, nothing that it started is alive.
+    /// Dropping the future kills it.
+    /// An error means that no terminal could be made or that its end is unknown. The default has none to offer.
+    async fn interact(&self, _program: Interactive, _keyboard: Keyboard, _output: &dyn Output) -> Result<Exit> {
+        Err(Error::configuration(
+            "this runner's executor has no terminals",
+            "run the job on a runner whose executor has them",
+        ))
+    }
 
     /// Puts a small file (file variables, keys) into the sandbox; parents are made, an existing file is replaced.
     async fn push(&self, file: PushedFile) -> Result<()>;

@@ -7,12 +7,13 @@ use super::{Context, Request, serve};
 use crate::process::{self, Stop};
 
 /// The hidden subcommand. `arguments` are those after `guest`: nothing (one request on standard input), or
-/// `supervise` (see [`crate::process`]), `inside`, `hold`, `install` (see [`super::inside`]). Call it before anything else in `main`: it needs no runtime, no logger and
+/// `supervise`, `terminal` (see [`crate::process`]), `inside`, `hold`, `install` (see [`super::inside`]). Call it before anything else in `main`: it needs no runtime, no logger and
 /// no configuration, and every task pays for what happens before it.
 #[must_use]
 pub fn main(mut arguments: impl Iterator<Item = String>) -> ExitCode {
     match arguments.next().as_deref() {
         Some("supervise") => process::supervise(),
+        Some("terminal") => process::lead(arguments),
         Some("inside") => super::inside::work(),
         Some("hold") => super::inside::hold(),
         Some("install") => super::inside::install(arguments),

@@ -5,7 +5,10 @@ use std::time::Duration;
 use tasuki_model::id::TaskId;
 use tasuki_model::plan;
 use tasuki_model::reason::FailureReason;
+use tasuki_model::secret::Secret;
 use tasuki_proto::gitlab::{Image, JobResponse};
+use tasuki_rt::CancellationToken;
+use tokio::sync::watch;
 use tracing::warn;
 
 use super::command::{Limit, timed_out};
@@ -19,6 +22,7 @@ use super::requests;
 use super::scripts;
 use super::stage::Stage;
 use super::steps;
+use super::terminal::Terminals;
 use super::variables::Variables;
 use crate::executor::{RegistryLogin, Sandbox, Shell, Task};
 use crate::guest;
@@ -34,6 +38,7 @@ pub(super) struct Build<'a> {
     pub(super) console: &'a Console,
     pub(super) variables: Variables,
     pub(super) shell: Shell,
+    terminals: watch::Receiver<Option<Secret>>,
 }
 
 impl<'a> Build<'a> {
@@ -44,6 +49,7 @@ impl<'a> Build<'a> {
         timeout: Duration,
         control: &'a Control,
         console: &'a Console,
+        terminals: watch::Receiver<Option<Secret>>,
     ) -> Self {
         Self {
             host,
@@ -54,6 +60,7 @@ impl<'a> Build<'a> {
             console,
             variables: scripts::variables(host, job, slot, timeout.as_secs(), None),
             shell: Shell::default(),
+            terminals,
         }
     }
 
@@ -70,7 +77,7 @@ impl<'a> Build<'a> {
             self.timeout.as_secs(),
             Some(sandbox.paths()),
         );
-        let result = self.stages(&*sandbox).await;
+        let result = self.stages_and_terminals(&*sandbox).await;
         let stage = Stage::CleanupFileVariables;
         self.console.open(&stage);
         if let Err(error) = sandbox.teardown().await {
@@ -80,6 +87,24 @@ impl<'a> Build<'a> {
         }
         self.console.close(&stage);
         result
+    }
+
+    /// The stages, with the terminals that somebody opens meanwhile.
+    async fn stages_and_terminals(&mut self, sandbox: &dyn Sandbox) -> Result<(), Failure> {
+        let terminals = Terminals {
+            host: self.host,
+            token: &self.job.token,
+            wanted: self.terminals.clone(),
+            shell: self.shell.clone(),
+            env: self.variables.environment(),
+        };
+        let ended = CancellationToken::new();
+        let stages = async {
+            let result = self.stages(sandbox).await;
+            ended.cancel();
+            result
+        };
+        tokio::join!(stages, terminals.serve(sandbox, &ended)).0
     }
 
     fn contexts_given(&self) -> Option<&'a serde_json::Value> {

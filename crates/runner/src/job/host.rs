@@ -113,7 +113,11 @@ pub fn runner_info(executor: &str, labels: std::collections::BTreeMap<String, St
         feature::SERVICE_EXECUTOR_OPTS,
     ];
     let contained: &[&str] = if executor == "docker" { &containers } else { &[] };
-    let all = network.iter().chain(jobs).chain(contained);
+    let interactive: &[&str] = match executor {
+        "shell" | "docker" => &[feature::TASUKI_TERMINAL],
+        _ => &[],
+    };
+    let all = network.iter().chain(jobs).chain(contained).chain(interactive);
     let all = all.filter(|name| executor != "docker" || **name != feature::SHARED);
     Info {
         name: "tasuki".to_owned(),

@@ -24,6 +24,7 @@ mod scripts;
 mod stage;
 mod stages;
 mod steps;
+mod terminal;
 mod variables;
 
 pub use control::Shutdown;

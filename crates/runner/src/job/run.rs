@@ -89,7 +89,7 @@ async fn run_job(host: Host, job: JobResponse, slot: Slot, shutdown: Shutdown) -
     );
     let result = {
         let done = CancellationToken::new();
-        let mut build = Build::new(&host, &job, slot, timeout, &control, &console);
+        let mut build = Build::new(&host, &job, slot, timeout, &control, &console, uploader.terminals());
         let work = async {
             let result = build.run().await;
             done.cancel();

@@ -13,6 +13,9 @@
 //! kernel and our rights allow ([`Cgroup`]), and a marker in every environment ([`MARKER`]) by which [`sweep_marked`]
 //! finds what is left, also in the next life of the runner.
 //!
+//! A program on a terminal ([`OnTerminal`]) stands under the same supervisor. Between the two our binary makes the program
+//! the leader of a session on a pty, and becomes the program.
+//!
 //! The environment of a program is what was given and nothing else. [`tool`] runs the guest's own programs (git),
 //! which stand inside a sandbox already.
 
@@ -26,6 +29,7 @@ mod running;
 mod spec;
 mod stop;
 mod supervise;
+mod terminal;
 pub mod tool;
 mod tree;
 mod user;
@@ -41,4 +45,5 @@ pub use spec::{Spec, Stdin};
 pub(crate) use spec::{encode, frame_length};
 pub use stop::Stop;
 pub use supervise::main as supervise;
+pub use terminal::{Keyboard, OnTerminal, Typed, Typist, Window, lead};
 pub use user::User;

@@ -62,24 +62,14 @@ impl Running {
     /// # Errors
     /// [`Error::Start`] when the program cannot be started: mostly the job's fault. All others are ours.
     pub async fn start(binary: &Binary, spec: Spec) -> Result<Self> {
-        let program = spec.argv.first().cloned().unwrap_or_default();
-        let (mut supervisor, stdout, stderr) = Supervisor::spawn(binary, &spec)?;
-        supervisor
-            .order(&Order::Start(Box::new(spec)))
-            .await
-            .map_err(|_| Error::SupervisorLost)?;
-        match supervisor.event().await? {
-            Some(Event::Started { .. }) => Ok(Self {
-                supervisor,
-                stdout,
-                stderr,
-            }),
-            Some(Event::NotStarted { errno }) => Err(Error::Start {
-                program,
-                source: io::Error::from_raw_os_error(errno),
-            }),
-            Some(Event::Ended { .. } | Event::Empty) | None => Err(Error::SupervisorLost),
-        }
+        let (stdout, stdout_writer) = pipe()?;
+        let (stderr, stderr_writer) = pipe()?;
+        let supervisor = Supervisor::start(binary, spec, stdout_writer, stderr_writer).await?;
+        Ok(Self {
+            supervisor,
+            stdout,
+            stderr,
+        })
     }
 
     /// Passes the output on until the program has ended, or ends it.
@@ -151,7 +141,14 @@ impl Lingering {
     /// # Errors
     /// One of them cannot be killed.
     pub async fn end(self) -> Result<()> {
-        let Supervisor { mut child, control, .. } = self.supervisor;
+        self.supervisor.end().await
+    }
+}
+
+impl Supervisor {
+    /// Kills everybody who is left and waits until they are gone.
+    pub(super) async fn end(self) -> Result<()> {
+        let Self { mut child, control, .. } = self;
         drop(control);
         match timeout(KILL_PATIENCE, child.wait()).await {
             Ok(_) => Ok(()),
@@ -164,19 +161,35 @@ impl Lingering {
 
 /// The supervisor's process and the socket to it.
 #[derive(Debug)]
-struct Supervisor {
+pub(super) struct Supervisor {
     child: Child,
     control: UnixStream,
     received: Vec<u8>,
 }
 
 impl Supervisor {
-    fn spawn(binary: &Binary, spec: &Spec) -> Result<(Self, Receiver, Receiver)> {
+    /// Starts a supervisor with these channels, and the program under it.
+    pub(super) async fn start(binary: &Binary, spec: Spec, stdout: OwnedFd, stderr: OwnedFd) -> Result<Self> {
+        let program = spec.argv.first().cloned().unwrap_or_default();
+        let mut supervisor = Self::spawn(binary, &spec, stdout, stderr)?;
+        supervisor
+            .order(&Order::Start(Box::new(spec)))
+            .await
+            .map_err(|_| Error::SupervisorLost)?;
+        match supervisor.event().await? {
+            Some(Event::Started { .. }) => Ok(supervisor),
+            Some(Event::NotStarted { errno }) => Err(Error::Start {
+                program,
+                source: io::Error::from_raw_os_error(errno),
+            }),
+            Some(Event::Ended { .. } | Event::Empty) | None => Err(Error::SupervisorLost),
+        }
+    }
+
+    fn spawn(binary: &Binary, spec: &Spec, stdout: OwnedFd, stderr: OwnedFd) -> Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(Error::system("make a socket pair"))?;
         ours.set_nonblocking(true).map_err(Error::system("set up a socket"))?;
         let control = UnixStream::from_std(ours).map_err(Error::system("set up a socket"))?;
-        let (stdout, stdout_writer) = pipe()?;
-        let (stderr, stderr_writer) = pipe()?;
         let (program, before) = binary.command();
         #[expect(clippy::disallowed_methods, reason = "this is the door")]
         let mut command = tokio::process::Command::new(program);
@@ -193,21 +206,17 @@ impl Supervisor {
             )
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::from(stdout_writer))
-            .stderr(Stdio::from(stderr_writer));
+            .stdout(Stdio::from(stdout))
+            .stderr(Stdio::from(stderr));
         let child = command.spawn().map_err(|source| Error::Supervisor {
             binary: binary.path().display().to_string(),
             source,
         })?;
-        Ok((
-            Self {
-                child,
-                control,
-                received: Vec::new(),
-            },
-            stdout,
-            stderr,
-        ))
+        Ok(Self {
+            child,
+            control,
+            received: Vec::new(),
+        })
     }
 
     async fn order(&mut self, order: &Order) -> io::Result<()> {
@@ -236,7 +245,7 @@ impl Supervisor {
     }
 
     /// Follows the program to its end. Returns it, and whether nobody was left behind.
-    async fn watch(&mut self, limits: &Limits) -> Result<(Exit, bool)> {
+    pub(super) async fn watch(&mut self, limits: &Limits) -> Result<(Exit, bool)> {
         let far = Instant::now() + Duration::from_secs(100 * 365 * 24 * 3600);
         let timeout_at = limits
             .timeout

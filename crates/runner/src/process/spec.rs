@@ -33,6 +33,9 @@ pub struct Spec {
 pub enum Stdin {
     Null,
     Text(String),
+    /// All three channels are the terminal that the supervisor was given as its output, and the program leads a session
+    /// on it.
+    Terminal,
 }
 
 /// Runner to supervisor.

@@ -8,6 +8,7 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::spec::{self, End, Event, Order, Spec, Stdin};
-use super::{User, tree};
+use super::{Binary, User, tree};
 
 /// Runs until the runner's program and all its descendants are gone. The exit code has no meaning to the runner.
 #[must_use]
@@ -80,15 +81,8 @@ fn start(spec: Spec) -> io::Result<Pid> {
             if let Some(user) = &spec.user {
                 become_user(user)?;
             }
-            let (program, arguments) = spec.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-            #[expect(clippy::disallowed_methods, reason = "this is the door")]
-            let mut command = Command::new(program);
-            command
-                .args(arguments)
-                .env_clear()
-                .envs(spec.env)
-                .current_dir(&spec.cwd)
-                .process_group(0);
+            let mut command = command(&spec.argv, &spec.stdin)?;
+            command.env_clear().envs(spec.env).current_dir(&spec.cwd);
             let feed = match spec.stdin {
                 Stdin::Null => {
                     command.stdin(Stdio::null());
@@ -98,6 +92,10 @@ fn start(spec: Spec) -> io::Result<Pid> {
                     let (reader, writer) = io::pipe()?;
                     command.stdin(reader);
                     Some((writer, text))
+                }
+                Stdin::Terminal => {
+                    command.stdin(io::stdout().as_fd().try_clone_to_owned()?);
+                    None
                 }
             };
             let child = command.spawn()?;
@@ -116,6 +114,28 @@ fn start(spec: Spec) -> io::Result<Pid> {
         .ok()
         .and_then(Pid::from_raw)
         .ok_or_else(|| io::Error::other("bad process id"))
+}
+
+/// The program in a process group of its own, or by way of [`super::terminal::lead`] in a session of its own.
+fn command(argv: &[String], stdin: &Stdin) -> io::Result<Command> {
+    let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let leads = matches!(stdin, Stdin::Terminal);
+    let own = Binary::inside();
+    let (first, before) = if leads {
+        own.command()
+    } else {
+        (Path::new(program), Vec::new())
+    };
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    let mut command = Command::new(first);
+    command.args(before);
+    if leads {
+        command.args(["guest", "terminal", program]);
+    } else {
+        command.process_group(0);
+    }
+    command.args(arguments);
+    Ok(command)
 }
 
 fn become_user(user: &User) -> io::Result<()> {

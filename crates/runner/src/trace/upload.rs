@@ -96,6 +96,8 @@ pub struct Uploader {
     sent: u64,
     interval: Duration,
     contact: watch::Sender<Contact>,
+    /// The terminal that the server told of last.
+    terminal: watch::Sender<Option<Secret>>,
     /// The job has ended: only its result is left to be told.
     finishing: bool,
     /// When the last call that was answered began. The server's lease runs from later than that.
@@ -120,10 +122,17 @@ impl Uploader {
             sent: 0,
             interval: FIRST_INTERVAL,
             contact,
+            terminal: watch::Sender::default(),
             finishing: false,
             heard: Clock::instant(),
         };
         (uploader, seen)
+    }
+
+    /// The one-time id of a terminal that somebody wants in the job, whenever the server tells of a new one.
+    #[must_use]
+    pub fn terminals(&self) -> watch::Receiver<Option<Secret>> {
+        self.terminal.subscribe()
     }
 
     /// Acknowledges the job (`PUT state=running`), the second phase of taking it.
@@ -133,7 +142,7 @@ impl Uploader {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         while backoff.tries() < ACKNOWLEDGEMENTS {
             if let Some(answer) = self.put(JobState::Running, None).await {
-                self.hear(answer.signal, answer.interval);
+                self.hear(answer.signal, answer.interval, answer.terminal);
                 match answer.outcome {
                     UpdateOutcome::Done | UpdateOutcome::NotStoredYet => return answer.signal != JobSignal::Abort,
                     UpdateOutcome::Conflict | UpdateOutcome::LogDiffers | UpdateOutcome::Refused { .. } => {
@@ -236,7 +245,7 @@ impl Uploader {
     }
 
     fn take_patch(&mut self, answer: PatchAnswer, length: u64) -> Step {
-        self.hear(answer.signal, answer.interval);
+        self.hear(answer.signal, answer.interval, answer.terminal);
         match answer.outcome {
             PatchOutcome::Accepted { stored } => {
                 let expected = self.sent + length;
@@ -264,7 +273,7 @@ impl Uploader {
             bytesize: size,
         };
         if let Some(answer) = self.put(JobState::Running, Some(output)).await {
-            self.hear(answer.signal, answer.interval);
+            self.hear(answer.signal, answer.interval, answer.terminal);
         } else {
             self.pause_after_failure().await;
         }
@@ -391,7 +400,15 @@ impl Uploader {
         }
     }
 
-    fn hear(&mut self, signal: JobSignal, interval: Option<Duration>) {
+    fn hear(&mut self, signal: JobSignal, interval: Option<Duration>, terminal: Option<Secret>) {
+        if terminal.is_some() {
+            // Told until it is fetched: the same one again is no news.
+            self.terminal.send_if_modified(|known| {
+                let new = *known != terminal;
+                *known = terminal;
+                new
+            });
+        }
         if let Some(interval) = interval {
             self.interval = interval;
         }

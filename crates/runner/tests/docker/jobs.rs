@@ -6,12 +6,21 @@ use tasuki_runner::executor::{Command, Error, Exit, Task};
 
 use crate::conformance::{Options, conforms, task};
 use crate::engine::{chain, docker, image, place, run_in, script};
+use crate::terminals::terminals;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a container engine: cargo xtask test docker"]
 async fn it_conforms() {
     let place = place("");
     conforms(&place.docker, &Options { host_processes: false }).await;
+    place.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a container engine: cargo xtask test docker"]
+async fn it_has_terminals() {
+    let place = place("");
+    terminals(&place.docker, &Options { host_processes: false }).await;
     place.ends().await;
 }
 

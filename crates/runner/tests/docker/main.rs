@@ -10,3 +10,5 @@ mod left;
 mod registry;
 mod services;
 mod settings;
+#[path = "../executor/terminals.rs"]
+mod terminals;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::conformance::{Options, conforms, task};
+use crate::terminals::terminals;
 use tasuki_rt::Tasks;
 use tasuki_runner::executor::shell::{Config, Shell};
 use tasuki_runner::executor::{
@@ -81,6 +82,13 @@ async fn it_conforms() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_has_terminals() {
+    let place = Place::new();
+    terminals(&place.executor(), &Options { host_processes: true }).await;
+    assert_eq!(place.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_conforms_as_another_user() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: only root can run jobs as another user");
@@ -93,6 +101,7 @@ async fn it_conforms_as_another_user() {
     };
     let executor = Shell::new(config, Tasks::new()).expect("is configured");
     conforms(&executor, &Options { host_processes: true }).await;
+    terminals(&executor, &Options { host_processes: true }).await;
     let sandbox = prepare(&executor, task()).await;
     assert_eq!(
         output(

@@ -23,6 +23,7 @@ use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::scheduler::{Scheduler, Settings};
 use crate::secrets::Keyring;
+use crate::terminals::Terminals;
 use crate::triggers::answer::Reach;
 use crate::triggers::{self, Triggers};
 
@@ -111,6 +112,7 @@ impl App {
             url,
             events: Events::start(&tasks, &store, &scheduler),
             contacts: Contacts::start(&tasks, &store, &clock),
+            terminals: Terminals::default(),
             boot: rand::random(),
             scheduler,
             files,

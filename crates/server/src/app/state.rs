@@ -18,6 +18,7 @@ use crate::identity::AdminToken;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::scheduler::Scheduler;
+use crate::terminals::Terminals;
 use crate::triggers::Triggers;
 
 /// The server's parts. Cheap to clone.
@@ -40,6 +41,7 @@ pub(super) struct Parts {
     pub(super) triggers: Triggers,
     pub(super) vault: Vault,
     pub(super) contacts: Contacts,
+    pub(super) terminals: Terminals,
     /// Differs from one start to the next.
     pub(super) boot: u64,
     pub(super) events: Events,
@@ -126,6 +128,12 @@ impl App {
     #[must_use]
     pub fn contacts(&self) -> &Contacts {
         &self.0.contacts
+    }
+
+    /// Terminals in running jobs.
+    #[must_use]
+    pub fn terminals(&self) -> &Terminals {
+        &self.0.terminals
     }
 
     /// Differs from one start to the next.

@@ -53,10 +53,12 @@ codes! {
     TooLarge = "too_large", PAYLOAD_TOO_LARGE, "The request is too large";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body is of a kind that is not understood here";
     RangeNotSatisfiable = "range_not_satisfiable", RANGE_NOT_SATISFIABLE, "The range lies outside";
+    UpgradeRequired = "upgrade_required", UPGRADE_REQUIRED, "The connection has to change to another protocol";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
     Internal = "internal", INTERNAL_SERVER_ERROR, "The server failed";
     ShuttingDown = "shutting_down", SERVICE_UNAVAILABLE, "The server is shutting down";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "A part of the server is not available now";
+    RunnerSilent = "runner_silent", GATEWAY_TIMEOUT, "The runner did not come in time";
 }
 
 /// An answer that says why not.

@@ -76,7 +76,9 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, tasks: 
         .max_headers(MAX_HEADERS)
         .max_buf_size(HEADER_BYTES)
         .keep_alive(true)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        // Terminals go on with the connection in a protocol of their own.
+        .with_upgrades();
     let mut served = std::pin::pin!(served);
     let stop = tasks.token();
     let ended = tokio::select! {

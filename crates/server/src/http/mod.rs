@@ -26,6 +26,7 @@ mod router;
 pub mod runner_api;
 pub(crate) mod sse;
 mod trigger_api;
+mod upgrade;
 
 pub use limit::{RateLimiter, Refused};
 pub use listener::serve;

@@ -7,6 +7,7 @@ mod pipelines;
 mod projects;
 mod runners;
 mod schedules;
+mod shell;
 mod tasks;
 mod tokens;
 mod variables;
@@ -69,6 +70,7 @@ fn declare(app: &App) -> Api {
     pipelines::declare(&mut api);
     schedules::declare(&mut api);
     jobs::declare(&mut api);
+    shell::declare(&mut api);
     tasks::declare(&mut api);
     runners::declare(&mut api);
     tokens::declare(&mut api);

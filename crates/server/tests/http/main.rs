@@ -9,6 +9,7 @@ mod payload;
 mod registration;
 mod rest;
 mod support;
+mod terminals;
 mod trace;
 mod triggers;
 mod ui;

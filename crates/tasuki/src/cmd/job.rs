@@ -11,13 +11,14 @@ use tasuki_proto::rest::{self, Artifact, Play, VariableInput};
 use tokio::io::AsyncWriteExt as _;
 
 use super::follow;
+use super::shell::Shell;
 use super::trigger::pair;
 use crate::config::Connection;
 use crate::exit::{Exit, Outcome, wrong_usage};
 use crate::print::{self, Style, Table};
 use crate::role::block_on;
 
-/// Jobs: logs, artifacts, cancel, retry, play.
+/// Jobs: logs, artifacts, cancel, retry, play, a terminal inside.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Job {
     List(List),
@@ -26,6 +27,7 @@ pub(crate) enum Job {
     Cancel(Cancel),
     Play(PlayJob),
     Artifacts(Artifacts),
+    Shell(Shell),
 }
 
 /// List the jobs of a pipeline.
@@ -148,6 +150,7 @@ impl Job {
             Self::Cancel(command) => block_on(command.run()),
             Self::Play(command) => block_on(command.run()),
             Self::Artifacts(command) => block_on(command.run()),
+            Self::Shell(command) => block_on(command.run()),
         }
     }
 }

@@ -6,4 +6,5 @@ mod exec;
 mod files;
 mod parity;
 mod server;
+mod shell;
 mod world;

@@ -23,7 +23,7 @@ impl Drop for Up<'_> {
 }
 
 impl<'a> Up<'a> {
-    fn start(world: &'a World) -> Self {
+    pub(crate) fn start(world: &'a World) -> Self {
         Self::start_with(world, 2)
     }
 
@@ -59,7 +59,7 @@ impl<'a> Up<'a> {
     }
 
     /// The newest pipelines, newest first.
-    fn pipelines(&self) -> Vec<Value> {
+    pub(crate) fn pipelines(&self) -> Vec<Value> {
         self.json(&["pipeline", "list"]).as_array().unwrap().clone()
     }
 
@@ -91,12 +91,12 @@ impl<'a> Up<'a> {
             .clone()
     }
 
-    fn job(&self, pipeline: i64, name: &str) -> String {
+    pub(crate) fn job(&self, pipeline: i64, name: &str) -> String {
         let jobs = self.jobs(pipeline);
         jobs.iter().find(|job| job["name"] == name).unwrap()["id"].to_string()
     }
 
-    fn stop(mut self) -> i32 {
+    pub(crate) fn stop(mut self) -> i32 {
         signal(self.child.id(), "INT");
         self.child.wait().unwrap().code().unwrap()
     }

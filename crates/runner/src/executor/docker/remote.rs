@@ -3,10 +3,12 @@
 use std::io;
 use std::sync::Mutex;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
 use super::engine::{Attached, Engine, Piece};
-use crate::executor::{Error, Output, Result, Stop, Stream};
+use crate::executor::{Error, Keyboard, Output, Result, Stop, Stream, Typed, Window};
 use crate::guest::inside::{Answer, Kind, Order, Work};
 use crate::process::encode;
 
@@ -33,6 +35,18 @@ pub(super) struct Place<'a> {
 /// The connection that comes back keeps background processes alive where the answer says that there are some. Dropping the
 /// future ends the work at once.
 pub(super) async fn ask(place: Place<'_>, work: &Work, stop: &Stop, output: &dyn Output) -> Result<(Answer, Attached)> {
+    let (_, typed) = tokio::sync::mpsc::channel(1);
+    ask_typing(place, work, stop, Keyboard { typed }, output).await
+}
+
+/// [`ask`] for work on a terminal: what comes from `keyboard` is passed on.
+pub(super) async fn ask_typing(
+    place: Place<'_>,
+    work: &Work,
+    stop: &Stop,
+    keyboard: Keyboard,
+    output: &dyn Output,
+) -> Result<(Answer, Attached)> {
     let failed = |what: &'static str| move |error: super::engine::Error| Error::system(what, error);
     let mut command = place.guest.to_vec();
     command.push("inside".to_owned());
@@ -62,7 +76,7 @@ pub(super) async fn ask(place: Place<'_>, work: &Work, stop: &Stop, output: &dyn
         let write = async {
             // A guest that is gone is seen by the end of its output.
             let _ = attached.write(&frame).await;
-            obey(&attached, stop).await
+            tokio::join!(obey(&attached, stop), type_in(&attached, keyboard)).0
         };
         let read = listen(&attached, output, &noise);
         tokio::pin!(write, read);
@@ -91,6 +105,20 @@ async fn obey(attached: &Attached, stop: &Stop) -> std::convert::Infallible {
     stop.forced().await;
     let _ = attached.write(&order(Order::Kill)).await;
     std::future::pending().await
+}
+
+/// Passes keys on. A guest that is gone is seen by the end of its output.
+async fn type_in(attached: &Attached, mut keyboard: Keyboard) {
+    while let Some(typed) = keyboard.typed.recv().await {
+        let order = match typed {
+            Typed::Bytes(bytes) => Order::Type {
+                base64: BASE64_STANDARD.encode(bytes),
+            },
+            Typed::End => Order::EndOfInput,
+            Typed::Resize(Window { columns, rows }) => Order::Resize { columns, rows },
+        };
+        let _ = attached.write(&encode(&order).unwrap_or_default()).await;
+    }
 }
 
 /// Reads frames until the answer; `None`: the stream ended without one.

@@ -20,10 +20,11 @@ use super::prepare::{Cleanup, Plan};
 use super::remote::{self, Place};
 use crate::executor::shell::environment;
 use crate::executor::{
-    Command, Discard, Ended, Error, Output, Paths, Program, PushedFile, Result, Sandbox, Shell, Stop,
+    Command, Discard, Ended, Error, Exit, Interactive, Keyboard, Output, Paths, Program, PushedFile, Result, Sandbox,
+    Shell, Stop,
 };
 use crate::guest;
-use crate::guest::inside::{Answer, Script, Work};
+use crate::guest::inside::{Answer, Script, Terminal, Work};
 
 /// `PATH` of images that set none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -258,6 +259,24 @@ impl Sandbox for DockerSandbox {
         match std::mem::replace(&mut command.program, empty) {
             Program::Script { shell, text } => self.run_script(&command, shell, text, output).await,
             Program::Guest(request) => self.run_guest(&command, *request, output).await,
+        }
+    }
+
+    async fn interact(&self, what: Interactive, keyboard: Keyboard, output: &dyn Output) -> Result<Exit> {
+        let work = Work::Terminal(Terminal {
+            argv: what.argv,
+            shell: what.shell,
+            typist: what.typist,
+            env: self.script_env(&what.env)?,
+            project: self.paths.project.clone(),
+            cwd: what.cwd.as_ref().map(|folder| self.paths.project.join(folder)),
+            columns: what.window.columns,
+            rows: what.window.rows,
+        });
+        let (answer, _) = remote::ask_typing(self.build_place(), &work, &what.stop, keyboard, output).await?;
+        match answer {
+            Answer::Ended { exit, .. } => Ok(exit),
+            other => Err(unexpected(other)),
         }
     }
 

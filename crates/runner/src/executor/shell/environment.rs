@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tasuki_model::reason::FailureReason;
 
 use super::executor::{Config, Place};
-use crate::executor::{Error, Result};
+use crate::executor::{Error, Output, Result, Stream};
 use crate::process::{MARKER, User};
 
 /// The kernel takes no environment entry longer than this (32 pages, less the name and the end).
@@ -21,6 +21,25 @@ pub(crate) struct Environment {
     pub(crate) passed: Vec<(String, String)>,
     /// To be exported by the shell itself.
     pub(crate) exported: Vec<(String, String)>,
+}
+
+impl Environment {
+    /// Where programs are looked for.
+    pub(crate) fn path(&self) -> &str {
+        let path = self.passed.iter().find(|(key, _)| key == "PATH");
+        path.map_or("", |(_, value)| value.as_str())
+    }
+}
+
+/// Says on a terminal which variables are not there: nobody can export them before the first prompt.
+pub(crate) async fn tell_left_out(environment: &Environment, output: &dyn Output) {
+    for (key, value) in &environment.exported {
+        let text = format!(
+            "the variable {key} is too large for an environment ({} bytes): it is not set here\r\n",
+            value.len()
+        );
+        output.write(Stream::Stdout, text.as_bytes()).await;
+    }
 }
 
 /// The job's variables over the sandbox's defaults. The last of a name wins.

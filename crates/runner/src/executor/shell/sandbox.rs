@@ -13,9 +13,12 @@ use tokio::sync::{RwLock, mpsc};
 use super::environment::{self, Environment};
 use super::executor::{Config, Place, blocking};
 use super::{folders, script};
-use crate::executor::{Command, Ended, Error, Exit, Output, Paths, Program, PushedFile, Result, Sandbox, Stop, Stream};
+use crate::executor::{
+    Command, Ended, Error, Exit, Interactive, Keyboard, Output, Paths, Program, PushedFile, Result, Sandbox, Stop,
+    Stream,
+};
 use crate::guest::{self, confined::Confined};
-use crate::process::{self, Limits, Lingering, Running, Spec, Stdin, User};
+use crate::process::{self, Limits, Lingering, OnTerminal, Running, Spec, Stdin, User};
 
 /// Pieces of the guest's log that may wait for a slow output.
 const LOG_PIECES: usize = 64;
@@ -71,12 +74,7 @@ impl ShellSandbox {
             bytes: Bytes::from(script.text),
         })
         .await?;
-        let path = environment
-            .passed
-            .iter()
-            .find(|(key, _)| key == "PATH")
-            .map_or("", |(_, value)| value.as_str());
-        let argv = script::command_line(shell, path, &file);
+        let argv = script::command_line(shell, environment.path(), &file);
         let exit = self.supervise(command, argv, environment, Stdin::Null, output).await?;
         Ok(Ended { exit, response: None })
     }
@@ -118,7 +116,7 @@ impl ShellSandbox {
         let spec = Spec {
             argv,
             env: environment.passed,
-            cwd: self.working_folder(command)?,
+            cwd: self.working_folder(command.cwd.as_deref())?,
             stdin,
             user: self.user.clone(),
             cgroup_procs: self.place.cgroup.as_ref().map(process::Cgroup::procs),
@@ -187,8 +185,8 @@ impl ShellSandbox {
         })
     }
 
-    fn working_folder(&self, command: &Command) -> Result<PathBuf> {
-        let folder = match &command.cwd {
+    fn working_folder(&self, cwd: Option<&str>) -> Result<PathBuf> {
+        let folder = match cwd {
             Some(folder) => self.paths.project.join(folder),
             None => self.paths.project.clone(),
         };
@@ -257,6 +255,32 @@ impl Sandbox for ShellSandbox {
             Program::Guest(request) if self.user.is_some() => self.run_guest(&command, &request, output).await,
             Program::Guest(request) => self.serve_guest(&command, *request, output).await,
         }
+    }
+
+    async fn interact(&self, what: Interactive, keyboard: Keyboard, output: &dyn Output) -> Result<Exit> {
+        let environment = environment::build(&self.config, &self.place, self.user.as_ref(), &what.env)?;
+        environment::tell_left_out(&environment, output).await;
+        let argv = if what.argv.is_empty() {
+            script::interactive_line(&what.shell, what.typist, environment.path())
+        } else {
+            what.argv
+        };
+        let spec = Spec {
+            argv,
+            env: environment.passed,
+            cwd: self.working_folder(what.cwd.as_deref())?,
+            stdin: Stdin::Terminal,
+            user: self.user.clone(),
+            cgroup_procs: self.place.cgroup.as_ref().map(process::Cgroup::procs),
+        };
+        let limits = Limits {
+            timeout: None,
+            grace: Command::DEFAULT_GRACE,
+            stop: what.stop,
+        };
+        let started = OnTerminal::start(&self.config.binary, spec, what.window, what.typist).await;
+        let finished = started.map_err(start_error)?.finish(&limits, keyboard, output).await;
+        finished.map_err(|error| Error::system("follow the terminal to its end", error))
     }
 
     async fn push(&self, file: PushedFile) -> Result<()> {

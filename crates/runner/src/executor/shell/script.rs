@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tasuki_model::reason::FailureReason;
 
-use crate::executor::{Error, Result, Shell, ShellKind};
+use crate::executor::{Error, Result, Shell, ShellKind, Typist};
 
 /// A script ready to run: its file's ending, its text, and the command line for it.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,6 +70,21 @@ pub(crate) fn command_line(shell: &Shell, path: &str, file: &Path) -> Vec<String
     }
 }
 
+/// The command line of a shell that is typed into.
+pub(crate) fn interactive_line(shell: &Shell, typist: Typist, path: &str) -> Vec<String> {
+    let words: &[&str] = match (&shell.kind, typist) {
+        (ShellKind::Bash, Typist::Person) => &["bash"],
+        (ShellKind::Bash, Typist::Pipe) => &["bash", "--noediting"],
+        (ShellKind::Sh, _) => &["sh"],
+        (ShellKind::Pwsh, _) => &["pwsh", "-NoLogo"],
+        (ShellKind::Detect | ShellKind::Custom(_), _) => {
+            let kind = if has_bash(path) { ShellKind::Bash } else { ShellKind::Sh };
+            return interactive_line(&Shell { kind, login: false }, typist, path);
+        }
+    };
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
 fn has_bash(path: &str) -> bool {
     BASHES.iter().any(|bash| Path::new(bash).exists())
         && path.split(':').any(|folder| Path::new(folder).join("bash").exists())
@@ -97,6 +112,19 @@ mod tests {
             false,
             &["x", "-f=/t/s"],
         );
+    }
+
+    #[test]
+    fn a_shell_that_is_typed_into_has_its_command_line() {
+        let check = |kind: ShellKind, typist, wanted: &[&str]| {
+            let shell = Shell { kind, login: false };
+            assert_eq!(interactive_line(&shell, typist, "/nowhere"), wanted);
+        };
+        check(ShellKind::Bash, Typist::Person, &["bash"]);
+        check(ShellKind::Bash, Typist::Pipe, &["bash", "--noediting"]);
+        check(ShellKind::Sh, Typist::Pipe, &["sh"]);
+        check(ShellKind::Detect, Typist::Person, &["sh"]);
+        check(ShellKind::Custom(vec!["python3".to_owned()]), Typist::Person, &["sh"]);
     }
 
     #[test]

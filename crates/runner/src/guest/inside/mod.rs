@@ -21,5 +21,5 @@ mod work;
 
 pub(crate) use hold::{READY, Ready, hold};
 pub(crate) use install::install;
-pub(crate) use protocol::{Answer, Folder, Kind, Order, Script, Work};
+pub(crate) use protocol::{Answer, Folder, Kind, Order, Script, Terminal, Work};
 pub(crate) use work::work;

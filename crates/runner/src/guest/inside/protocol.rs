@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::executor::Shell;
+use crate::executor::{Shell, Typist};
 use crate::guest::{Request, Response};
 use crate::process::Exit;
 
@@ -13,6 +13,8 @@ use crate::process::Exit;
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Work {
     Script(Script),
+    /// A program on a terminal. What is typed follows as orders, what is printed comes as standard output.
+    Terminal(Terminal),
     /// A request to the guest, with the job's environment.
     Guest {
         request: Box<Request>,
@@ -61,6 +63,23 @@ pub(crate) struct Script {
     pub(crate) grace_ms: u64,
 }
 
+/// A program on a terminal and its surroundings.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Terminal {
+    /// Empty: the shell.
+    pub(crate) argv: Vec<String>,
+    pub(crate) shell: Shell,
+    pub(crate) typist: Typist,
+    /// The whole environment.
+    pub(crate) env: Vec<(String, String)>,
+    /// Made where the job removed it.
+    pub(crate) project: PathBuf,
+    /// Absent = the project folder.
+    pub(crate) cwd: Option<PathBuf>,
+    pub(crate) columns: u16,
+    pub(crate) rows: u16,
+}
+
 /// A folder to make.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Folder {
@@ -71,11 +90,20 @@ pub(crate) struct Folder {
 }
 
 /// Further frames on standard input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
     Terminate,
     Kill,
+    /// Keys for the terminal.
+    Type {
+        base64: String,
+    },
+    EndOfInput,
+    Resize {
+        columns: u16,
+        rows: u16,
+    },
 }
 
 /// The last frame on standard output, as JSON.

@@ -9,21 +9,33 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use rustix::fs::Mode;
 use serde::de::DeserializeOwned;
 use tasuki_rt::Tasks;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::{Mutex, mpsc};
 
 use super::files;
 use super::oom;
-use super::protocol::{Answer, Kind, Order, Script, Work};
+use super::protocol::{Answer, Kind, Order, Script, Terminal, Work};
 use super::tcp;
 use crate::executor::shell::{environment, script};
-use crate::executor::{Shell, ShellKind};
+use crate::executor::{Command, Shell, ShellKind};
 use crate::guest::{Context, Request, serve};
-use crate::process::{self, Binary, Exit, Limits, Lingering, Output, Running, Spec, Stdin, Stop, Stream, frame_length};
+use crate::process::{
+    self, Binary, Exit, Keyboard, Limits, Lingering, OnTerminal, Output, Running, Spec, Stdin, Stop, Stream, Typed,
+    Window, frame_length,
+};
+use crate::trace::chain;
+
+/// Keys that may wait for a slow program.
+const TYPED: usize = 64;
+
+/// How often it is looked whether the runner is gone while keys wait.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Pieces of the guest's log that may wait for a slow output.
 const LOG_PIECES: usize = 64;
@@ -56,9 +68,10 @@ async fn converse() -> io::Result<()> {
     };
     let stop = Stop::new();
     let tasks = Tasks::new();
+    let (keys, typed) = mpsc::channel(TYPED);
     let (answer, lingering) = tokio::select! {
-        done = perform(work, &stop, &frames, &tasks) => done,
-        never = obey(&mut input, &stop) => match never {},
+        done = perform(work, &stop, &frames, &tasks, Keyboard { typed }) => done,
+        never = obey(&mut input, &stop, &keys) => match never {},
     };
     frames.send(Kind::Answer, &serde_json::to_vec(&answer)?).await?;
     if let Some(mut left) = lingering {
@@ -73,13 +86,31 @@ async fn converse() -> io::Result<()> {
     Ok(())
 }
 
-/// Pulls the stop as told; a runner that is gone wants everything to end.
-async fn obey(input: &mut Receiver, stop: &Stop) -> Infallible {
+/// Pulls the stop and types as told; a runner that is gone wants everything to end.
+async fn obey(input: &mut Receiver, stop: &Stop, keys: &mpsc::Sender<Typed>) -> Infallible {
     loop {
-        match receive::<Order>(input).await {
-            Ok(Some(Order::Terminate)) => stop.graceful(),
-            Ok(Some(Order::Kill)) => stop.force(),
+        let typed = match receive::<Order>(input).await {
+            Ok(Some(Order::Terminate)) => {
+                stop.graceful();
+                continue;
+            }
+            Ok(Some(Order::Kill)) => {
+                stop.force();
+                continue;
+            }
+            Ok(Some(Order::Type { base64 })) => Typed::Bytes(BASE64_STANDARD.decode(base64).unwrap_or_default().into()),
+            Ok(Some(Order::EndOfInput)) => Typed::End,
+            Ok(Some(Order::Resize { columns, rows })) => Typed::Resize(Window { columns, rows }),
             Ok(None) | Err(_) => {
+                stop.force();
+                return std::future::pending().await;
+            }
+        };
+        tokio::select! {
+            // Where there is no terminal, nobody takes it.
+            _ = keys.send(typed) => {}
+            // A program that takes no keys must not hide that the runner is gone.
+            () = closed(input) => {
                 stop.force();
                 return std::future::pending().await;
             }
@@ -87,9 +118,27 @@ async fn obey(input: &mut Receiver, stop: &Stop) -> Infallible {
     }
 }
 
-async fn perform(work: Work, stop: &Stop, frames: &Frames, tasks: &Tasks) -> (Answer, Option<Lingering>) {
+/// Resolves when nobody writes to `input` any more, also while there is more to read from it.
+async fn closed(input: &Receiver) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        match input.ready(Interest::READABLE).await {
+            Ok(ready) if !ready.is_read_closed() => {}
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+async fn perform(
+    work: Work,
+    stop: &Stop,
+    frames: &Frames,
+    tasks: &Tasks,
+    keyboard: Keyboard,
+) -> (Answer, Option<Lingering>) {
     let answer = match work {
         Work::Script(script) => return run(script, stop, frames, tasks).await,
+        Work::Terminal(terminal) => interact(terminal, stop, frames, keyboard).await,
         Work::Guest {
             request,
             env,
@@ -146,6 +195,54 @@ async fn run(work: Script, stop: &Stop, frames: &Frames, tasks: &Tasks) -> (Answ
     }
 }
 
+async fn interact(work: Terminal, stop: &Stop, frames: &Frames, keyboard: Keyboard) -> Answer {
+    let environment = environment::split(work.env.into_iter().collect());
+    environment::tell_left_out(&environment, frames).await;
+    let argv = if work.argv.is_empty() {
+        let path = environment.path();
+        with_busybox(
+            &work.shell,
+            path,
+            script::interactive_line(&work.shell, work.typist, path),
+        )
+    } else {
+        work.argv
+    };
+    // Where it cannot be made, the start of the program says so.
+    let _ = fs::create_dir_all(&work.project);
+    let spec = Spec {
+        argv,
+        env: environment.passed,
+        cwd: work.cwd.unwrap_or(work.project),
+        stdin: Stdin::Terminal,
+        user: None,
+        cgroup_procs: None,
+    };
+    let window = Window {
+        columns: work.columns,
+        rows: work.rows,
+    };
+    let limits = Limits {
+        timeout: None,
+        grace: Command::DEFAULT_GRACE,
+        stop: stop.clone(),
+    };
+    let finished = match OnTerminal::start(&Binary::inside(), spec, window, work.typist).await {
+        Ok(running) => running.finish(&limits, keyboard, frames).await,
+        Err(process::Error::Start { program, source }) => {
+            let message = format!("cannot start {program} in its folder: {source}");
+            return Answer::Refused { message };
+        }
+        Err(error) => Err(error),
+    };
+    match finished {
+        Ok(exit) => Answer::Ended { exit, lingering: false },
+        Err(error) => Answer::Failed {
+            message: format!("follow the terminal to its end: {}", chain(&error)),
+        },
+    }
+}
+
 /// Writes the script's file and makes the command line for it.
 fn spec(work: &Script) -> Result<Spec, String> {
     let environment = environment::split(work.env.iter().cloned().collect());
@@ -171,9 +268,12 @@ fn spec(work: &Script) -> Result<Spec, String> {
     })
 }
 
-/// An image may have no shell of its own but BusyBox.
 fn command_line(shell: &Shell, path: &str, file: &Path) -> Vec<String> {
-    let line = script::command_line(shell, path, file);
+    with_busybox(shell, path, script::command_line(shell, path, file))
+}
+
+/// An image may have no shell of its own but BusyBox.
+fn with_busybox(shell: &Shell, path: &str, line: Vec<String>) -> Vec<String> {
     let has = |name: &str| path.split(':').any(|folder| Path::new(folder).join(name).exists());
     let plain = matches!(shell.kind, ShellKind::Detect | ShellKind::Sh);
     if plain && line.first().is_some_and(|program| program == "sh") && !has("sh") && has("busybox") {

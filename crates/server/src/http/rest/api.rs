@@ -146,6 +146,11 @@ impl Described<'_> {
         self.change(|endpoint| endpoint.status = status)
     }
 
+    /// It changes to another protocol.
+    pub(super) fn upgrades(self) -> Self {
+        self.change(|endpoint| endpoint.status = 101)
+    }
+
     pub(super) fn gives_other(self, media_type: &'static str) -> Self {
         self.change(|endpoint| (endpoint.status, endpoint.response) = (200, Body::Other(media_type)))
     }

@@ -13,6 +13,7 @@ mod refusal;
 mod register;
 mod request;
 mod routes;
+mod terminals;
 mod trace;
 mod update;
 

@@ -7,7 +7,7 @@ use axum::routing::{delete, get, patch, post, put};
 use http::StatusCode;
 
 use super::refusal::{Refusal, in_its_form};
-use super::{artifacts, caches, register, request, trace, update};
+use super::{artifacts, caches, register, request, terminals, trace, update};
 use crate::app::App;
 
 /// All routes below `/api/v4`.
@@ -22,6 +22,7 @@ pub fn router(app: &App) -> Router<App> {
         .route("/jobs/request", post(request::request))
         .route("/jobs/{id}", put(update::update))
         .route("/jobs/{id}/artifacts/authorize", post(artifacts::authorize))
+        .route("/tasuki/terminals/{id}", get(terminals::fetch))
         .merge(trace_route(app))
         .merge(bulk())
         .fallback(unknown)

@@ -12,6 +12,7 @@ use tasuki_proto::gitlab::{ContentRange, StoredRange, headers};
 
 use super::job_token::{contact, refuse, shown_with_log};
 use super::refusal::{Refusal, Result};
+use super::terminals::told;
 use super::update::answer;
 use crate::app::App;
 use crate::logs::{Appended, Patch};
@@ -61,7 +62,11 @@ pub(super) async fn patch(
             } else {
                 u64::from(app.config().limits.log_interval_s)
             };
-            Ok(ranged(answer(StatusCode::ACCEPTED, status, Some(pause)), size))
+            Ok(told(
+                &app,
+                task,
+                ranged(answer(StatusCode::ACCEPTED, status, Some(pause)), size),
+            ))
         }
         Appended::Gap { size } => {
             let refusal = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "416 Range Not Satisfiable");

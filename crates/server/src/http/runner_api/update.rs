@@ -13,6 +13,7 @@ use tasuki_proto::gitlab::{UpdateJob, checksum, headers};
 
 use super::job_token::{refuse, shown};
 use super::refusal::{Loose, Refusal, Result};
+use super::terminals::told;
 use crate::app::App;
 use crate::payload::HEARTBEAT_MS;
 use crate::scheduler::Reported;
@@ -36,7 +37,7 @@ pub(super) async fn update(
         }
     };
     match status {
-        Ok(status) => Ok(answer(StatusCode::OK, status, None)),
+        Ok(status) => Ok(told(&app, task, answer(StatusCode::OK, status, None))),
         Err(refused) => Err(refuse(&app, task, &hash, refused).await),
     }
 }
