@@ -31,10 +31,12 @@ pub(crate) fn compile(session: &Session<'_>) -> (Option<Plan>, Option<Skip>) {
         return (None, Some(Skip::SkipRequested));
     }
     let files = files(session);
-    let workflows: Vec<_> = files
-        .iter()
-        .filter_map(|(name, text)| load(session, name, text))
-        .collect();
+    // What is wrong with one file does not stop the others.
+    let good = |(name, text): &(String, String)| {
+        let before = session.errors();
+        load(session, name, text).filter(|_| !creates || session.errors() == before)
+    };
+    let workflows: Vec<_> = files.iter().filter_map(good).collect();
     if session.is_waiting() {
         return (None, None);
     }
@@ -44,10 +46,9 @@ pub(crate) fn compile(session: &Session<'_>) -> (Option<Plan>, Option<Skip>) {
         }
         return (None, None);
     }
-    let whole = session.errors() == 0;
     let mut made = Vec::new();
     let mut name = None;
-    for workflow in workflows.iter().filter(|_| whole) {
+    for workflow in &workflows {
         if plan::started(session, workflow) == plan::Answer::Yes
             && let Some((workflow, run_name)) = plan::make(session, workflow)
         {
@@ -55,11 +56,11 @@ pub(crate) fn compile(session: &Session<'_>) -> (Option<Plan>, Option<Skip>) {
             made.push(workflow);
         }
     }
-    if !whole || session.is_waiting() || session.errors() > 0 {
+    if session.is_waiting() {
         return (None, None);
     }
     if made.is_empty() {
-        return (None, Some(Skip::NotTriggered));
+        return (None, Some(Skip::NotTriggered).filter(|_| session.errors() == 0));
     }
     unique_names(&mut made, &workflows);
     let plan = Plan {

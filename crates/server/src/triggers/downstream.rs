@@ -18,6 +18,7 @@ use tasuki_store::projects::{self, Project};
 use tasuki_store::{Tx, jobs};
 use tracing::{error, info, warn};
 
+use super::configurations::first;
 use super::create::{Circumstances, Read, Start, Started};
 use super::error::NoPipeline;
 use super::forge::PushOptions;
@@ -151,7 +152,7 @@ impl Triggers {
         if let Some(why) = allowed.await? {
             return Ok(Outcome::Refused(why.to_owned()));
         }
-        Ok(match self.create(start).await? {
+        Ok(match first(self.create(start).await?) {
             Started::New { id, .. } | Started::Existing(id) => Outcome::Made(id),
             Started::None(why) => Outcome::Refused(refusal(&why)),
         })

@@ -11,8 +11,9 @@ use tasuki_store::projects::{self, Project};
 use tasuki_store::schedules::{self, Schedule};
 use tracing::{error, info, warn};
 
+use super::configurations::Made;
 use super::create::{Circumstances, Started};
-use super::deliveries::outcome;
+use super::deliveries::outcomes;
 use super::local::Chain;
 use super::request::Want;
 use super::{Error, Triggers};
@@ -110,7 +111,7 @@ impl Triggers {
         });
         let key = format!("schedule:{id}:{}", turn.0);
         let (pipeline, said) = match self.run_schedule(&schedule, key).await {
-            Ok(started) => (made(&started), outcome(&started)),
+            Ok(started) => (made(&started), outcomes(&started)),
             Err(failed) => {
                 let text = Chain(&failed).to_string();
                 warn!(
@@ -131,11 +132,11 @@ impl Triggers {
         Ok(())
     }
 
-    /// Starts the pipeline of a schedule now. The same `key` starts none twice.
+    /// Starts the pipelines of a schedule now. The same `key` starts none twice.
     ///
     /// # Errors
     /// There is no such ref, or something of ours fails.
-    pub async fn run_schedule(&self, schedule: &Schedule, key: String) -> Result<Started, Error> {
+    pub async fn run_schedule(&self, schedule: &Schedule, key: String) -> Result<Vec<Made>, Error> {
         let id = schedule.project_id;
         let project: Option<Project> = self.inner.parts.store.read(move |tx| projects::get(tx, id)).await?;
         let Some(project) = project else {
@@ -171,11 +172,11 @@ impl Triggers {
     }
 }
 
-fn made(started: &Started) -> Option<PipelineId> {
-    match started {
+fn made(all: &[Made]) -> Option<PipelineId> {
+    all.iter().find_map(|made| match &made.started {
         Started::New { id, .. } | Started::Existing(id) => Some(*id),
         Started::None(_) => None,
-    }
+    })
 }
 
 #[cfg(test)]

@@ -50,6 +50,15 @@ enum News {
 
 type Feed<'a> = BoxStream<'a, anyhow::Result<News>>;
 
+/// Follows pipelines that run side by side, one after the other; gives the worst of their exit codes.
+pub(super) async fn pipelines(client: &ApiClient, ids: &[i64], form: Form) -> Outcome {
+    let mut worst = Exit::Success;
+    for id in ids {
+        worst = worst.max(pipeline(client, *id, form).await?);
+    }
+    Ok(worst)
+}
+
 /// Shows the output of a pipeline's jobs until it has ended; gives its exit code.
 pub(super) async fn pipeline(client: &ApiClient, id: i64, form: Form) -> Outcome {
     let mut detail = client.pipeline(id).await?;
