@@ -21,7 +21,7 @@ pub use gate::{Approval, Gate, ManualGate, ProcessMode, ResourceGroup};
 pub use image::{Image, Port, PullPolicy, Service};
 pub use job::{
     AllowFailure, Downstream, DownstreamTarget, Environment, EnvironmentAction, ForwardVariables, Job, Machine,
-    MachineKind, Matrix, Need, NeedSource, Release, ReleaseLink, Retry, Strategy, When,
+    MachineKind, Need, NeedSource, Release, ReleaseLink, Retry, Strategy, When,
 };
 pub use late::{Late, seconds};
 pub use step::{ActionRef, Step, StepKind, StepWhen};

@@ -27,7 +27,7 @@ pub const FOLDER: &str = ".github/workflows";
 /// One attempt: loads, checks, and makes the Plan of the pipeline that the context asks for.
 pub(crate) fn compile(session: &Session<'_>) -> (Option<Plan>, Option<Skip>) {
     let creates = session.mode == Mode::Create;
-    if creates && plan::asks_to_skip(&session.input.context.trigger) {
+    if creates && session.input.context.part.is_none() && plan::asks_to_skip(&session.input.context.trigger) {
         return (None, Some(Skip::SkipRequested));
     }
     let files = files(session);
@@ -49,7 +49,8 @@ pub(crate) fn compile(session: &Session<'_>) -> (Option<Plan>, Option<Skip>) {
     let mut made = Vec::new();
     let mut name = None;
     for workflow in &workflows {
-        if plan::started(session, workflow) == plan::Answer::Yes
+        let is_part = session.input.context.part.is_some();
+        if (is_part || plan::started(session, workflow) == plan::Answer::Yes)
             && let Some((workflow, run_name)) = plan::make(session, workflow)
         {
             name = name.or(run_name);

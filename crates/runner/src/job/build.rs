@@ -1,5 +1,7 @@
 //! The stages of a job in their order.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tasuki_model::id::TaskId;
@@ -34,6 +36,7 @@ pub(super) struct Build<'a> {
     pub(super) console: &'a Console,
     pub(super) variables: Variables,
     pub(super) shell: Shell,
+    outputs: Mutex<BTreeMap<String, String>>,
 }
 
 impl<'a> Build<'a> {
@@ -54,7 +57,17 @@ impl<'a> Build<'a> {
             console,
             variables: scripts::variables(host, job, slot, timeout.as_secs(), None),
             shell: Shell::default(),
+            outputs: Mutex::default(),
         }
+    }
+
+    /// What the job gives to those that need it, once it has run.
+    pub(super) fn take_outputs(&self) -> BTreeMap<String, String> {
+        std::mem::take(&mut self.outputs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn give(&self, outputs: BTreeMap<String, String>) {
+        *self.outputs.lock().unwrap_or_else(PoisonError::into_inner) = outputs;
     }
 
     /// Runs all stages. The first failure that counts is the job's: of the script before one of the cache before one

@@ -68,12 +68,13 @@ impl Triggers {
         if let Some(skipped) = self.skipped(&start, &settings, &trigger).await? {
             return Ok(vec![Made::new("", skipped)]);
         }
-        let mut all = match &start.more.config {
-            Some(text) => vec![Found {
+        let mut all = match (&start.more.config, &start.more.part) {
+            (Some(text), _) => vec![Found {
                 path: "trigger:include".to_owned(),
                 text: Arc::from(text.as_str()),
             }],
-            None => find(&self.answerer(&start), &settings.config_path).await,
+            (None, Some(part)) => find(&self.answerer(&start), &part.file).await,
+            (None, None) => find(&self.answerer(&start), &settings.config_path).await,
         };
         if start.source == Source::Pipeline {
             // A job of another project follows one pipeline.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tasuki_model::id::{PipelineId, ProjectId};
 use tasuki_model::plan::{Language, Variable};
 use tasuki_model::trigger::{GitRef, MergeRequest, Source, Trigger, Upstream};
-use tasuki_pipeline::{Context, Diagnostic, Input, Output, PipelineInfo, ProjectInfo, Skip};
+use tasuki_pipeline::{Context, Diagnostic, Input, Output, Part, PipelineInfo, ProjectInfo, Skip};
 use tasuki_store::{merge_requests, pipelines, projects::Project};
 use tracing::{info, warn};
 
@@ -51,6 +51,10 @@ pub struct Circumstances {
     /// The configuration itself, instead of the project's file (child pipelines).
     pub config: Option<String>,
     pub merge_request: Option<MergeRequest>,
+    /// Only a part of a configuration, of which more is known by now.
+    pub part: Option<Part>,
+    /// Of a part: what started the whole.
+    pub origin: Option<Source>,
     /// The job that started it.
     pub upstream: Option<Upstream>,
     /// The pipeline whose artifacts may be included.
@@ -112,6 +116,7 @@ impl Triggers {
     ) -> Result<Vec<Made>, Error> {
         let mut context = self.context(&start.project, settings, trigger.clone()).await?;
         context.project.config_path.clone_from(&found.path);
+        context.part.clone_from(&start.more.part);
         if !start.is_by_push() && asks_to_skip(&trigger.commit.message) {
             // Who asks in person is not sent away by what somebody wrote into the commit.
             context.trigger.commit.message.clear();
@@ -175,6 +180,13 @@ impl Triggers {
         if let Some(mut plan) = plan {
             if let Some(wanted) = &start.selection {
                 wanted.apply(&mut plan)?;
+            }
+            if let Read::Folder { .. } = &start.read {
+                // It runs here, whichever runner it is for.
+                for job in plan.workflows.iter_mut().flat_map(|workflow| &mut workflow.jobs) {
+                    job.tags.clear();
+                    job.resource_class = None;
+                }
             }
             if plan.name.is_none() && plan.language != Language::Gitlab {
                 // In a list it tells the pipelines of one commit apart.
@@ -269,6 +281,7 @@ impl Triggers {
                 schedule_description: start.more.schedule_description.clone(),
                 upstream: start.more.upstream,
                 by_token: start.more.by_token,
+                origin: start.more.origin,
             },
         };
         if let Some(before) = &start.before {
@@ -367,6 +380,7 @@ impl Triggers {
             server: parts.server.clone(),
             variables,
             limits: tasuki_pipeline::Limits::default(),
+            part: None,
         })
     }
 

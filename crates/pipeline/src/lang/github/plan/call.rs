@@ -7,7 +7,7 @@ use super::super::entry::{self, Call, Job, Secrets as GivenSecrets};
 use super::super::fold;
 use super::super::on::{self, Required};
 use super::job::{asked_of, condition};
-use super::scope::{Asks, NeedScope, Scope, Secrets, binary, call};
+use super::scope::{NeedScope, Scope, Secrets, binary, call};
 use super::workflow::{Level, Maker};
 use crate::Session;
 use crate::diag::{Problem, code};
@@ -42,6 +42,19 @@ impl Maker<'_, '_> {
             return found;
         };
         let scope = self.job_scope(job, &needs, level);
+        if self.is_later(job, level) && self.waits(job, &scope) {
+            if let Some(output) = declared.outputs.first() {
+                let message = format!(
+                    "a call that depends on outputs of other jobs cannot give outputs itself: `{}` has `{}`",
+                    given.uses, output.name
+                );
+                session.report(
+                    Problem::new(&code::UNSUPPORTED, given.span, message)
+                        .hint("give what depends on outputs as an input, or give no outputs"),
+                );
+            }
+            return self.later(job, &needs, level);
+        }
         let before: Vec<String> = needs.iter().flat_map(|need| need.members.clone()).collect();
         let own = job
             .condition
@@ -78,7 +91,7 @@ impl Maker<'_, '_> {
                 needs: &needs,
                 matrix,
                 strategy,
-                asks: Asks::Runner,
+                ended: self.ended.clone(),
             };
             let inputs = inputs(session, declared, given, &scope);
             let secrets = secrets(session, declared, given, &scope);

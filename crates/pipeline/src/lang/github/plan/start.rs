@@ -25,7 +25,7 @@ pub(crate) fn started(session: &Session<'_>, workflow: &Workflow) -> Answer {
     let trigger = &session.input.context.trigger;
     let on = &workflow.on;
     let yes = |flag: bool| if flag { Answer::Yes } else { Answer::No };
-    let (verdict, filters) = match event::of(trigger.source) {
+    let (verdict, filters) = match event::of(trigger) {
         Event::Schedule => return yes(on.is_scheduled),
         Event::Dispatch => return yes(on.dispatch.is_some()),
         Event::Push => match &on.push {
@@ -68,6 +68,6 @@ pub(crate) fn asks_to_skip(trigger: &Trigger) -> bool {
     let message = &trigger.commit.message;
     let words = ["[skip ci]", "[ci skip]", "[no ci]", "[skip actions]", "[actions skip]"];
     let trailer = |line: &str| matches!(line.trim(), "skip-checks: true" | "skip-checks:true");
-    matches!(event::of(trigger.source), Event::Push | Event::PullRequest)
+    matches!(event::of(trigger), Event::Push | Event::PullRequest)
         && (words.iter().any(|word| message.contains(word)) || message.lines().any(trailer))
 }

@@ -15,6 +15,9 @@ use crate::job::build::Build;
 use crate::job::failure::Failure;
 use crate::job::stage::Stage;
 
+/// Bytes of all outputs of a job.
+const MOST_OUTPUT: usize = 1 << 20;
+
 /// What steps have left so far, for the whole job.
 struct Work {
     given: Vec<(String, Value)>,
@@ -76,10 +79,38 @@ impl Build<'_> {
         let mut level = Level::new(None, Vec::new(), None);
         self.level(sandbox, steps, &mut work, &mut level).await?;
         self.posts(sandbox, &mut work, &mut level).await?;
+        self.give(self.given_on(&work, &level));
         match self.control.cause() {
             Some(_) => level.result.and_then(|()| Err(self.control.failure())),
             None => level.result,
         }
+    }
+
+    /// The outputs of the job. One that holds a secret is not given on, nor one that is too long.
+    fn given_on(&self, work: &Work, level: &Level) -> BTreeMap<String, String> {
+        let declared = self.job.tasuki.as_ref().map(|tasuki| &tasuki.outputs);
+        let mut given: BTreeMap<_, _> = declared
+            .map(|declared| self.outputs(declared, work, level))
+            .into_iter()
+            .flatten()
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        given.retain(|name, value| {
+            let hidden = self.console.hides(value);
+            if hidden {
+                self.console
+                    .warn(&format!("output {name:?} is not given on: it may hold a secret"));
+            }
+            !hidden
+        });
+        let length: usize = given.values().map(String::len).sum();
+        if length > MOST_OUTPUT {
+            self.console.warn(&format!(
+                "the outputs are not given on: together they have {length} bytes, of which there may be {MOST_OUTPUT}"
+            ));
+            given.clear();
+        }
+        given
     }
 
     fn level<'f>(
@@ -91,7 +122,8 @@ impl Build<'_> {
     ) -> BoxFuture<'f, Result<(), Failure>> {
         Box::pin(async move {
             for step in steps {
-                if self.control.cause().is_some() {
+                // After a cancel those steps remain that ask for it (`always()`, `cancelled()`).
+                if self.control.is_over() {
                     break;
                 }
                 self.reach(sandbox, step, work, level).await?;
@@ -184,8 +216,8 @@ impl Build<'_> {
         let scope = self.scope(work, level, &env);
         let due = match step.when {
             StepWhen::Always => true,
-            StepWhen::OnSuccess => level.result.is_ok(),
-            StepWhen::OnFailure => level.result.is_err(),
+            StepWhen::OnSuccess => level.result.is_ok() && self.control.cause().is_none(),
+            StepWhen::OnFailure => level.result.is_err() && self.control.cause().is_none(),
         };
         if !due {
             return Ok(None);
