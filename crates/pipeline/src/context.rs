@@ -28,7 +28,7 @@ pub struct Context {
 pub struct Part {
     /// The file of its workflow.
     pub file: String,
-    /// Its name in the configuration.
+    /// Its name in the configuration; empty: all jobs of a workflow, which waited for the workflow's group.
     pub job: String,
     /// Result and outputs of the jobs that it needs, by their names in the pipeline.
     pub needs: serde_json::Map<String, serde_json::Value>,

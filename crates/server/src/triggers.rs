@@ -7,6 +7,7 @@
 //! | `create` | from "build this commit" to pipelines, or to the reason why there is none |
 //! | `deliveries` | webhooks: checked, stored, answered, worked on |
 //! | `downstream` | pipelines that jobs start |
+//! | `file_schedules` | schedules that stand in workflow files |
 //! | `forge/<name>` | one forge: signature, delivery id, events |
 //! | `housekeeping` | mirrors are kept small |
 //! | `local` | folders of this machine: their refs are watched |
@@ -24,6 +25,7 @@ mod create;
 mod deliveries;
 mod downstream;
 mod error;
+mod file_schedules;
 pub mod forge;
 mod housekeeping;
 mod local;

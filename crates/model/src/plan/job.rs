@@ -335,7 +335,7 @@ pub enum DownstreamTarget {
         include: serde_json::Value,
     },
     /// The job itself, compiled once the jobs that it needs have ended: it depends on what they give (GitHub: a matrix
-    /// from outputs). `job` is its name in the configuration.
+    /// from outputs). `job` is its name in the configuration; empty: all jobs of the workflow.
     Part {
         file: String,
         job: String,

@@ -72,6 +72,9 @@ impl Language {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Workflow {
     pub name: String,
+    /// The file that it stands in, where each has one of its own (GitHub).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub file: String,
     /// Stage names in order; jobs of languages without stages share one unnamed stage and use needs only.
     #[serde(default)]
     pub stages: Vec<String>,

@@ -17,9 +17,9 @@ pub mod variables;
 use tasuki_model::plan::{AutoCancel, Language, OnNewCommit, PLAN_VERSION, Plan};
 
 use crate::diag::{Problem, code};
-use crate::request::{Answer, Origin, Request};
+use crate::request::{Answer, Answers, Origin, Request};
 use crate::yaml::{Node, Span};
-use crate::{Mode, Session, Skip};
+use crate::{Context, Input, Mode, Session, Skip};
 
 /// Folder of the workflows. Given as the file to compile, all workflows in it become one pipeline.
 pub const FOLDER: &str = ".github/workflows";
@@ -76,6 +76,45 @@ pub(crate) fn compile(session: &Session<'_>) -> (Option<Plan>, Option<Skip>) {
         },
     };
     (Some(plan), None)
+}
+
+/// A schedule of a workflow file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Turn {
+    /// Five fields.
+    pub cron: String,
+    /// IANA name; absent = UTC.
+    pub time_zone: Option<String>,
+}
+
+impl Turn {
+    /// The description of the pipelines that start by it, from which [`turn_of`] reads it again.
+    #[must_use]
+    pub fn describe(&self, file: &str) -> String {
+        format!("{file}: {}", self.cron)
+    }
+}
+
+/// File and cron of a schedule by its description, where it is one of a workflow file.
+#[must_use]
+pub fn turn_of(description: &str) -> Option<(&str, &str)> {
+    let (file, cron) = description.split_once(": ")?;
+    file.starts_with(FOLDER).then_some((file, cron))
+}
+
+/// The schedules of a workflow file; none where the file has errors.
+#[must_use]
+pub fn schedules(file: &str, text: &str) -> Vec<Turn> {
+    let (context, answers) = (Context::default(), Answers::new());
+    let input = Input {
+        lang: Language::Github,
+        file,
+        text,
+        context: &context,
+    };
+    let session = Session::new(&input, &answers, Mode::Lint);
+    let workflow = load(&session, file, text).filter(|_| session.errors() == 0);
+    workflow.map(|workflow| workflow.on.schedules).unwrap_or_default()
 }
 
 /// Name and text of the workflow files.

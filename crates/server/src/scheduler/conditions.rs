@@ -45,7 +45,9 @@ impl<'a, 'c> Stored<'a, 'c> {
 
     fn outputs(&mut self, graph: &Graph, node: NodeIndex) -> Result<Vec<BTreeMap<String, String>>, Error> {
         let edges = graph.spec(node).needs.as_deref().unwrap_or_default();
-        let all = edges.iter().map(|edge| outputs::of_job(self.tx, self.jobs[edge.need.at()]));
+        let all = edges
+            .iter()
+            .map(|edge| outputs::of_job(self.tx, self.jobs[edge.need.at()]));
         all.collect()
     }
 

@@ -81,6 +81,19 @@ impl Answerer {
         matches!(self.answer_one(&request).await, Answer::Tree(tree) if tree.has_folder(path))
     }
 
+    /// Paths of the files that lie in a folder of the project, not below.
+    pub async fn files_in(&self, folder: &str) -> Vec<String> {
+        let request = Request::Tree { origin: Origin::Local };
+        let Answer::Tree(tree) = self.answer_one(&request).await else {
+            return Vec::new();
+        };
+        let inside = |path: &str| {
+            let rest = path.strip_prefix(folder)?.strip_prefix('/')?;
+            (!rest.contains('/')).then(|| path.to_owned())
+        };
+        tree.files().filter_map(|(path, _)| inside(path)).collect()
+    }
+
     /// The text of a file of the own project; `None` where there is none.
     pub async fn text(&self, path: &str) -> Option<std::sync::Arc<str>> {
         match self.file(&Origin::Local, path).await {

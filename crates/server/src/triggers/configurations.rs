@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tasuki_model::trigger::Source;
-use tasuki_pipeline::lang::github::FOLDER as WORKFLOWS;
+use tasuki_pipeline::lang::github::{self, FOLDER as WORKFLOWS};
 
 use super::answer::Answerer;
 use super::create::{Start, Started};
@@ -76,6 +76,13 @@ impl Triggers {
             (None, Some(part)) => find(&self.answerer(&start), &part.file).await,
             (None, None) => find(&self.answerer(&start), &settings.config_path).await,
         };
+        let of_file = start.more.schedule_description.as_deref().and_then(github::turn_of);
+        if let (Source::Schedule, Some(_)) = (start.source, of_file) {
+            all.retain(|found| found.path == WORKFLOWS);
+        }
+        let has_workflows = all.iter().any(|found| found.path.starts_with(WORKFLOWS));
+        let answerer = has_workflows.then(|| self.answerer(&start));
+        self.take_schedules(&start, answerer.as_ref()).await?;
         if start.source == Source::Pipeline {
             // A job of another project follows one pipeline.
             all.truncate(1);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use tasuki_model::id::{PipelineId, ProjectId};
-use tasuki_model::plan::{Language, Variable};
+use tasuki_model::plan::{Downstream, DownstreamTarget, ForwardVariables, Job, Language, Variable, Workflow};
 use tasuki_model::trigger::{GitRef, MergeRequest, Source, Trigger, Upstream};
 use tasuki_pipeline::{Context, Diagnostic, Input, Output, Part, PipelineInfo, ProjectInfo, Skip};
 use tasuki_store::{merge_requests, pipelines, projects::Project};
@@ -187,6 +187,9 @@ impl Triggers {
                     job.tags.clear();
                     job.resource_class = None;
                 }
+            }
+            if !matches!(start.read, Read::Folder { .. }) && start.more.part.is_none() {
+                plan.workflows.iter_mut().for_each(hold_group);
             }
             if plan.name.is_none() && plan.language != Language::Gitlab {
                 // In a list it tells the pipelines of one commit apart.
@@ -456,6 +459,27 @@ pub fn project_info(row: &Project, settings: &ProjectSettings, server_url: &str)
         },
         ..ProjectInfo::default()
     }
+}
+
+/// A workflow with a group runs as a pipeline of its own, which one job here starts and waits for: that job holds the
+/// group. In a folder that is run by hand nothing else runs.
+fn hold_group(workflow: &mut Workflow) {
+    let Some(group) = workflow.concurrency.take() else {
+        return;
+    };
+    let mut job = Job::new(workflow.name.clone());
+    job.resource_group = Some(group);
+    job.downstream = Some(Downstream {
+        target: DownstreamTarget::Part {
+            file: workflow.file.clone(),
+            job: String::new(),
+        },
+        strategy: Some("depend".to_owned()),
+        forward: ForwardVariables::default(),
+        inputs: BTreeMap::new(),
+    });
+    workflow.stages.clear();
+    workflow.jobs = vec![job];
 }
 
 /// `[skip ci]` and `[ci skip]` anywhere, with a space, `-` or `_`, in any case.

@@ -42,15 +42,16 @@ impl Maker<'_, '_> {
             return found;
         };
         let scope = self.job_scope(job, &needs, level);
-        if self.is_later(job, level) && self.waits(job, &scope) {
+        // A group is held by one job: the one that stands for all of them.
+        if self.is_later(job, level) && (job.concurrency.is_some() || self.waits(job, &scope)) {
             if let Some(output) = declared.outputs.first() {
                 let message = format!(
-                    "a call that depends on outputs of other jobs cannot give outputs itself: `{}` has `{}`",
+                    "a call with `concurrency`, or with a matrix from outputs, cannot give outputs: `{}` has `{}`",
                     given.uses, output.name
                 );
                 session.report(
                     Problem::new(&code::UNSUPPORTED, given.span, message)
-                        .hint("give what depends on outputs as an input, or give no outputs"),
+                        .hint("give `concurrency` to the jobs of the called workflow, or let it give no outputs"),
                 );
             }
             return self.later(job, &needs, level);
@@ -69,16 +70,6 @@ impl Maker<'_, '_> {
             (Some(outer), Some(own)) => Some(binary(tasuki_model::expr::BinaryOp::And, outer, own)),
             (outer, own) => outer.or(own),
         };
-        if let Some(concurrency) = &job.concurrency {
-            session.report(
-                Problem::new(
-                    &code::GITHUB_NO_EFFECT,
-                    concurrency.group.span,
-                    "`concurrency` of a call has no effect yet",
-                )
-                .hint("give it to the jobs of the called workflow"),
-            );
-        }
         let members = self.members(job, &scope);
         let (github, vars) = (self.github.clone(), self.vars.clone());
         for (member, matrix, strategy) in members {

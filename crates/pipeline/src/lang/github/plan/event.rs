@@ -95,7 +95,11 @@ fn made(context: &Context, inputs: &[(String, Json)]) -> Json {
                 .collect();
             json!({"ref": git_ref, "inputs": inputs})
         }
-        Event::Schedule => json!({"schedule": trigger.schedule_description}),
+        Event::Schedule => {
+            let description = trigger.schedule_description.as_deref();
+            let cron = description.map(|text| super::super::turn_of(text).map_or(text, |(_, cron)| cron));
+            json!({"schedule": cron})
+        }
     };
     if let (Json::Object(event), Json::Object(more)) = (&mut event, more) {
         event.extend(more);

@@ -66,7 +66,8 @@ impl Ended {
             Expr::Call { function, arguments } => match function.as_str() {
                 "success" | "failure" | "cancelled" => {
                     *asks = true;
-                    let named = |argument: &Expr| matches!(argument, Expr::Literal(Literal::Text(name)) if self.has(name));
+                    let named =
+                        |argument: &Expr| matches!(argument, Expr::Literal(Literal::Text(name)) if self.has(name));
                     !arguments.is_empty() && arguments.iter().all(named)
                 }
                 "hashfiles" | "always" => false,
@@ -120,11 +121,23 @@ impl Maker<'_, '_> {
         let mut nodes: Vec<&Node> = Vec::new();
         if let Some(matrix) = matrix {
             nodes.extend(matrix.vectors.iter().map(|(_, vector)| &vector.node));
-            nodes.extend([&matrix.include, &matrix.exclude].into_iter().flatten().map(|rows| &rows.node));
+            nodes.extend(
+                [&matrix.include, &matrix.exclude]
+                    .into_iter()
+                    .flatten()
+                    .map(|rows| &rows.node),
+            );
         }
-        let of_strategy = strategy.into_iter().flat_map(|s| [&s.fail_fast, &s.max_parallel]).flatten();
+        let of_strategy = strategy
+            .into_iter()
+            .flat_map(|s| [&s.fail_fast, &s.max_parallel])
+            .flatten();
         let of_matrix = matrix.into_iter().flat_map(|matrix| &matrix.whole);
-        let of_group = job.concurrency.iter().flat_map(|given| [Some(&given.group), given.cancel.as_ref()]).flatten();
+        let of_group = job
+            .concurrency
+            .iter()
+            .flat_map(|given| [Some(&given.group), given.cancel.as_ref()])
+            .flatten();
         let own = job.name.iter().chain(of_strategy).chain(of_matrix).chain(of_group);
         own.into_iter().any(asks)
             || nodes.into_iter().any(|node| self.node_asks(node, &asks))
@@ -139,7 +152,13 @@ impl Maker<'_, '_> {
             Yaml::Map(map) => map.iter().any(|(_, node)| self.node_asks(node, asks)),
             Yaml::Seq(items) => items.iter().any(|item| self.node_asks(item, asks)),
             _ if node.text().is_some_and(|text| has_expression(text)) => {
-                let field = fields::field(self.session, node, "a value of the matrix", Wanted::Any, &names::STRATEGY);
+                let field = fields::field(
+                    self.session,
+                    node,
+                    "a value of the matrix",
+                    Wanted::Any,
+                    &names::STRATEGY,
+                );
                 field.as_ref().is_some_and(asks)
             }
             _ => false,
@@ -152,7 +171,9 @@ impl Maker<'_, '_> {
         let (github, vars) = (self.github.clone(), self.vars.clone());
         let own = {
             let scope = self.job_scope(job, needs, level);
-            job.condition.as_ref().and_then(|field| condition(session, field, &scope))
+            job.condition
+                .as_ref()
+                .and_then(|field| condition(session, field, &scope))
         };
         let scope = Scope {
             github: &github,
@@ -163,7 +184,7 @@ impl Maker<'_, '_> {
             needs,
             matrix: Value::Null,
             strategy: Value::Null,
-                ended: self.ended.clone(),
+            ended: self.ended.clone(),
         };
         let id = format!("{}{}", level.id_prefix, job.id);
         let name = self.unique(&format!("{}{}", level.prefix, job.id), &job.id);
@@ -180,6 +201,10 @@ impl Maker<'_, '_> {
             forward: ForwardVariables::default(),
             inputs: std::collections::BTreeMap::new(),
         });
+        if let entry::JobKind::Call(_) = &job.kind {
+            let given = job.concurrency.as_ref();
+            made.resource_group = given.and_then(|given| super::workflow::group(session, &scope, given));
+        }
         if let entry::JobKind::Steps(body) = &job.kind {
             let frame = Frame {
                 scope: &scope,
@@ -202,8 +227,14 @@ impl Maker<'_, '_> {
 
 /// Everything of a job that the server must know before it is queued.
 fn of_body(body: &Body) -> Vec<&Field> {
-    let environment = body.environment.iter().flat_map(|given| [Some(&given.name), given.url.as_ref()]);
-    let containers = body.container.iter().chain(body.services.iter().map(|service| &service.container));
+    let environment = body
+        .environment
+        .iter()
+        .flat_map(|given| [Some(&given.name), given.url.as_ref()]);
+    let containers = body
+        .container
+        .iter()
+        .chain(body.services.iter().map(|service| &service.container));
     let single = [
         body.runs_on.group.as_ref(),
         body.timeout.as_ref(),
@@ -211,7 +242,9 @@ fn of_body(body: &Body) -> Vec<&Field> {
         body.defaults.shell.as_ref(),
     ];
     let all = single.into_iter().chain(environment).flatten();
-    all.chain(&body.runs_on.labels).chain(containers.flat_map(of_container)).collect()
+    all.chain(&body.runs_on.labels)
+        .chain(containers.flat_map(of_container))
+        .collect()
 }
 
 fn of_container(container: &Container) -> Vec<&Field> {
@@ -229,6 +262,10 @@ fn of_container(container: &Container) -> Vec<&Field> {
 
 /// Of a workflow that was compiled for one job of it: that job alone, as all before it has ended.
 pub(super) fn only(jobs: &mut Vec<plan::Job>, part: &Part) {
+    if part.job.is_empty() {
+        // The whole of a workflow, which waited for its group.
+        return;
+    }
     let inner = format!("{}/", part.job);
     jobs.retain(|job| job.base_name == part.job || job.base_name.starts_with(&inner));
     let left: BTreeSet<String> = jobs.iter().map(|job| job.name.clone()).collect();

@@ -75,9 +75,10 @@ impl Scope<'_> {
         let value = fold::known(&folded);
         if value.is_none() {
             let message = format!("{what} depends on what is known only while the pipeline runs");
-            session.report(Problem::new(&code::UNSUPPORTED, field.span, message).hint(
-                "secrets and what steps leave may be used in `env` of jobs and in steps",
-            ));
+            session.report(
+                Problem::new(&code::UNSUPPORTED, field.span, message)
+                    .hint("secrets and what steps leave may be used in `env` of jobs and in steps"),
+            );
         }
         value
     }

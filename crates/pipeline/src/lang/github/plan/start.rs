@@ -26,7 +26,14 @@ pub(crate) fn started(session: &Session<'_>, workflow: &Workflow) -> Answer {
     let on = &workflow.on;
     let yes = |flag: bool| if flag { Answer::Yes } else { Answer::No };
     let (verdict, filters) = match event::of(trigger) {
-        Event::Schedule => return yes(on.is_scheduled),
+        Event::Schedule => {
+            // A schedule of the project's settings starts all that are scheduled, one of a file only that workflow.
+            let of_file = trigger.schedule_description.as_deref().and_then(super::super::turn_of);
+            return yes(match of_file {
+                Some((file, cron)) => workflow.file == file && on.schedules.iter().any(|turn| turn.cron == cron),
+                None => !on.schedules.is_empty(),
+            });
+        }
         Event::Dispatch => return yes(on.dispatch.is_some()),
         Event::Push => match &on.push {
             None => return Answer::No,

@@ -12,10 +12,10 @@ use tasuki_model::plan::{self, ProcessMode, ResourceGroup};
 use super::super::entry::{self, Action, Job, JobKind, Queue};
 use super::super::fold;
 use super::super::on::{Input, default_value, given};
-use super::scope::{NeedScope, Scope, Secrets};
 use super::late::{self, Ended};
+use super::scope::{NeedScope, Scope, Secrets};
 use super::{facts, graph};
-use crate::diag::{Problem, code};
+use crate::diag::code;
 use crate::{Mode, Session};
 
 /// What is shared while one workflow is made, with the workflows that it calls.
@@ -97,19 +97,10 @@ pub(crate) fn make(session: &Session<'_>, workflow: &entry::Workflow) -> Option<
         .concurrency
         .as_ref()
         .and_then(|given| group(session, &scope, given));
-    if let Some(given) = &workflow.concurrency {
-        session.report(
-            Problem::new(
-                &code::GITHUB_NO_EFFECT,
-                given.group.span,
-                "`concurrency` of a workflow has no effect yet",
-            )
-            .hint("give it to the jobs"),
-        );
-    }
     (session.errors() == before && !session.is_waiting()).then(|| {
         let made = plan::Workflow {
             name,
+            file: workflow.file.clone(),
             stages: Vec::new(),
             jobs: maker.jobs,
             condition: None,
@@ -165,7 +156,7 @@ impl Maker<'_, '_> {
             needs: &[],
             matrix: Value::Null,
             strategy: Value::Null,
-                ended: self.ended.clone(),
+            ended: self.ended.clone(),
         }
     }
 
