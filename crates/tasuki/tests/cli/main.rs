@@ -4,5 +4,6 @@
 
 mod exec;
 mod files;
+mod github;
 mod server;
 mod world;
