@@ -106,6 +106,18 @@ impl<'a> Build<'a> {
         }
     }
 
+    /// What a job whose steps speak asks of containers, where there are none. GitLab's jobs go on without them.
+    fn wants_containers(&self) -> Option<String> {
+        if self.contexts_given().is_none() || self.host.executor.kind() != "shell" {
+            return None;
+        }
+        match (self.job.image.name.as_str(), self.job.services.first()) {
+            ("", None) => None,
+            ("", Some(service)) => Some(format!("the service `{}`", service.name)),
+            (image, _) => Some(format!("the container `{image}`")),
+        }
+    }
+
     fn banner(&self) {
         let info = &self.host.info;
         let revision = match info.revision.as_str() {
@@ -143,6 +155,11 @@ impl<'a> Build<'a> {
             .find_map(|step| steps::unsupported(step, self.speaks()))
         {
             return unsupported(what);
+        }
+        if let Some(what) = self.wants_containers() {
+            return unsupported(format!(
+                "the job wants {what}, and the shell executor runs it on the machine itself: use an executor with containers"
+            ));
         }
         let options = std::iter::once(&self.job.image)
             .chain(&self.job.services)

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::server::Up;
 use crate::world::{Ended, World};
 
 const PLACE: &str = ".github/workflows/ci.yml";
@@ -37,7 +38,7 @@ fn steps_run_in_their_shells() {
         1,
         &["no pipefail", "sh 2", "python 5", "shown by cat"],
     );
-    assert!(!out.contains("unreached\n"), "{out}");
+    assert!(!out.lines().any(|line| line == "unreached"), "{out}");
     if !on_path("pwsh") {
         assert!(out.contains("pwsh"), "the shell that is missing is named: {out}");
     }
@@ -62,9 +63,10 @@ fn what_steps_leave_counts_for_those_after_them() {
         \x20         echo '# Sum' >> $GITHUB_STEP_SUMMARY\n\
         \x20     - run: own-tool; echo \"kept $KEPT ${{ env.KEPT }} x ${{ steps.a.outputs.x }} ${{ steps.a.outcome }}\"\n\
         \x20     - run: |\n\
-        \x20         printf '%s|' ${{ steps.a.outputs.many }}; echo\n\
+        \x20         echo \"$MANY\" | tr '\\n' '|'; echo\n\
         \x20         echo \"::set-output name=old::style\"\n\
         \x20       id: b\n\
+        \x20       env: {MANY: '${{ steps.a.outputs.many }}'}\n\
         \x20     - run: echo \"old ${{ steps.b.outputs.old }}, ${{ github.action }} $GITHUB_ACTION\"\n",
         0,
         &[
@@ -72,6 +74,7 @@ fn what_steps_leave_counts_for_those_after_them() {
             "tool",
             "kept yes yes x 1 success",
             "# Sum",
+            "one|two|",
             "old style,  __run_2",
         ],
     );
@@ -311,4 +314,71 @@ fn one_folder_with_three_languages_runs_all_of_them() {
     for line in [".gitlab-ci.yml:1:", "from circleci", "from github"] {
         assert!(out.contains(line), "{line} in {out}");
     }
+}
+
+/// Three languages in the list of one project; a workflow whose group cancels its older run, and a matrix from outputs.
+#[test]
+fn a_server_builds_all_three_languages() {
+    let world = World::new();
+    let files = [
+        (".gitlab-ci.yml", GITLAB),
+        (".circleci/config.yml", CIRCLE),
+        (".github/workflows/hub.yml", HUB),
+    ];
+    let dir = world.repository("app", &files);
+    let up = Up::start(&world);
+    up.run(&["project", "add", dir.to_str().unwrap()]).expect(0);
+    let names = |up: &Up<'_>| -> Vec<String> {
+        let mut all: Vec<String> = up
+            .pipelines()
+            .iter()
+            .map(|p| p["name"].as_str().unwrap_or("-").to_owned())
+            .collect();
+        all.sort();
+        all
+    };
+    for n in 1..=3 {
+        up.wait_for_pipeline(n, "success");
+    }
+    assert_eq!(names(&up), ["-", "Hub: First", "round: First"]);
+
+    let late = "on: push\njobs:\n  a: {runs-on: linux, outputs: {l: '${{ steps.s.outputs.l }}'}, steps: [{id: s, run: 'echo l=[7] >> $GITHUB_OUTPUT'}]}\n  \
+        b: {needs: a, runs-on: X64, strategy: {matrix: {n: '${{ fromJSON(needs.a.outputs.l) }}'}}, steps: [{uses: actions/checkout@v4}, {run: 'test -f .github/workflows/late.yml; echo member ${{ matrix.n }} of ${{ github.event_name }}'}]}\n";
+    world.git(&dir, &["rm", "-q", "-r", ".gitlab-ci.yml", ".circleci", ".github"]);
+    world.commit(&dir, &[(".github/workflows/late.yml", late)], "Late");
+    let id = up.wait_for_pipeline(4, "success");
+    let detail = up.json(&["pipeline", "show", &id.to_string()]);
+    let child = detail["downstream"][0]["pipeline_id"].as_i64().unwrap();
+    let log = up.run(&["job", "log", &up.job(child, "b (7)")]).expect(0).out;
+    assert!(log.contains("member 7 of push"), "{log}");
+    assert_eq!(up.stop(), 0);
+}
+
+/// The newer run of a group cancels the one that runs, and both are followed through their pipelines.
+#[test]
+fn a_group_of_workflows_has_one_that_runs() {
+    let world = World::new();
+    let mark = world.path("mark");
+    let workflow = format!(
+        "on: push\nconcurrency: {{group: 'one-${{{{ github.ref }}}}', cancel-in-progress: true}}\njobs:\n  j:\n    runs-on: x64\n    steps:\n      \
+         - run: if test -e {mark}; then echo second; else touch {mark}; sleep 600; fi\n      \
+         - {{if: cancelled(), run: touch {mark}.cancelled}}\n",
+        mark = mark.display()
+    );
+    let workflow = if cfg!(target_arch = "x86_64") { workflow } else { workflow.replace("x64", "arm64") };
+    let dir = world.repository("app", &[(PLACE, &workflow)]);
+    let up = Up::start(&world);
+    up.run(&["project", "add", dir.to_str().unwrap()]).expect(0);
+    crate::world::wait_for("the first run", || mark.exists().then_some(()));
+    world.commit(&dir, &[("a", "1")], "Second");
+    let ends = |status: &str| {
+        let all = up.pipelines();
+        let mut tops = all.iter().filter(|p| p["source"] == "push");
+        tops.any(|p| p["status"] == status).then_some(())
+    };
+    crate::world::wait_for("the first to be canceled", || ends("canceled"));
+    crate::world::wait_for("the second to succeed", || ends("success"));
+    let told = world.path("mark.cancelled");
+    crate::world::wait_for("steps with cancelled()", || told.exists().then_some(()));
+    assert_eq!(up.stop(), 0);
 }

@@ -10,7 +10,7 @@ use crate::exec::signal;
 use crate::world::{Ended, World, wait_for};
 
 /// A server with a runner; killed when a test fails.
-struct Up<'a> {
+pub(crate) struct Up<'a> {
     world: &'a World,
     child: Child,
 }
@@ -23,7 +23,7 @@ impl Drop for Up<'_> {
 }
 
 impl<'a> Up<'a> {
-    fn start(world: &'a World) -> Self {
+    pub(crate) fn start(world: &'a World) -> Self {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -44,22 +44,22 @@ impl<'a> Up<'a> {
         Self { world, child }
     }
 
-    fn run(&self, args: &[&str]) -> Ended {
+    pub(crate) fn run(&self, args: &[&str]) -> Ended {
         self.world.run(self.world.folder.path(), args)
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         self.run(&[args, &["--json"]].concat()).expect(0).json()
     }
 
     /// The newest pipelines, newest first.
-    fn pipelines(&self) -> Vec<Value> {
+    pub(crate) fn pipelines(&self) -> Vec<Value> {
         self.json(&["pipeline", "list"]).as_array().unwrap().clone()
     }
 
     /// Waits until the newest pipeline is number `n` of its project and has this status.
     #[track_caller]
-    fn wait_for_pipeline(&self, n: i64, status: &str) -> i64 {
+    pub(crate) fn wait_for_pipeline(&self, n: i64, status: &str) -> i64 {
         wait_for(&format!("pipeline {n} to be {status}"), || {
             let all = self.pipelines();
             let found = all.iter().find(|pipeline| pipeline["iid"] == n)?;
@@ -67,19 +67,19 @@ impl<'a> Up<'a> {
         })
     }
 
-    fn jobs(&self, pipeline: i64) -> Vec<Value> {
+    pub(crate) fn jobs(&self, pipeline: i64) -> Vec<Value> {
         self.json(&["job", "list", &pipeline.to_string()])
             .as_array()
             .unwrap()
             .clone()
     }
 
-    fn job(&self, pipeline: i64, name: &str) -> String {
+    pub(crate) fn job(&self, pipeline: i64, name: &str) -> String {
         let jobs = self.jobs(pipeline);
         jobs.iter().find(|job| job["name"] == name).unwrap()["id"].to_string()
     }
 
-    fn stop(mut self) -> i32 {
+    pub(crate) fn stop(mut self) -> i32 {
         signal(self.child.id(), "INT");
         self.child.wait().unwrap().code().unwrap()
     }

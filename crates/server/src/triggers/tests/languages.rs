@@ -2,6 +2,7 @@
 
 use tasuki_model::trigger::Source;
 use tasuki_store::pipelines::Pipeline;
+use tasuki_store::schedules;
 
 use super::world::{World, commit};
 use crate::triggers::{Circumstances, NoPipeline, Started, Want};
@@ -146,4 +147,47 @@ async fn a_commit_that_asks_for_none_is_skipped_once() {
     commit(&dir, "Next");
     world.wait_for(3).await;
     assert_eq!(shown(&world.pipelines().await)[0], "- skipped 0");
+}
+
+/// Schedules stand in the files of the default branch: they come and go with them, and one starts its own workflow only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workflow_files_have_schedules() {
+    let nightly = (
+        ".github/workflows/nightly.yml",
+        "name: Nightly\non: {schedule: [{cron: '0 4 * * *'}, {cron: '30 5 * * 1', timezone: Europe/Berlin}]}\n\
+         jobs: {night: {runs-on: x, steps: [{run: x}]}}\n",
+    );
+    let weekly = (
+        ".github/workflows/weekly.yml",
+        "name: Weekly\non: {schedule: [{cron: '0 6 * * 0'}], push: {}}\njobs: {week: {runs-on: x, steps: [{run: x}]}}\n",
+    );
+    let world = pushed(&[GITLAB, nightly, weekly]).await;
+    world.wait_for(2).await;
+    let project = world.project().await;
+    let id = project.id;
+    let known = async || world.store.read(move |tx| schedules::of_project(tx, id)).await.unwrap();
+    let all = known().await;
+    let mut shown: Vec<String> = all.iter().map(|s| format!("{} | {}", s.description, s.time_zone)).collect();
+    shown.sort();
+    let expected = [
+        ".github/workflows/nightly.yml: 0 4 * * * | UTC",
+        ".github/workflows/nightly.yml: 30 5 * * 1 | Europe/Berlin",
+        ".github/workflows/weekly.yml: 0 6 * * 0 | UTC",
+    ];
+    assert_eq!(shown, expected);
+    let first = all.iter().find(|s| s.cron == "0 4 * * *").unwrap();
+    let made = world.triggers.run_schedule(first, "now".to_owned()).await.unwrap();
+    assert_eq!(made.len(), 1, "{made:?}");
+    assert_eq!(shown_last(&world).await, "Nightly: Files pending 1");
+
+    let dir = world.path("app");
+    std::fs::remove_file(dir.join(nightly.0)).unwrap();
+    commit(&dir, "No nights");
+    world.wait_for(5).await;
+    let left: Vec<String> = known().await.into_iter().map(|s| s.cron).collect();
+    assert_eq!(left, ["0 6 * * 0"]);
+}
+
+async fn shown_last(world: &World) -> String {
+    shown(&world.pipelines().await).pop().unwrap()
 }
