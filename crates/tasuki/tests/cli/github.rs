@@ -365,7 +365,11 @@ fn a_group_of_workflows_has_one_that_runs() {
          - {{if: cancelled(), run: touch {mark}.cancelled}}\n",
         mark = mark.display()
     );
-    let workflow = if cfg!(target_arch = "x86_64") { workflow } else { workflow.replace("x64", "arm64") };
+    let workflow = if cfg!(target_arch = "x86_64") {
+        workflow
+    } else {
+        workflow.replace("x64", "arm64")
+    };
     let dir = world.repository("app", &[(PLACE, &workflow)]);
     let up = Up::start(&world);
     up.run(&["project", "add", dir.to_str().unwrap()]).expect(0);

@@ -167,7 +167,10 @@ async fn workflow_files_have_schedules() {
     let id = project.id;
     let known = async || world.store.read(move |tx| schedules::of_project(tx, id)).await.unwrap();
     let all = known().await;
-    let mut shown: Vec<String> = all.iter().map(|s| format!("{} | {}", s.description, s.time_zone)).collect();
+    let mut shown: Vec<String> = all
+        .iter()
+        .map(|s| format!("{} | {}", s.description, s.time_zone))
+        .collect();
     shown.sort();
     let expected = [
         ".github/workflows/nightly.yml: 0 4 * * * | UTC",
