@@ -20,7 +20,7 @@ pub use command::Git;
 pub use error::Error;
 pub use mirror::{Mirror, Mirrors, Ref};
 pub use object::Oid;
-pub use read::TreeEntry;
+pub use read::{AtPath, TreeEntry};
 pub use remote::{Credential, Remote};
 pub use serve::{info_refs, upload_pack};
 pub(crate) use worktree::hash_blob;

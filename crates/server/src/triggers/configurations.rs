@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tasuki_model::trigger::Source;
 use tasuki_pipeline::lang::github::{self, FOLDER as WORKFLOWS};
 
-use super::answer::Answerer;
+use super::answer::{Answerer, Place};
 use super::create::{Start, Started};
 use super::error::NoPipeline;
 use super::{Error, Triggers};
@@ -146,23 +146,20 @@ fn key(of_start: Option<&str>, path: &str, at: usize) -> Option<String> {
 async fn find(answerer: &Answerer, named: &str) -> Vec<Found> {
     let usual = CONFIG_PATHS.iter().copied();
     let paths: Vec<&str> = if named.is_empty() { usual.collect() } else { vec![named] };
-    let mut all = Vec::new();
-    for path in paths {
-        if path.trim_end_matches('/') == WORKFLOWS {
-            if answerer.has_folder(WORKFLOWS).await {
-                all.push(Found {
-                    path: WORKFLOWS.to_owned(),
-                    text: "".into(),
-                });
-            }
-        } else if let Some(text) = answerer.text(path).await {
-            all.push(Found {
-                path: path.to_owned(),
-                text,
-            });
-        }
-    }
-    all
+    let found = answerer.at_paths(&paths).await;
+    let one = |(path, place): (&str, Place)| {
+        let is_folder = path.trim_end_matches('/') == WORKFLOWS;
+        let text = match place {
+            Place::File(text) if !is_folder => text,
+            Place::Folder if is_folder => "".into(),
+            Place::File(_) | Place::Folder | Place::Nothing => return None,
+        };
+        Some(Found {
+            path: path.trim_end_matches('/').to_owned(),
+            text,
+        })
+    };
+    paths.into_iter().zip(found).filter_map(one).collect()
 }
 
 #[cfg(test)]
