@@ -166,6 +166,9 @@ pub struct Trigger {
     /// Started with a trigger token (`CI_PIPELINE_TRIGGERED`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_token: bool,
+    /// What started the pipeline of which this one is a part, for those whose source is a job of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Source>,
 }
 
 /// The job that started a pipeline (`CI_UPSTREAM_…`).

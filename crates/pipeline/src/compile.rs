@@ -31,7 +31,8 @@ pub enum Compile {
 /// A compiled configuration, or why there is none.
 #[derive(Debug, Default)]
 pub struct Output {
-    /// Absent where a diagnostic is an error or the pipeline is skipped.
+    /// Absent where a diagnostic is an error or the pipeline is skipped. Of a folder of GitHub workflows it has those
+    /// whose files have no errors, if there are some.
     pub plan: Option<Plan>,
     /// In the order of files and lines.
     pub diagnostics: Vec<Diagnostic>,
@@ -102,7 +103,8 @@ fn run(input: &Input<'_>, answers: &Answers, mode: Mode) -> Compile {
         Language::Circleci => lang::circleci::compile(&session),
         Language::Github => lang::github::compile(&session),
     };
-    let good = session.errors() == 0;
+    // Of a folder of workflows those without errors remain.
+    let good = session.errors() == 0 || input.lang == Language::Github;
     let merged = session.take_merged();
     let (needed, diagnostics) = session.finish();
     if !needed.is_empty() {

@@ -19,6 +19,19 @@ pub struct Context {
     /// Variables of the settings of instance, groups and project.
     pub variables: Vec<ScopedVariable>,
     pub limits: Limits,
+    /// Only this is compiled (GitHub).
+    pub part: Option<Part>,
+}
+
+/// A job that could not be made with its pipeline, because it depends on what the jobs that it needs give.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// The file of its workflow.
+    pub file: String,
+    /// Its name in the configuration; empty: all jobs of a workflow, which waited for the workflow's group.
+    pub job: String,
+    /// Result and outputs of the jobs that it needs, by their names in the pipeline.
+    pub needs: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Default for Context {
@@ -40,12 +53,14 @@ impl Default for Context {
                 schedule_description: None,
                 upstream: None,
                 by_token: false,
+                origin: None,
             },
             project: ProjectInfo::default(),
             server: ServerInfo::default(),
             pipeline: PipelineInfo::default(),
             variables: Vec::new(),
             limits: Limits::default(),
+            part: None,
         }
     }
 }

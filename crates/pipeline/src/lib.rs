@@ -23,7 +23,7 @@ mod session;
 pub mod yaml;
 
 pub use compile::{Compile, Input, Output, Skip, compile, compile_with, lint};
-pub use context::{Context, Limits, PipelineInfo, ProjectInfo, ScopedVariable, ServerInfo, VariableLevel};
+pub use context::{Context, Limits, Part, PipelineInfo, ProjectInfo, ScopedVariable, ServerInfo, VariableLevel};
 pub use diag::{Diagnostic, Severity};
 pub use request::{Answer, Answers, FileAnswer, Origin, Refusal, Request, Tree};
 pub use session::{Mode, Session};

@@ -66,6 +66,13 @@ impl World {
             "lint" => self.mode = Mode::Lint,
             "folder" => self.file = ".github/workflows".to_owned(),
             "branch" => trigger.git_ref = GitRef::Branch(rest.to_owned()),
+            "part" => {
+                self.context.part = Some(tasuki_pipeline::Part {
+                    file: FILE.to_owned(),
+                    job: rest.split(' ').next().unwrap().to_owned(),
+                    needs: serde_json::from_str(rest.split_once(' ').unwrap().1).unwrap(),
+                });
+            }
             "tag" => trigger.git_ref = GitRef::Tag(rest.to_owned()),
             "event" => trigger.source = Source::parse(rest).unwrap_or_else(|| panic!("event {rest}")),
             "pull-request" => {

@@ -57,6 +57,8 @@ pub struct Facts<'a> {
     pub dotenv: &'a [plan::Variable],
     /// Archives that this task fetches, in the order of the plan.
     pub dependencies: &'a [UpstreamFile],
+    /// How the jobs that this one needs ended and what they gave, by name.
+    pub needs: &'a serde_json::Map<String, serde_json::Value>,
     /// What earlier jobs persisted, for a job that attaches it.
     pub workspaces: &'a [WorkspaceLayer],
     /// Name of the job's workflow, where the language shows it to jobs.
@@ -125,6 +127,7 @@ pub fn build(facts: &Facts<'_>) -> Result<JobResponse, Circular> {
             steps: if plain { Vec::new() } else { job.steps.clone() },
             workspaces: facts.workspaces.to_vec(),
             contexts: contexts(facts),
+            outputs: job.outputs.clone(),
             job_timeout_s: job.timeout_s,
         }),
         variables,
@@ -136,7 +139,7 @@ fn contexts(facts: &Facts<'_>) -> Option<serde_json::Value> {
     let speaks = facts.language == tasuki_model::plan::Language::Github;
     speaks.then(|| {
         let event = tasuki_pipeline::lang::github::variables::event(facts.context);
-        serde_json::json!({"github": {"event": event}})
+        serde_json::json!({"github": {"event": event}, "needs": facts.needs})
     })
 }
 

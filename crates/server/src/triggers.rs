@@ -3,9 +3,11 @@
 //! | Room | What may go there |
 //! |---|---|
 //! | `answer` | what the compiler asks for, from a commit, a folder or the network |
-//! | `create` | from "build this commit" to a pipeline, or to the reason why there is none |
+//! | `configurations` | which configurations a start reads |
+//! | `create` | from "build this commit" to pipelines, or to the reason why there is none |
 //! | `deliveries` | webhooks: checked, stored, answered, worked on |
 //! | `downstream` | pipelines that jobs start |
+//! | `file_schedules` | schedules that stand in workflow files |
 //! | `forge/<name>` | one forge: signature, delivery id, events |
 //! | `housekeeping` | mirrors are kept small |
 //! | `local` | folders of this machine: their refs are watched |
@@ -18,10 +20,12 @@
 //! and doubles nothing (every event has an idempotency key).
 
 pub mod answer;
+mod configurations;
 mod create;
 mod deliveries;
 mod downstream;
 mod error;
+mod file_schedules;
 pub mod forge;
 mod housekeeping;
 mod local;
@@ -44,6 +48,7 @@ use tasuki_rt::{Clock, Tasks};
 use tasuki_store::{Store, Tx, projects};
 use tokio::sync::{Mutex, Notify};
 
+pub use configurations::{Made, first};
 pub use create::{Circumstances, Read, Start, Started, project_info};
 pub use deliveries::Received;
 pub use error::{Error, HookRefused, NoPipeline};

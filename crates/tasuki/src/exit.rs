@@ -9,8 +9,8 @@ use tasuki_proto::client::ApiError;
 
 use crate::print::Style;
 
-/// Exit codes, the same for every command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Exit codes, the same for every command; the later ones are the worse ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     Success,
     /// The pipeline or job failed, or the configuration has errors: the user's fault.

@@ -100,9 +100,6 @@ pub struct Job {
     /// CircleCI job types that run nothing (`no-op`) set this; approval uses a gate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_op: bool,
-    /// Matrix whose members are only known late (GitHub `fromJSON(needs.…)`): expands into siblings.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub late_matrix: Option<Matrix>,
 }
 
 fn one() -> u32 {
@@ -153,7 +150,6 @@ impl Job {
             permissions: BTreeMap::new(),
             contexts: Vec::new(),
             no_op: false,
-            late_matrix: None,
         }
     }
 }
@@ -285,20 +281,6 @@ pub struct Strategy {
     pub max_parallel: Option<u32>,
 }
 
-/// A matrix that is expanded when its expressions can be evaluated.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Matrix {
-    /// The whole matrix as an expression, or by vector.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub whole: Option<Expr>,
-    #[serde(default)]
-    pub vectors: Vec<(String, Expr)>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub include: Option<Expr>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exclude: Option<Expr>,
-}
-
 /// A place that a job deploys to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
@@ -351,6 +333,12 @@ pub enum DownstreamTarget {
     /// A child pipeline: the entries of `include` as written.
     Child {
         include: serde_json::Value,
+    },
+    /// The job itself, compiled once the jobs that it needs have ended: it depends on what they give (GitHub: a matrix
+    /// from outputs). `job` is its name in the configuration; empty: all jobs of the workflow.
+    Part {
+        file: String,
+        job: String,
     },
 }
 

@@ -21,7 +21,7 @@ pub use gate::{Approval, Gate, ManualGate, ProcessMode, ResourceGroup};
 pub use image::{Image, Port, PullPolicy, Service};
 pub use job::{
     AllowFailure, Downstream, DownstreamTarget, Environment, EnvironmentAction, ForwardVariables, Job, Machine,
-    MachineKind, Matrix, Need, NeedSource, Release, ReleaseLink, Retry, Strategy, When,
+    MachineKind, Need, NeedSource, Release, ReleaseLink, Retry, Strategy, When,
 };
 pub use late::{Late, seconds};
 pub use step::{ActionRef, Step, StepKind, StepWhen};
@@ -72,6 +72,9 @@ impl Language {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Workflow {
     pub name: String,
+    /// The file that it stands in, where each has one of its own (GitHub).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub file: String,
     /// Stage names in order; jobs of languages without stages share one unnamed stage and use needs only.
     #[serde(default)]
     pub stages: Vec<String>,

@@ -17,9 +17,9 @@ pub mod variables;
 use tasuki_model::plan::{AutoCancel, Language, OnNewCommit, PLAN_VERSION, Plan};
 
 use crate::diag::{Problem, code};
-use crate::request::{Answer, Origin, Request};
+use crate::request::{Answer, Answers, Origin, Request};
 use crate::yaml::{Node, Span};
-use crate::{Mode, Session, Skip};
+use crate::{Context, Input, Mode, Session, Skip};
 
 /// Folder of the workflows. Given as the file to compile, all workflows in it become one pipeline.
 pub const FOLDER: &str = ".github/workflows";
@@ -27,14 +27,16 @@ pub const FOLDER: &str = ".github/workflows";
 /// One attempt: loads, checks, and makes the Plan of the pipeline that the context asks for.
 pub(crate) fn compile(session: &Session<'_>) -> (Option<Plan>, Option<Skip>) {
     let creates = session.mode == Mode::Create;
-    if creates && plan::asks_to_skip(&session.input.context.trigger) {
+    if creates && session.input.context.part.is_none() && plan::asks_to_skip(&session.input.context.trigger) {
         return (None, Some(Skip::SkipRequested));
     }
     let files = files(session);
-    let workflows: Vec<_> = files
-        .iter()
-        .filter_map(|(name, text)| load(session, name, text))
-        .collect();
+    // What is wrong with one file does not stop the others.
+    let good = |(name, text): &(String, String)| {
+        let before = session.errors();
+        load(session, name, text).filter(|_| !creates || session.errors() == before)
+    };
+    let workflows: Vec<_> = files.iter().filter_map(good).collect();
     if session.is_waiting() {
         return (None, None);
     }
@@ -44,22 +46,22 @@ pub(crate) fn compile(session: &Session<'_>) -> (Option<Plan>, Option<Skip>) {
         }
         return (None, None);
     }
-    let whole = session.errors() == 0;
     let mut made = Vec::new();
     let mut name = None;
-    for workflow in workflows.iter().filter(|_| whole) {
-        if plan::started(session, workflow) == plan::Answer::Yes
+    for workflow in &workflows {
+        let is_part = session.input.context.part.is_some();
+        if (is_part || plan::started(session, workflow) == plan::Answer::Yes)
             && let Some((workflow, run_name)) = plan::make(session, workflow)
         {
             name = name.or(run_name);
             made.push(workflow);
         }
     }
-    if !whole || session.is_waiting() || session.errors() > 0 {
+    if session.is_waiting() {
         return (None, None);
     }
     if made.is_empty() {
-        return (None, Some(Skip::NotTriggered));
+        return (None, Some(Skip::NotTriggered).filter(|_| session.errors() == 0));
     }
     unique_names(&mut made, &workflows);
     let plan = Plan {
@@ -74,6 +76,45 @@ pub(crate) fn compile(session: &Session<'_>) -> (Option<Plan>, Option<Skip>) {
         },
     };
     (Some(plan), None)
+}
+
+/// A schedule of a workflow file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Turn {
+    /// Five fields.
+    pub cron: String,
+    /// IANA name; absent = UTC.
+    pub time_zone: Option<String>,
+}
+
+impl Turn {
+    /// The description of the pipelines that start by it, from which [`turn_of`] reads it again.
+    #[must_use]
+    pub fn describe(&self, file: &str) -> String {
+        format!("{file}: {}", self.cron)
+    }
+}
+
+/// File and cron of a schedule by its description, where it is one of a workflow file.
+#[must_use]
+pub fn turn_of(description: &str) -> Option<(&str, &str)> {
+    let (file, cron) = description.split_once(": ")?;
+    file.starts_with(FOLDER).then_some((file, cron))
+}
+
+/// The schedules of a workflow file; none where the file has errors.
+#[must_use]
+pub fn schedules(file: &str, text: &str) -> Vec<Turn> {
+    let (context, answers) = (Context::default(), Answers::new());
+    let input = Input {
+        lang: Language::Github,
+        file,
+        text,
+        context: &context,
+    };
+    let session = Session::new(&input, &answers, Mode::Lint);
+    let workflow = load(&session, file, text).filter(|_| session.errors() == 0);
+    workflow.map(|workflow| workflow.on.schedules).unwrap_or_default()
 }
 
 /// Name and text of the workflow files.

@@ -1,6 +1,9 @@
 //! The one optional object that we add to the payload.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use tasuki_model::expr::Expr;
 use tasuki_model::plan;
 
 /// What GitLab's payload cannot say. Only sent to runners whose features hold `tasuki`.
@@ -28,6 +31,9 @@ pub struct TasukiExtension {
     /// those after them through files (outputs, environment, path) and commands in their output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contexts: Option<serde_json::Value>,
+    /// What the job gives to those that need it, evaluated after its last step and told with its final state.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, Expr>,
     /// The job's own limit in seconds where `runner_info.timeout` is already cut by the runner's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_timeout_s: Option<u64>,

@@ -105,6 +105,7 @@ fn updates_leave_zero_out() {
         checksum: String::new(),
         output: Output::default(),
         exit_code: 0,
+        outputs: std::collections::BTreeMap::new(),
         runtime_environment_key: None,
     };
     let written = serde_json::to_value(&update).unwrap();

@@ -1,5 +1,7 @@
 //! Telling the state of a job.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use tasuki_model::secret::Secret;
 
@@ -54,6 +56,9 @@ pub struct UpdateJob {
     pub exit_code: i32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_environment_key: Option<String>,
+    /// What the job gives to those that need it. Only told to a server that asked for it (`tasuki.outputs`).
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub outputs: BTreeMap<String, String>,
 }
 
 /// Check of the log as it was uploaded (after masking, with timestamps).

@@ -37,6 +37,10 @@ pub struct Pipeline {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
     pub web_url: String,
+    /// Pipelines of the project's other configurations that the same request started. Only the answer to that request
+    /// tells them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<i64>,
 }
 
 /// How many jobs are in which state.

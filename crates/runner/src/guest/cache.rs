@@ -63,6 +63,7 @@ fn restore_one(entry: &CacheEntry, request: &RestoreCache, context: &Context) ->
         bytes: unpacked.bytes,
         transferred,
         cache_key: Some(entry.key.clone()),
+        digest: None,
         skipped: false,
     }))
 }
@@ -210,6 +211,7 @@ fn try_save(request: &SaveCache, context: &Context) -> Result<Report> {
         bytes: chosen.bytes(),
         transferred,
         cache_key: Some(request.entry.key.clone()),
+        digest: None,
         skipped: false,
     })
 }

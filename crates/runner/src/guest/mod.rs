@@ -10,6 +10,7 @@ mod cache;
 mod checkout;
 pub(crate) mod confined;
 mod context;
+mod digest;
 mod error;
 mod git;
 mod http;
@@ -27,8 +28,9 @@ pub use context::Context;
 pub use main::main;
 pub use request::{
     ArtifactFile, ArtifactSource, CacheEntry, Checkout, ClearWorktree, Compression, Coordinator, Credentials,
-    Dependency, DownloadArtifacts, Format, KeyedPlace, KeyedStore, Request, RestoreCache, RestoreKeyed, SaveCache,
-    SaveKeyed, Selection, Snapshot, StorePath, StoredAs, Strategy, SubmoduleStrategy, Submodules, Tls, UploadArtifacts,
+    Dependency, DigestFiles, DownloadArtifacts, Format, KeyedPlace, KeyedStore, Request, RestoreCache, RestoreKeyed,
+    SaveCache, SaveKeyed, Selection, Snapshot, StorePath, StoredAs, Strategy, SubmoduleStrategy, Submodules, Tls,
+    UploadArtifacts,
 };
 pub use response::{Failure, Report, Response};
 pub use serve::serve;

@@ -24,6 +24,15 @@ pub enum Request {
     StorePath(Box<StorePath>),
     /// Makes a folder and its parents.
     MakeFolder(PathBuf),
+    DigestFiles(DigestFiles),
+}
+
+/// One digest of the files that patterns choose (`hashFiles`): [`super::Report::digest`], absent where none is chosen.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DigestFiles {
+    pub folder: PathBuf,
+    /// Relative to the folder; one that starts with `!` takes files out.
+    pub patterns: Vec<String>,
 }
 
 /// Stage `get_sources`.

@@ -58,6 +58,9 @@ pub struct Report {
     /// Key of the cache that was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_key: Option<String>,
+    /// SHA-256 of many files, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// Nothing was to be done: no file matched, the cache is up to date, there was no cache.
     #[serde(default)]
     pub skipped: bool,

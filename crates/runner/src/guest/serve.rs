@@ -1,7 +1,9 @@
 //! One request, one response.
 
 use super::error::Error;
-use super::{Context, Failure, Report, Request, Response, artifacts, cache, checkout, keyed, snapshot, store_path};
+use super::{
+    Context, Failure, Report, Request, Response, artifacts, cache, checkout, digest, keyed, snapshot, store_path,
+};
 
 /// Does what is asked, blocking. Looks at the context's stop often and returns soon after it is pulled.
 /// What failed is in the response and, in words, in the log.
@@ -18,6 +20,7 @@ pub fn serve(request: Request, context: &Context) -> Response {
         Request::RestoreKeyed(request) => keyed::restore(request, context),
         Request::SaveKeyed(request) => keyed::save(request, context),
         Request::StorePath(request) => store_path::store(request, context),
+        Request::DigestFiles(request) => digest::digest(request, context),
         Request::MakeFolder(folder) => std::fs::create_dir_all(folder)
             .map(|()| Report::default())
             .map_err(|error| Error::job(format!("the folder {} cannot be made: {error}", folder.display()))),

@@ -1,5 +1,7 @@
 //! The stages of a job in their order.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tasuki_model::id::TaskId;
@@ -39,6 +41,7 @@ pub(super) struct Build<'a> {
     pub(super) variables: Variables,
     pub(super) shell: Shell,
     terminals: watch::Receiver<Option<Secret>>,
+    outputs: Mutex<BTreeMap<String, String>>,
 }
 
 impl<'a> Build<'a> {
@@ -61,7 +64,17 @@ impl<'a> Build<'a> {
             variables: scripts::variables(host, job, slot, timeout.as_secs(), None),
             shell: Shell::default(),
             terminals,
+            outputs: Mutex::default(),
         }
+    }
+
+    /// What the job gives to those that need it, once it has run.
+    pub(super) fn take_outputs(&self) -> BTreeMap<String, String> {
+        std::mem::take(&mut self.outputs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn give(&self, outputs: BTreeMap<String, String>) {
+        *self.outputs.lock().unwrap_or_else(PoisonError::into_inner) = outputs;
     }
 
     /// Runs all stages. The first failure that counts is the job's: of the script before one of the cache before one
@@ -118,6 +131,18 @@ impl<'a> Build<'a> {
         }
     }
 
+    /// What a job whose steps speak asks of containers, where there are none. GitLab's jobs go on without them.
+    fn wants_containers(&self) -> Option<String> {
+        if self.contexts_given().is_none() || self.host.executor.kind() != "shell" {
+            return None;
+        }
+        match (self.job.image.name.as_str(), self.job.services.first()) {
+            ("", None) => None,
+            ("", Some(service)) => Some(format!("the service `{}`", service.name)),
+            (image, _) => Some(format!("the container `{image}`")),
+        }
+    }
+
     fn banner(&self) {
         let info = &self.host.info;
         let revision = match info.revision.as_str() {
@@ -155,6 +180,11 @@ impl<'a> Build<'a> {
             .find_map(|step| steps::unsupported(step, self.speaks()))
         {
             return unsupported(what);
+        }
+        if let Some(what) = self.wants_containers() {
+            return unsupported(format!(
+                "the job wants {what}, and the shell executor runs it on the machine itself: use an executor with containers"
+            ));
         }
         let options = std::iter::once(&self.job.image)
             .chain(&self.job.services)

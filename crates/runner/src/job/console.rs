@@ -50,6 +50,11 @@ impl Console {
         self.log.mask(secret);
     }
 
+    /// Whether something in a text would be hidden.
+    pub(super) fn hides(&self, text: &str) -> bool {
+        self.log.hides(text)
+    }
+
     pub(super) fn line(&self, text: &str) {
         self.stream.line(text);
     }

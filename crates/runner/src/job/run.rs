@@ -1,5 +1,6 @@
 //! One job from the payload to the final state.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -87,11 +88,13 @@ async fn run_job(host: Host, job: JobResponse, slot: Slot, shutdown: Shutdown) -
         job.features.trace_sections,
         host.executor.kind(),
     );
+    let mut outputs = BTreeMap::new();
     let result = {
         let done = CancellationToken::new();
         let mut build = Build::new(&host, &job, slot, timeout, &control, &console, uploader.terminals());
         let work = async {
             let result = build.run().await;
+            outputs = build.take_outputs();
             done.cancel();
             result
         };
@@ -114,7 +117,7 @@ async fn run_job(host: Host, job: JobResponse, slot: Slot, shutdown: Shutdown) -
         Err(failure) => console.error(&failure.headline()),
     }
     drop(console);
-    let outcome = match uploader.finish(final_state(&result, &job)).await {
+    let outcome = match uploader.finish(final_state(&result, &job, outputs)).await {
         Ok(outcome) => outcome,
         Err(error) => {
             warn!(error = %chain(&error), "the log was not kept");
@@ -132,17 +135,19 @@ async fn run_job(host: Host, job: JobResponse, slot: Slot, shutdown: Shutdown) -
     report(Some(state), result.err(), outcome)
 }
 
-fn final_state(result: &Result<(), Failure>, job: &JobResponse) -> FinalState {
+fn final_state(result: &Result<(), Failure>, job: &JobResponse, outputs: BTreeMap<String, String>) -> FinalState {
     match result {
         Ok(()) => FinalState {
             state: JobState::Success,
             failure_reason: String::new(),
             exit_code: 0,
+            outputs,
         },
         Err(failure) => FinalState {
             state: JobState::Failed,
             failure_reason: failure.wire_reason(&job.features.failure_reasons).to_owned(),
             exit_code: failure.exit_code.unwrap_or(0),
+            outputs,
         },
     }
 }

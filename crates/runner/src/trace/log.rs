@@ -122,6 +122,16 @@ impl Log {
         }
     }
 
+    /// Whether something in a text would be hidden.
+    #[must_use]
+    pub fn hides(&self, text: &str) -> bool {
+        let mut chain = Chain::new(self.lock().masks.clone());
+        let mut shown = Vec::with_capacity(text.len());
+        chain.write(text.as_bytes(), &mut shown);
+        chain.finish(&mut shown);
+        shown != text.as_bytes()
+    }
+
     /// Number of bytes kept.
     #[must_use]
     pub fn size(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! Sends the log and the state of one job to the server.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,8 @@ pub struct FinalState {
     pub state: JobState,
     pub failure_reason: String,
     pub exit_code: i32,
+    /// What the job gives to those that need it.
+    pub outputs: BTreeMap<String, String>,
 }
 
 /// Whether the server took the final state.
@@ -350,6 +353,7 @@ impl Uploader {
         let update = UpdateJob {
             failure_reason: last.failure_reason.clone(),
             exit_code: last.exit_code,
+            outputs: last.outputs.clone(),
             checksum: checksum(crc),
             output: Output {
                 checksum: checksum(crc),
@@ -397,6 +401,7 @@ impl Uploader {
             output: Output::default(),
             exit_code: 0,
             runtime_environment_key: None,
+            outputs: BTreeMap::new(),
         }
     }
 

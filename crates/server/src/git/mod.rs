@@ -20,7 +20,7 @@ pub use command::Git;
 pub use error::Error;
 pub use mirror::{Mirror, Mirrors};
 pub use object::Oid;
-pub use read::{Ref, TreeEntry};
+pub use read::{AtPath, Ref, TreeEntry};
 pub use remote::{Credential, Remote};
 pub use serve::{info_refs, upload_pack};
 pub(crate) use worktree::hash_blob;

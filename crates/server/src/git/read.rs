@@ -25,6 +25,14 @@ enum Found<'a> {
     Object { id: &'a str, kind: &'a str, body: &'a [u8] },
 }
 
+/// What stands at a path of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AtPath {
+    File(Vec<u8>),
+    Folder,
+    Nothing,
+}
+
 impl Mirror {
     /// The commit that a ref, tag or abbreviated id leads to.
     ///
@@ -62,6 +70,19 @@ impl Mirror {
     /// # Errors
     /// Git fails, or the files are larger than 320 MiB in all.
     pub async fn files(&self, commit: &Oid, paths: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        let found = self.at_paths(commit, paths).await?;
+        let file = |found| match found {
+            AtPath::File(bytes) => Some(bytes),
+            AtPath::Folder | AtPath::Nothing => None,
+        };
+        Ok(found.into_iter().map(file).collect())
+    }
+
+    /// What stands at paths of a commit, in the order asked for, in one look.
+    ///
+    /// # Errors
+    /// As [`Mirror::files`].
+    pub async fn at_paths(&self, commit: &Oid, paths: &[String]) -> Result<Vec<AtPath>, Error> {
         // A line break would shift the answers, a relative path would end git: such a path asks for what cannot exist.
         let harmless = |path: &str| !path.contains(['\n', '\0']) && !path.starts_with("./") && !path.starts_with("..");
         let names: Vec<_> = paths
@@ -73,8 +94,9 @@ impl Mirror {
         Ok(found
             .into_iter()
             .map(|found| match found {
-                Found::Object { kind: "blob", body, .. } => Some(body.to_vec()),
-                Found::Object { .. } | Found::Missing => None,
+                Found::Object { kind: "blob", body, .. } => AtPath::File(body.to_vec()),
+                Found::Object { kind: "tree", .. } => AtPath::Folder,
+                Found::Object { .. } | Found::Missing => AtPath::Nothing,
             })
             .collect())
     }

@@ -18,7 +18,7 @@ use tasuki_store::{Tx, pipelines, projects, tasks, tokens};
 
 use crate::app::App;
 use crate::identity::token;
-use crate::triggers::{Circumstances, Error, NoPipeline, Started, Want};
+use crate::triggers::{Circumstances, Error, NoPipeline, Started, Want, first};
 
 /// Most variables that one request may give.
 const MOST_VARIABLES: usize = 200;
@@ -230,7 +230,7 @@ async fn start(app: &App, id: &str, asked: Asked, payload: Option<Value>) -> Res
         payload,
         more,
     };
-    match app.triggers().run(project, want).await {
+    match app.triggers().run(project, want).await.map(first) {
         Ok(Started::New { id, .. } | Started::Existing(id)) => created(app, id).await,
         Ok(Started::None(why)) => Err(Refused::new(StatusCode::BAD_REQUEST, json!({"base": said(why)}))),
         Err(Error::NoRef(_) | Error::Empty) => Err(Refused::new(

@@ -10,7 +10,7 @@ use tasuki_store::{Tx, jobs, pipelines, projects, tasks, workflows};
 use super::{UpstreamFile, elsewhere, upstream, workspace};
 use crate::app::variables_of;
 use crate::config::ProjectSettings;
-use crate::scheduler::ClaimedTask;
+use crate::scheduler::{ClaimedTask, outputs};
 use crate::secrets::{self, Keyring};
 use crate::triggers::project_info;
 
@@ -26,6 +26,8 @@ pub(super) struct Gathered {
     pub(super) dotenv: Vec<String>,
     pub(super) played: Vec<Variable>,
     pub(super) workspaces: Vec<WorkspaceLayer>,
+    /// How the jobs that this one needs ended and what they gave.
+    pub(super) needs: serde_json::Map<String, serde_json::Value>,
     /// Name of the job's workflow, where the language shows it to jobs.
     pub(super) workflow: String,
 }
@@ -41,6 +43,8 @@ pub enum Missing {
     Expired { job: String },
     #[error("there is no job {job:?} that succeeded in the pipeline or project that the job needs it from")]
     Absent { job: String },
+    #[error("the results of the jobs that it needs cannot be read")]
+    Needs(#[from] crate::scheduler::Error),
     #[error("the {0} of the task is gone")]
     Gone(&'static str),
     #[error("the stored {what} of the task cannot be read")]
@@ -124,6 +128,10 @@ pub(super) fn gather(
     elsewhere::add(tx, &pipeline, &job, &context, claimed.claimed, &mut files)?;
     Ok(Gathered {
         workflow: workflow_name(tx, &row, head.language)?,
+        needs: match head.language {
+            Language::Github => outputs::of_needs(tx, &row)?,
+            Language::Gitlab | Language::Circleci => serde_json::Map::new(),
+        },
         workspaces: workspace::layers(tx, &row, &job, claimed.claimed)?,
         dependencies: files.archives,
         dotenv: files.dotenv,

@@ -87,6 +87,7 @@ pub async fn make(app: &App, claimed: &ClaimedTask, claimant: &Claimant) -> Resu
         played: &gathered.played,
         dotenv: &dotenv,
         dependencies: &gathered.dependencies,
+        needs: &gathered.needs,
         workspaces: &gathered.workspaces,
         workflow: &gathered.workflow,
         part: claimed.parallel_index,

@@ -1,15 +1,18 @@
 //! Late conditions of jobs, evaluated when the graph asks.
 
-use tasuki_model::expr::{self, Context, Value};
+use std::collections::BTreeMap;
+
+use tasuki_model::expr::{self, Context, Expr, Literal, Value};
 use tasuki_model::graph::{Conditions, Graph, NodeIndex};
 use tasuki_model::id::{JobId, PipelineId};
 use tasuki_model::plan::Job;
 use tasuki_model::reason::FailureReason;
-use tasuki_model::state::{Failure, Outcome};
+use tasuki_model::state::Failure;
 use tasuki_store::{Tx, jobs};
 
 use super::entry::parse;
 use super::error::Error;
+use super::outputs;
 
 /// Conditions of a stored pipeline: the plan of a job is read when its turn comes.
 pub(super) struct Stored<'a, 'c> {
@@ -40,6 +43,14 @@ impl<'a, 'c> Stored<'a, 'c> {
         self.error.map_or(Ok(()), Err)
     }
 
+    fn outputs(&mut self, graph: &Graph, node: NodeIndex) -> Result<Vec<BTreeMap<String, String>>, Error> {
+        let edges = graph.spec(node).needs.as_deref().unwrap_or_default();
+        let all = edges
+            .iter()
+            .map(|edge| outputs::of_job(self.tx, self.jobs[edge.need.at()]));
+        all.collect()
+    }
+
     fn plan(&mut self, node: NodeIndex) -> Result<Option<Job>, Error> {
         let id = self.jobs[node.at()];
         match jobs::plan(self.tx, id)? {
@@ -51,8 +62,15 @@ impl<'a, 'c> Stored<'a, 'c> {
 
 impl Conditions for Stored<'_, '_> {
     fn holds(&mut self, graph: &Graph, node: NodeIndex) -> Result<bool, Failure> {
-        match self.plan(node) {
-            Ok(plan) => evaluate(plan.as_ref(), graph, node),
+        let read = self.plan(node).and_then(|plan| {
+            let outputs = match &plan {
+                Some(plan) if asks_outputs(plan) => self.outputs(graph, node)?,
+                _ => Vec::new(),
+            };
+            Ok((plan, outputs))
+        });
+        match read {
+            Ok((plan, outputs)) => evaluate(plan.as_ref(), graph, node, outputs),
             Err(error) => {
                 tracing::error!(pipeline.id = %self.pipeline, %error, "a job's condition cannot be read");
                 self.error = Some(error);
@@ -64,7 +82,8 @@ impl Conditions for Stored<'_, '_> {
 
 impl Conditions for Planned<'_> {
     fn holds(&mut self, graph: &Graph, node: NodeIndex) -> Result<bool, Failure> {
-        evaluate(self.jobs.get(node.at()), graph, node)
+        // Nothing has run yet.
+        evaluate(self.jobs.get(node.at()), graph, node, Vec::new())
     }
 }
 
@@ -74,6 +93,8 @@ struct Scope<'a> {
     node: NodeIndex,
     /// Names of the needs, in the order of the edges.
     needs: Vec<&'a str>,
+    /// What they gave, in that order; empty where it is not asked for.
+    outputs: Vec<BTreeMap<String, String>>,
 }
 
 impl Scope<'_> {
@@ -87,17 +108,7 @@ impl Scope<'_> {
         else {
             return "skipped";
         };
-        let state = self.graph.state(need.need);
-        // What is allowed to fail has not failed for those after it.
-        if state.is_allowed_failure() {
-            return "success";
-        }
-        match state.outcome() {
-            Some(Outcome::Success) => "success",
-            Some(Outcome::Failed(_)) => "failure",
-            Some(Outcome::Canceled) => "cancelled",
-            Some(Outcome::Skipped) | None => "skipped",
-        }
+        outputs::result(self.graph.state(need.need))
     }
 
     /// Whether one of the named needs (all ancestors where none is named) ended like that.
@@ -119,10 +130,11 @@ impl Context for Scope<'_> {
     fn root(&self, name: &str) -> Option<Value> {
         match name {
             "needs" => Some(Value::object(self.needs.iter().enumerate().map(|(edge, name)| {
-                let none: [(&str, Value); 0] = [];
+                let given = self.outputs.get(edge).into_iter().flatten();
+                let outputs = given.map(|(name, value)| (name.as_str(), Value::text(value.as_str())));
                 let facts = [
                     ("result", Value::text(self.result(edge))),
-                    ("outputs", Value::object(none)),
+                    ("outputs", Value::object(outputs)),
                 ];
                 (*name, Value::object(facts))
             }))),
@@ -146,7 +158,30 @@ impl Context for Scope<'_> {
     }
 }
 
-fn evaluate(plan: Option<&Job>, graph: &Graph, node: NodeIndex) -> Result<bool, Failure> {
+/// Whether the condition looks at more of its needs than how they ended.
+fn asks_outputs(plan: &Job) -> bool {
+    fn asks(expr: &Expr) -> bool {
+        match expr {
+            Expr::Literal(_) => false,
+            Expr::Context(name) => name == "needs",
+            Expr::Index { of, index } => match index.as_ref() {
+                Expr::Literal(Literal::Text(key)) if key == "result" => false,
+                _ => asks(of) || asks(index),
+            },
+            Expr::Filter(of) | Expr::Not(of) => asks(of),
+            Expr::Binary { left, right, .. } => asks(left) || asks(right),
+            Expr::Call { arguments: parts, .. } | Expr::Concat(parts) => parts.iter().any(asks),
+        }
+    }
+    plan.condition.as_ref().is_some_and(asks)
+}
+
+fn evaluate(
+    plan: Option<&Job>,
+    graph: &Graph,
+    node: NodeIndex,
+    outputs: Vec<BTreeMap<String, String>>,
+) -> Result<bool, Failure> {
     let Some((plan, condition)) = plan.and_then(|plan| Some((plan, plan.condition.as_ref()?))) else {
         return Ok(true);
     };
@@ -155,6 +190,7 @@ fn evaluate(plan: Option<&Job>, graph: &Graph, node: NodeIndex) -> Result<bool, 
         graph,
         node,
         needs: needs.map(|need| need.job.as_str()).collect(),
+        outputs,
     };
     expr::holds(condition, &scope).map_err(|error| {
         tracing::info!(job = plan.name, %error, "a job's condition has no value: the job fails");

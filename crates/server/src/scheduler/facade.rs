@@ -20,7 +20,7 @@ use super::dispatch::{Answer, Reservation};
 use super::error::Error;
 use super::events::Event;
 use super::op::{Core, Counters, Op};
-use super::tasks::Reported;
+use super::tasks::{Report, Reported};
 use super::why::{Pending, why};
 
 /// How often an operation is tried that others got in the way of.
@@ -221,13 +221,22 @@ impl Scheduler {
         (live.token_hash.as_deref() == Some(token_hash)).then(|| live.state.clone())
     }
 
-    /// The runner's final report. `log` says whether every byte that it announced is stored.
+    /// The runner's final report.
     ///
     /// # Errors
     /// [`Error::NotYours`]: the task has ended otherwise, or is somebody else's.
-    pub async fn finish(&self, task: TaskId, token_hash: &str, outcome: Outcome, log: Log) -> Result<Reported, Error> {
+    pub async fn report(&self, task: TaskId, token_hash: &str, last: Report) -> Result<Reported, Error> {
         let hash = token_hash.to_owned();
-        self.write(move |op| op.report(task, &hash, outcome.clone(), log)).await
+        self.write(move |op| op.report(task, &hash, last.clone())).await
+    }
+
+    /// The final report of a job that gives nothing on. `log` says whether every byte that it announced is stored.
+    ///
+    /// # Errors
+    /// As [`Scheduler::report`].
+    pub async fn finish(&self, task: TaskId, token_hash: &str, outcome: Outcome, log: Log) -> Result<Reported, Error> {
+        let outputs = std::collections::BTreeMap::new();
+        self.report(task, token_hash, Report { outcome, log, outputs }).await
     }
 
     /// Ends a task from the server's side: its payload cannot be made, its log is too long, …

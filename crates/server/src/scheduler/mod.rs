@@ -24,6 +24,7 @@ mod events;
 mod facade;
 mod leases;
 mod op;
+pub mod outputs;
 mod queue;
 mod resources;
 mod start;
@@ -38,7 +39,7 @@ pub use error::Error;
 pub use events::Event;
 pub use facade::{Scheduler, Settings};
 pub use op::Core;
-pub use tasks::Reported;
+pub use tasks::{Report, Reported};
 pub use why::{Cause, Pending};
 
 #[cfg(test)]

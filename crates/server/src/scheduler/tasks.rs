@@ -1,5 +1,6 @@
 //! Events of tasks: what runners report, what the clock and people do to them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tasuki_model::id::TaskId;
@@ -13,6 +14,17 @@ use super::cache::Live;
 use super::entry::{Entry, write};
 use super::error::Error;
 use super::op::Op;
+use super::outputs;
+
+/// A runner's final report.
+#[derive(Debug, Clone)]
+pub struct Report {
+    pub outcome: Outcome,
+    /// Whether every byte of the log that it announced is stored.
+    pub log: Log,
+    /// What the job gives to those that need it.
+    pub outputs: BTreeMap<String, String>,
+}
 
 /// What became of a runner's final report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,13 +204,18 @@ impl Op<'_, '_> {
     }
 
     /// A runner's final report, by a token that may have been used up by the same report before.
-    pub(super) fn report(&mut self, id: TaskId, hash: &str, outcome: Outcome, log: Log) -> Result<Reported, Error> {
+    pub(super) fn report(&mut self, id: TaskId, hash: &str, last: Report) -> Result<Reported, Error> {
+        let Report { outcome, log, outputs } = last;
         let live = self.task(id)?;
         if live.token_hash.as_deref() != Some(hash) {
             return Err(Error::NotYours(Some(live.state.status())));
         }
         if live.state.outcome().is_some() {
             return Ok(Reported::Already(live.state.status()));
+        }
+        // Before the graph goes on: conditions of later jobs read them.
+        if !outputs.is_empty() || live.attempt > 1 {
+            outputs::note(self.tx, live.job, &outputs)?;
         }
         match self.on_task(id, Event::Report { outcome, log }) {
             Ok(_) => {

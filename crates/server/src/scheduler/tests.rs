@@ -176,6 +176,7 @@ impl World {
                 schedule_description: None,
                 upstream: None,
                 by_token: false,
+                origin: None,
             },
             content: Content::Plan(Box::new(plan(jobs))),
             diagnostics_json: "[]".into(),

@@ -28,6 +28,14 @@ pub enum Source {
     Folder(InFolder),
 }
 
+/// What stands at a path of the own project.
+#[derive(Debug)]
+pub(super) enum Place {
+    File(std::sync::Arc<str>),
+    Folder,
+    Nothing,
+}
+
 /// Answers everything that compiling one configuration asks for.
 #[derive(Debug)]
 pub struct Answerer {
@@ -75,10 +83,41 @@ impl Answerer {
         Err(Box::new(last.unwrap_or(Request::Tree { origin: Origin::Local })))
     }
 
-    /// Whether the project has a folder of that path.
-    pub async fn has_folder(&self, path: &str) -> bool {
+    /// What stands at paths of the own project, in the order asked for.
+    pub(super) async fn at_paths(&self, paths: &[&str]) -> Vec<Place> {
+        let mut all = Vec::with_capacity(paths.len());
+        match &self.source {
+            Source::Commit(commit) => all = commit.at_paths(paths).await,
+            Source::Folder(_) => {
+                for path in paths {
+                    let file = self.text(path).await.map(Place::File);
+                    all.push(match file {
+                        Some(file) => file,
+                        None if self.has_folder(path).await => Place::Folder,
+                        None => Place::Nothing,
+                    });
+                }
+            }
+        }
+        all
+    }
+
+    async fn has_folder(&self, path: &str) -> bool {
         let request = Request::Tree { origin: Origin::Local };
         matches!(self.answer_one(&request).await, Answer::Tree(tree) if tree.has_folder(path))
+    }
+
+    /// Paths of the files that lie in a folder of the project, not below.
+    pub async fn files_in(&self, folder: &str) -> Vec<String> {
+        let request = Request::Tree { origin: Origin::Local };
+        let Answer::Tree(tree) = self.answer_one(&request).await else {
+            return Vec::new();
+        };
+        let inside = |path: &str| {
+            let rest = path.strip_prefix(folder)?.strip_prefix('/')?;
+            (!rest.contains('/')).then(|| path.to_owned())
+        };
+        tree.files().filter_map(|(path, _)| inside(path)).collect()
     }
 
     /// The text of a file of the own project; `None` where there is none.

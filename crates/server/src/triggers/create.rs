@@ -5,24 +5,21 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use tasuki_model::id::{PipelineId, ProjectId};
-use tasuki_model::plan::{Language, Variable};
+use tasuki_model::plan::{Downstream, DownstreamTarget, ForwardVariables, Job, Language, Variable, Workflow};
 use tasuki_model::trigger::{GitRef, MergeRequest, Source, Trigger, Upstream};
-use tasuki_pipeline::{Context, Diagnostic, Input, Output, PipelineInfo, ProjectInfo, Skip};
+use tasuki_pipeline::{Context, Diagnostic, Input, Output, Part, PipelineInfo, ProjectInfo, Skip};
 use tasuki_store::{merge_requests, pipelines, projects::Project};
 use tracing::{info, warn};
 
 use super::answer::{Answerer, AtCommit, Comparison, InFolder, OfParent, Projects, Source as Own};
+use super::configurations::{CONFIG_PATHS, Found, Made};
 use super::error::NoPipeline;
 use super::forge::PushOptions;
 use super::{Error, Selection, Triggers};
 use crate::config::ProjectSettings;
-use tasuki_pipeline::lang::github::FOLDER as WORKFLOWS;
-
 use crate::git::{Git, Mirror, Oid, Worktree};
 use crate::scheduler::{Content, Created, NewPipeline};
 
-/// The files that are looked for, in this order, unless the project names one.
-const CONFIG_PATHS: [&str; 3] = [".gitlab-ci.yml", ".circleci/config.yml", WORKFLOWS];
 /// GitLab shows and exports no more of a message.
 const MESSAGE_LIMIT: usize = 100_000;
 
@@ -54,6 +51,10 @@ pub struct Circumstances {
     /// The configuration itself, instead of the project's file (child pipelines).
     pub config: Option<String>,
     pub merge_request: Option<MergeRequest>,
+    /// Only a part of a configuration, of which more is known by now.
+    pub part: Option<Part>,
+    /// Of a part: what started the whole.
+    pub origin: Option<Source>,
     /// The job that started it.
     pub upstream: Option<Upstream>,
     /// The pipeline whose artifacts may be included.
@@ -76,7 +77,18 @@ pub enum Read {
     },
 }
 
-/// What came of a start.
+impl Start {
+    /// Nobody waits for an answer. Whoever runs a folder sees the errors at once.
+    fn is_by_push(&self) -> bool {
+        !matches!(self.read, Read::Folder { .. })
+            && matches!(
+                self.source,
+                Source::Push | Source::MergeRequestEvent | Source::ExternalPullRequestEvent
+            )
+    }
+}
+
+/// What came of a configuration.
 #[derive(Debug)]
 pub enum Started {
     New {
@@ -90,57 +102,50 @@ pub enum Started {
 }
 
 impl Triggers {
-    /// Compiles the configuration and saves the pipeline.
+    /// Compiles a configuration and saves what it makes.
     ///
     /// Errors of the configuration give a failed pipeline where a push or merge request is the cause, since nobody waits
-    /// for an answer; whoever asked in person gets them as [`NoPipeline::Invalid`].
-    ///
-    /// # Errors
-    /// Git, the database or the scheduler fails.
-    pub async fn create(&self, start: Start) -> Result<Started, Error> {
-        if start.options.no_pipeline {
-            return Ok(Started::None(NoPipeline::Unwanted));
-        }
-        let settings = ProjectSettings::read(&start.project.settings_json);
-        let trigger = self.trigger(&start).await?;
-        // Whoever runs a folder sees the errors at once.
-        let by_push = !matches!(start.read, Read::Folder { .. })
-            && matches!(
-                start.source,
-                Source::Push | Source::MergeRequestEvent | Source::ExternalPullRequestEvent
-            );
-        if by_push && (start.options.skip || asks_to_skip(&trigger.commit.message)) {
-            return self.save(&start, &settings, trigger, Content::Skipped, &[]).await;
-        }
-        let answerer = self.answerer(&start);
-        let (path, text) = match &start.more.config {
-            Some(text) => ("trigger:include", std::sync::Arc::from(text.as_str())),
-            None => match configuration(&answerer, &settings.config_path).await {
-                Some(found) => found,
-                None => {
-                    let path = if settings.config_path.is_empty() {
-                        CONFIG_PATHS[0]
-                    } else {
-                        &settings.config_path
-                    };
-                    return Ok(Started::None(NoPipeline::Missing(path.to_owned())));
-                }
-            },
-        };
-        let mut context = self.context(&start.project, &settings, trigger.clone()).await?;
-        path.clone_into(&mut context.project.config_path);
-        if !by_push && asks_to_skip(&trigger.commit.message) {
+    /// for an answer; whoever asked in person gets them as [`NoPipeline::Invalid`]. Workflows of a folder that are good
+    /// run beside those that have errors.
+    pub(super) async fn create_of(
+        &self,
+        start: &Start,
+        settings: &ProjectSettings,
+        trigger: &Trigger,
+        found: &Found,
+    ) -> Result<Vec<Made>, Error> {
+        let mut context = self.context(&start.project, settings, trigger.clone()).await?;
+        context.project.config_path.clone_from(&found.path);
+        context.part.clone_from(&start.more.part);
+        if !start.is_by_push() && asks_to_skip(&trigger.commit.message) {
             // Who asks in person is not sent away by what somebody wrote into the commit.
             context.trigger.commit.message.clear();
         }
         let input = Input {
-            lang: tasuki_pipeline::lang::of_file(path).unwrap_or(Language::Gitlab),
-            file: path,
-            text: &text,
+            lang: tasuki_pipeline::lang::of_file(&found.path).unwrap_or(Language::Gitlab),
+            file: &found.path,
+            text: &found.text,
             context: &context,
         };
-        let output = answerer.compile(&input).await.map_err(Error::Endless)?;
-        self.decide(&start, &settings, trigger, output, by_push).await
+        let output = self.answerer(start).compile(&input).await.map_err(Error::Endless)?;
+        let made = self.decide(start, settings, trigger.clone(), output).await?;
+        Ok(made.into_iter().map(|made| Made::new(&found.path, made)).collect())
+    }
+
+    /// The skipped pipeline of a push that asks for none.
+    pub(super) async fn skipped(
+        &self,
+        start: &Start,
+        settings: &ProjectSettings,
+        trigger: &Trigger,
+    ) -> Result<Option<Started>, Error> {
+        if !(start.is_by_push() && (start.options.skip || asks_to_skip(&trigger.commit.message))) {
+            return Ok(None);
+        }
+        let saved = self
+            .save(start, settings, trigger.clone(), Content::Skipped, &[])
+            .await?;
+        Ok(Some(saved))
     }
 
     async fn decide(
@@ -149,46 +154,72 @@ impl Triggers {
         settings: &ProjectSettings,
         trigger: Trigger,
         output: Output,
-        by_push: bool,
-    ) -> Result<Started, Error> {
+    ) -> Result<Vec<Started>, Error> {
+        let by_push = start.is_by_push();
         let Output {
             plan,
             diagnostics,
             skipped,
             ..
         } = output;
-        match (plan, skipped) {
-            (_, Some(Skip::SkipRequested)) if by_push => {
-                self.save(start, settings, trigger, Content::Skipped, &diagnostics)
-                    .await
+        let (errors, rest): (Vec<_>, Vec<_>) = diagnostics.into_iter().partition(Diagnostic::is_error);
+        if let Some(skip) = skipped {
+            if by_push && skip == Skip::SkipRequested {
+                let saved = self.save(start, settings, trigger, Content::Skipped, &rest).await?;
+                return Ok(vec![saved]);
             }
-            (_, Some(skip)) => {
-                info!(
-                    project.id = start.project.id.0,
-                    r#ref = trigger.git_ref.short(),
-                    "{}",
-                    skip.title()
-                );
-                Ok(Started::None(NoPipeline::Skipped(skip)))
-            }
-            (Some(mut plan), None) => {
-                if let Some(wanted) = &start.selection {
-                    wanted.apply(&mut plan)?;
-                }
-                self.save(start, settings, trigger, Content::Plan(Box::new(plan)), &diagnostics)
-                    .await
-            }
-            (None, None) if by_push => {
-                let errors = diagnostics
-                    .iter()
-                    .filter(|d| d.is_error())
-                    .map(|d| d.message.clone())
-                    .collect();
-                self.save(start, settings, trigger, Content::Invalid { errors }, &diagnostics)
-                    .await
-            }
-            (None, None) => Ok(Started::None(NoPipeline::Invalid(diagnostics))),
+            info!(
+                project.id = start.project.id.0,
+                r#ref = trigger.git_ref.short(),
+                "{}",
+                skip.title()
+            );
+            return Ok(vec![Started::None(NoPipeline::Skipped(skip))]);
         }
+        let mut made = Vec::new();
+        if let Some(mut plan) = plan {
+            if let Some(wanted) = &start.selection {
+                wanted.apply(&mut plan)?;
+            }
+            if let Read::Folder { .. } = &start.read {
+                // It runs here, whichever runner it is for.
+                for job in plan.workflows.iter_mut().flat_map(|workflow| &mut workflow.jobs) {
+                    job.tags.clear();
+                    job.resource_class = None;
+                }
+            }
+            if !matches!(start.read, Read::Folder { .. }) && start.more.part.is_none() {
+                plan.workflows.iter_mut().for_each(hold_group);
+            }
+            if plan.name.is_none() && plan.language != Language::Gitlab {
+                // In a list it tells the pipelines of one commit apart.
+                let names: Vec<&str> = plan.workflows.iter().map(|workflow| workflow.name.as_str()).collect();
+                let title = trigger.commit.message.lines().next().unwrap_or_default();
+                plan.name = Some(format!("{}: {title}", names.join(", ")));
+            }
+            let content = Content::Plan(Box::new(plan));
+            made.push(self.save(start, settings, trigger.clone(), content, &rest).await?);
+            if errors.is_empty() {
+                return Ok(made);
+            }
+        }
+        let all: Vec<_> = errors.iter().chain(&rest).cloned().collect();
+        if !by_push {
+            made.push(Started::None(NoPipeline::Invalid(all)));
+            return Ok(made);
+        }
+        // Beside the pipeline of what is good one that shows the errors.
+        let key = match made.is_empty() {
+            true => start.key.clone(),
+            false => start.key.as_ref().map(|key| format!("{key}#errors")),
+        };
+        let start = Start { key, ..start.clone() };
+        let errors = errors.into_iter().map(|found| found.message).collect();
+        made.push(
+            self.save(&start, settings, trigger, Content::Invalid { errors }, &all)
+                .await?,
+        );
+        Ok(made)
     }
 
     async fn save(
@@ -237,7 +268,7 @@ impl Triggers {
         })
     }
 
-    async fn trigger(&self, start: &Start) -> Result<Trigger, Error> {
+    pub(super) async fn trigger(&self, start: &Start) -> Result<Trigger, Error> {
         let mirror = self.inner.parts.mirrors.of(start.project.id);
         let mut trigger = match &start.read {
             Read::Folder { trigger, .. } => return Ok((**trigger).clone()),
@@ -253,6 +284,7 @@ impl Triggers {
                 schedule_description: start.more.schedule_description.clone(),
                 upstream: start.more.upstream,
                 by_token: start.more.by_token,
+                origin: start.more.origin,
             },
         };
         if let Some(before) = &start.before {
@@ -277,7 +309,7 @@ impl Triggers {
         Ok(trigger)
     }
 
-    fn answerer(&self, start: &Start) -> Answerer {
+    pub(super) fn answerer(&self, start: &Start) -> Answerer {
         let parts = &self.inner.parts;
         let source = match &start.read {
             Read::Commit(commit) => Own::Commit(AtCommit {
@@ -351,6 +383,7 @@ impl Triggers {
             server: parts.server.clone(),
             variables,
             limits: tasuki_pipeline::Limits::default(),
+            part: None,
         })
     }
 
@@ -428,20 +461,25 @@ pub fn project_info(row: &Project, settings: &ProjectSettings, server_url: &str)
     }
 }
 
-/// Path and text of the configuration: the one that is named, or the first of the usual ones that is there.
-async fn configuration<'p>(answerer: &Answerer, named: &'p str) -> Option<(&'p str, std::sync::Arc<str>)> {
-    let usual = CONFIG_PATHS.iter().copied();
-    let paths: Vec<&str> = if named.is_empty() { usual.collect() } else { vec![named] };
-    for path in paths {
-        if path.trim_end_matches('/') == WORKFLOWS {
-            if answerer.has_folder(WORKFLOWS).await {
-                return Some((WORKFLOWS, "".into()));
-            }
-        } else if let Some(text) = answerer.text(path).await {
-            return Some((path, text));
-        }
-    }
-    None
+/// A workflow with a group runs as a pipeline of its own, which one job here starts and waits for: that job holds the
+/// group. In a folder that is run by hand nothing else runs.
+fn hold_group(workflow: &mut Workflow) {
+    let Some(group) = workflow.concurrency.take() else {
+        return;
+    };
+    let mut job = Job::new(workflow.name.clone());
+    job.resource_group = Some(group);
+    job.downstream = Some(Downstream {
+        target: DownstreamTarget::Part {
+            file: workflow.file.clone(),
+            job: String::new(),
+        },
+        strategy: Some("depend".to_owned()),
+        forward: ForwardVariables::default(),
+        inputs: BTreeMap::new(),
+    });
+    workflow.stages.clear();
+    workflow.jobs = vec![job];
 }
 
 /// `[skip ci]` and `[ci skip]` anywhere, with a space, `-` or `_`, in any case.

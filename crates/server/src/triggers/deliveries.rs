@@ -11,6 +11,7 @@ use tasuki_store::deliveries::{self, Delivery, NewDelivery};
 use tasuki_store::projects::{self, Project};
 use tracing::{error, info, warn};
 
+use super::configurations::Made;
 use super::create::{Circumstances, Read, Start, Started};
 use super::error::NoPipeline;
 use super::forge::{Event, Forge, Push, same_place};
@@ -207,7 +208,7 @@ impl Triggers {
             Event::Push(push) => self.pushed(project, push, key).await,
             Event::Merge(merge) => match self.merge(project, *merge, key).await? {
                 Err(why) => Ok(format!("no pipeline: {why}")),
-                Ok(start) => Ok(outcome(&self.create(start).await?)),
+                Ok(start) => Ok(outcomes(&self.create(start).await?)),
             },
         }
     }
@@ -239,7 +240,7 @@ impl Triggers {
             selection: None,
             more: Circumstances::default(),
         });
-        let outcome = outcome(&started.await?);
+        let outcome = outcomes(&started.await?);
         self.inner
             .parts
             .store
@@ -250,6 +251,17 @@ impl Triggers {
 }
 
 /// What came of a start, in words.
+pub(super) fn outcomes(made: &[Made]) -> String {
+    match made {
+        [only] => outcome(&only.started),
+        several => {
+            let one = |made: &Made| format!("{}: {}", made.config, outcome(&made.started));
+            several.iter().map(one).collect::<Vec<_>>().join("; ")
+        }
+    }
+}
+
+/// What came of one configuration, in words.
 pub(super) fn outcome(started: &Started) -> String {
     match started {
         Started::New { id, .. } => format!("pipeline {id}"),

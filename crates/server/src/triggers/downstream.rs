@@ -12,18 +12,21 @@ use serde_json::Value;
 use tasuki_model::id::PipelineId;
 use tasuki_model::plan::{self, Downstream, DownstreamTarget, NeedSource};
 use tasuki_model::trigger::{Source, Trigger, Upstream};
+use tasuki_pipeline::Part;
 use tasuki_store::bridges::{self, Bridge};
 use tasuki_store::pipelines::{self, Filter, Pipeline};
 use tasuki_store::projects::{self, Project};
 use tasuki_store::{Tx, jobs};
 use tracing::{error, info, warn};
 
+use super::configurations::first;
 use super::create::{Circumstances, Read, Start, Started};
 use super::error::NoPipeline;
 use super::forge::PushOptions;
 use super::local::Chain;
 use super::{Error, Triggers};
 use crate::config::ProjectSettings;
+use crate::scheduler::outputs;
 
 /// Pipelines that are made in one round.
 const AT_ONCE: u32 = 16;
@@ -131,6 +134,7 @@ impl Triggers {
         let key = format!("bridge:{}:{}", bridge.job_id, bridge.attempt);
         let start = match &downstream.target {
             DownstreamTarget::Child { include } => self.child(&wanting, &downstream, include, key).await?,
+            DownstreamTarget::Part { file, job } => self.part(&wanting, file, job, key).await?,
             DownstreamTarget::Project { path, branch } => {
                 match self
                     .elsewhere(&wanting, &downstream, path, branch.as_deref(), key)
@@ -151,7 +155,7 @@ impl Triggers {
         if let Some(why) = allowed.await? {
             return Ok(Outcome::Refused(why.to_owned()));
         }
-        Ok(match self.create(start).await? {
+        Ok(match first(self.create(start).await?) {
             Started::New { id, .. } | Started::Existing(id) => Outcome::Made(id),
             Started::None(why) => Outcome::Refused(refusal(&why)),
         })
@@ -165,34 +169,14 @@ impl Triggers {
         include: &Value,
         key: String,
     ) -> Result<Start, Error> {
-        let mut trigger = wanting.trigger.clone();
-        trigger.source = Source::ParentPipeline;
+        let trigger = &wanting.trigger;
         let variables = self.forwarded(wanting, downstream).await?;
-        let settings = ProjectSettings::read(&wanting.project.settings_json);
-        let read = match settings.snapshot {
-            // `exec`: there need not be a commit.
-            Some(root) => Read::Folder {
-                worktree: None,
-                root: root.into(),
-                trigger: Box::new(Trigger {
-                    variables: variables.clone(),
-                    inputs: Vec::new(),
-                    upstream: Some(upstream(wanting)),
-                    ..trigger.clone()
-                }),
-            },
-            None => Read::Commit(trigger.commit.sha.parse()?),
-        };
+        let read = self.own_files(wanting, &variables, None)?;
         Ok(Start {
             project: wanting.project.clone(),
             git_ref: trigger.git_ref.clone(),
             read,
-            before: trigger
-                .commit
-                .before_sha
-                .parse()
-                .ok()
-                .filter(|id: &crate::git::Oid| !id.is_zero()),
+            before: before(trigger),
             source: Source::ParentPipeline,
             variables,
             inputs: downstream.inputs.clone().into_iter().collect(),
@@ -208,6 +192,75 @@ impl Triggers {
                 parent: Some(wanting.pipeline.id),
                 ..Circumstances::default()
             },
+        })
+    }
+
+    /// The job itself, now that it is known what the jobs that it needs have given.
+    async fn part(&self, wanting: &Wanting, file: &str, job: &str, key: String) -> Result<Start, Error> {
+        let row = wanting.row.clone();
+        let needs = self
+            .inner
+            .parts
+            .store
+            .read_as(move |tx| outputs::of_needs(tx, &row))
+            .await?;
+        let trigger = &wanting.trigger;
+        let origin = trigger.origin.unwrap_or(trigger.source);
+        let mut start = Start {
+            project: wanting.project.clone(),
+            git_ref: trigger.git_ref.clone(),
+            read: self.own_files(wanting, &trigger.variables, Some(origin))?,
+            before: before(trigger),
+            source: Source::ParentPipeline,
+            variables: trigger.variables.clone(),
+            inputs: trigger.inputs.clone(),
+            user: trigger.user.clone(),
+            options: PushOptions::default(),
+            payload: trigger.payload.clone(),
+            key: Some(key),
+            selection: None,
+            more: Circumstances::default(),
+        };
+        start.more = Circumstances {
+            part: Some(Part {
+                file: file.to_owned(),
+                job: job.to_owned(),
+                needs,
+            }),
+            origin: Some(origin),
+            merge_request: trigger.merge_request.clone(),
+            upstream: Some(upstream(wanting)),
+            parent: Some(wanting.pipeline.id),
+            schedule_description: trigger.schedule_description.clone(),
+            ..Circumstances::default()
+        };
+        Ok(start)
+    }
+
+    /// Where the files of the job's own pipeline are.
+    fn own_files(
+        &self,
+        wanting: &Wanting,
+        variables: &[plan::Variable],
+        origin: Option<Source>,
+    ) -> Result<Read, Error> {
+        let settings = ProjectSettings::read(&wanting.project.settings_json);
+        let trigger = &wanting.trigger;
+        Ok(match settings.snapshot {
+            // `exec`: there need not be a commit.
+            Some(root) => Read::Folder {
+                worktree: None,
+                root: root.into(),
+                trigger: Box::new(Trigger {
+                    source: Source::ParentPipeline,
+                    variables: variables.to_vec(),
+                    inputs: origin.map(|_| trigger.inputs.clone()).unwrap_or_default(),
+                    upstream: Some(upstream(wanting)),
+                    origin,
+                    ..trigger.clone()
+                }),
+            },
+            None => Read::Commit(trigger.commit.sha.parse()?),
         })
     }
 
@@ -318,6 +371,12 @@ fn wanting(tx: &mut Tx<'_>, bridge: &Bridge) -> tasuki_store::Result<Option<Want
         project,
         trigger,
     }))
+}
+
+/// The tip before the push that the pipeline builds.
+fn before(trigger: &Trigger) -> Option<crate::git::Oid> {
+    let before = trigger.commit.before_sha.parse().ok();
+    before.filter(|id: &crate::git::Oid| !id.is_zero())
 }
 
 fn upstream(wanting: &Wanting) -> Upstream {

@@ -300,17 +300,28 @@ impl Triggers {
                 project.id, moved.name, moved.after
             )),
         };
-        match self.create(start).await? {
-            Started::New { .. } | Started::Existing(_) => {}
-            Started::None(NoPipeline::Missing(path)) => {
-                info!(
-                    project.id = project.id.0,
-                    r#ref = moved.name,
-                    path,
-                    "no configuration, no pipeline"
-                );
+        for made in self.create(start).await? {
+            match made.started {
+                Started::New { .. } | Started::Existing(_) => {}
+                Started::None(NoPipeline::Missing(path)) => {
+                    info!(
+                        project.id = project.id.0,
+                        r#ref = moved.name,
+                        path,
+                        "no configuration, no pipeline"
+                    );
+                }
+                Started::None(why) => {
+                    let config = made.config;
+                    debug!(
+                        project.id = project.id.0,
+                        r#ref = moved.name,
+                        config,
+                        ?why,
+                        "no pipeline"
+                    );
+                }
             }
-            Started::None(why) => debug!(project.id = project.id.0, r#ref = moved.name, ?why, "no pipeline"),
         }
         Ok(())
     }

@@ -6,7 +6,8 @@ use tasuki_model::trigger::{GitRef, Source};
 use tasuki_store::projects::Project;
 use tracing::warn;
 
-use super::create::{Circumstances, Read, Start, Started};
+use super::configurations::Made;
+use super::create::{Circumstances, Read, Start};
 use super::forge::PushOptions;
 use super::{Error, Triggers};
 use crate::git::{Mirror, Oid};
@@ -31,11 +32,11 @@ pub struct Want {
 }
 
 impl Triggers {
-    /// Starts a pipeline of a project on request, after a look at what its origin has now.
+    /// Starts what a project's configurations make of a request, after a look at what its origin has now.
     ///
     /// # Errors
     /// There is no such ref or commit, or something of ours fails.
-    pub async fn run(&self, project: Project, want: Want) -> Result<Started, Error> {
+    pub async fn run(&self, project: Project, want: Want) -> Result<Vec<Made>, Error> {
         let mirror = match self.fetched(&project).await {
             Ok(mirror) => mirror,
             // An origin that is out of reach does not stop what is here already from being built again.

@@ -5,14 +5,16 @@ use std::time::Duration;
 use serde_json::Value;
 use tasuki_model::id::PipelineId;
 use tasuki_model::plan::Variable;
+use tasuki_model::secret::Secret;
 use tasuki_model::time::Timestamp;
 use tasuki_model::trigger::Source;
 use tasuki_store::projects::{self, Project};
 use tasuki_store::schedules::{self, Schedule};
 use tracing::{error, info, warn};
 
+use super::configurations::Made;
 use super::create::{Circumstances, Started};
-use super::deliveries::outcome;
+use super::deliveries::outcomes;
 use super::local::Chain;
 use super::request::Want;
 use super::{Error, Triggers};
@@ -110,7 +112,7 @@ impl Triggers {
         });
         let key = format!("schedule:{id}:{}", turn.0);
         let (pipeline, said) = match self.run_schedule(&schedule, key).await {
-            Ok(started) => (made(&started), outcome(&started)),
+            Ok(started) => (made(&started), outcomes(&started)),
             Err(failed) => {
                 let text = Chain(&failed).to_string();
                 warn!(
@@ -131,23 +133,26 @@ impl Triggers {
         Ok(())
     }
 
-    /// Starts the pipeline of a schedule now. The same `key` starts none twice.
+    /// Starts the pipelines of a schedule now. The same `key` starts none twice.
     ///
     /// # Errors
     /// There is no such ref, or something of ours fails.
-    pub async fn run_schedule(&self, schedule: &Schedule, key: String) -> Result<Started, Error> {
+    pub async fn run_schedule(&self, schedule: &Schedule, key: String) -> Result<Vec<Made>, Error> {
         let id = schedule.project_id;
         let project: Option<Project> = self.inner.parts.store.read(move |tx| projects::get(tx, id)).await?;
         let Some(project) = project else {
             return Err(Error::NoFolder(format!("of project {id}")));
         };
-        let sealed = self
-            .inner
-            .parts
-            .vault
-            .open(&schedule.variables_sealed)
-            .ok_or(Error::Sealed)?;
-        let variables: Vec<Variable> = serde_json::from_str(sealed.expose()).map_err(|_| Error::Sealed)?;
+        let sealed = match schedule.variables_sealed.as_str() {
+            // Of a workflow file: there are none.
+            "" => Some(Secret::new("")),
+            sealed => self.inner.parts.vault.open(sealed),
+        };
+        let sealed = sealed.ok_or(Error::Sealed)?;
+        let variables: Vec<Variable> = match sealed.expose() {
+            "" => Vec::new(),
+            json => serde_json::from_str(json).map_err(|_| Error::Sealed)?,
+        };
         let inputs: serde_json::Map<String, Value> = serde_json::from_str(&schedule.inputs_json).unwrap_or_default();
         let owner = schedule.owner_json.as_deref();
         self.run(
@@ -171,11 +176,11 @@ impl Triggers {
     }
 }
 
-fn made(started: &Started) -> Option<PipelineId> {
-    match started {
+fn made(all: &[Made]) -> Option<PipelineId> {
+    all.iter().find_map(|made| match &made.started {
         Started::New { id, .. } | Started::Existing(id) => Some(*id),
         Started::None(_) => None,
-    }
+    })
 }
 
 #[cfg(test)]

@@ -68,8 +68,8 @@ async fn run(State(app): State<App>, caller: Caller, Id(id): Id, Form(form): For
         source: Source::Web,
         key: None,
     };
-    let (pipeline, _) = rest::start_pipeline(&app, &caller, asked).await?;
-    Ok(Redirect::to(&format!("/pipelines/{pipeline}")).into_response())
+    let made = rest::start_pipeline(&app, &caller, asked).await?;
+    Ok(Redirect::to(&format!("/pipelines/{}", made.id)).into_response())
 }
 
 async fn cancel(State(app): State<App>, Id(id): Id) -> Result {

@@ -182,6 +182,7 @@ impl Server {
             schedule_description: None,
             upstream: None,
             by_token: false,
+            origin: None,
         };
         let context = Context {
             trigger: trigger.clone(),

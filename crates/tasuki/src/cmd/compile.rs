@@ -16,6 +16,9 @@ use crate::role::block_on;
 
 /// Print the Plan that a configuration compiles to, as JSON.
 ///
+/// In a folder with configurations of several languages it is that of GitLab, CircleCI, GitHub, in this order;
+/// `--lang` chooses.
+///
 /// Rules are evaluated for the trigger that the options describe; nothing runs. Exit code 1 with the diagnostics in
 /// the output where the configuration has errors.
 ///

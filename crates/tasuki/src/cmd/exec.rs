@@ -31,6 +31,9 @@ use scratch::Scratch;
 
 /// Run the pipeline of the folder you are in, without a server.
 ///
+/// A folder with configurations of several languages has one pipeline for each, as after a push; jobs that are named
+/// are those of the configurations that have all of them.
+///
 /// Uncommitted changes are included: jobs get a copy of the folder as it stands, without ignored files. The engine is
 /// the server's own, so environment and order are the same. Manual jobs run only when they are named.
 ///
@@ -49,7 +52,7 @@ pub(crate) struct Exec {
     /// Only these jobs, and those that they need
     #[arg(value_name = "JOB")]
     jobs: Vec<String>,
-    /// The configuration [default: the one of the folder]
+    /// The configuration [default: those of the folder]
     #[arg(long, short, value_name = "FILE")]
     file: Option<std::path::PathBuf>,
     /// Only this workflow, where the configuration has several
@@ -81,14 +84,14 @@ struct Engine {
 impl Exec {
     pub(crate) fn run(self) -> Outcome {
         let here = std::env::current_dir()?;
-        let config = match &self.file {
-            Some(file) => Config::read(file, None)?,
-            None => Config::find(&here, None)?,
+        let configs = match &self.file {
+            Some(file) => vec![Config::read(file, None)?],
+            None => Config::find_all(&here, None)?,
         };
-        server_runtime()?.block_on(self.work(config))
+        server_runtime()?.block_on(self.work(configs))
     }
 
-    async fn work(self, config: Config) -> Outcome {
+    async fn work(self, configs: Vec<Config>) -> Outcome {
         let executor = self.executor.local(self.docker_image.as_deref())?;
         let mut interrupts = Interrupts::listen()?;
         let scratch = Scratch::new()?;
@@ -97,18 +100,17 @@ impl Exec {
             .slots
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u32));
         // Reading the folder and starting the engine do not need each other.
-        let (worktree, engine) = tokio::try_join!(worktree(&git, &config), start_engine(&scratch, slots, executor))?;
+        let (worktree, engine) =
+            tokio::try_join!(worktree(&git, &configs[0]), start_engine(&scratch, slots, executor))?;
         let Engine {
             server,
             mut runner,
             api,
         } = engine;
         let work = async {
-            let id = match self.start(&server, &config, git, worktree).await? {
-                Ok(id) => id,
-                Err(exit) => return Ok(exit),
-            };
-            self.follow(&api, id, &mut interrupts, &runner).await
+            let (ids, exit) = self.start(&server, &configs, git, worktree).await?;
+            let followed = self.follow(&api, &ids, &mut interrupts, &runner).await?;
+            Ok(followed.max(exit))
         };
         let outcome = work.await;
         runner.cancel();
@@ -118,18 +120,24 @@ impl Exec {
         outcome
     }
 
-    /// Makes the pipeline; `Err` = the exit code where there is none.
+    /// Makes the pipelines; also the exit code of those configurations that make none.
     async fn start(
         &self,
         server: &Running,
-        config: &Config,
+        configs: &[Config],
         git: Git,
         worktree: Option<Worktree>,
-    ) -> anyhow::Result<Result<PipelineId, Exit>> {
+    ) -> anyhow::Result<(Vec<PipelineId>, Exit)> {
         let app = server.app();
+        let config = &configs[0];
         let info = super::compile::project_of(config, worktree.as_ref());
         let trigger = self.trigger.trigger(worktree.as_ref(), &info.default_branch);
-        let project = add_project(app, config, &info.path, &info.default_branch).await?;
+        let named = match configs {
+            [only] => only.name.clone(),
+            // All that are at the usual places.
+            _ => String::new(),
+        };
+        let project = add_project(app, config, named, &info.path, &info.default_branch).await?;
         let read = Read::Folder {
             worktree: worktree.map(|tree| Box::new((git, tree))),
             root: config.root.clone(),
@@ -147,10 +155,14 @@ impl Exec {
             }
             _ => Err(error.into()),
         })?;
-        match started {
-            Started::New { id, .. } | Started::Existing(id) => Ok(Ok(id)),
-            Started::None(why) => self.refused(config, &why).map(Err),
+        let (mut ids, mut exit) = (Vec::new(), Exit::Success);
+        for made in started {
+            match made.started {
+                Started::New { id, .. } | Started::Existing(id) => ids.push(id),
+                Started::None(why) => exit = exit.max(self.refused(configs, &made.config, &why)?),
+            }
         }
+        Ok((ids, exit))
     }
 
     fn start_of(&self, project: projects::Project, trigger: Trigger, read: Read) -> Start {
@@ -175,12 +187,14 @@ impl Exec {
         }
     }
 
-    fn refused(&self, config: &Config, why: &NoPipeline) -> anyhow::Result<Exit> {
+    fn refused(&self, configs: &[Config], name: &str, why: &NoPipeline) -> anyhow::Result<Exit> {
         match why {
             NoPipeline::Invalid(diagnostics) => {
                 let mut lines = Lines::default();
-                lines.add(&config.name, &config.text);
-                lines.add_from(&config.root, diagnostics.iter().map(|d| d.file.as_str()));
+                for config in configs.iter().filter(|config| !config.text.is_empty()) {
+                    lines.add(&config.name, &config.text);
+                }
+                lines.add_from(&configs[0].root, diagnostics.iter().map(|d| d.file.as_str()));
                 if self.json {
                     print::line(&serde_json::json!({"event": "invalid", "diagnostics": diagnostics}).to_string())?;
                 } else {
@@ -192,7 +206,12 @@ impl Exec {
                 if self.json {
                     print::line(&serde_json::json!({"event": "skipped", "message": skip.title()}).to_string())?;
                 } else {
-                    print::note(&format!("nothing to run: {}", skip.title()));
+                    let of = if configs.len() > 1 {
+                        format!("{name}: ")
+                    } else {
+                        String::new()
+                    };
+                    print::note(&format!("{of}nothing to run: {}", skip.title()));
                 }
                 Ok(Exit::Success)
             }
@@ -201,16 +220,17 @@ impl Exec {
         }
     }
 
-    /// Shows the output to the end; the first Ctrl-C cancels the pipeline, the second ends it at once.
+    /// Shows the output to the end; the first Ctrl-C cancels the pipelines, the second ends them at once.
     async fn follow(
         &self,
         api: &ApiClient,
-        id: PipelineId,
+        ids: &[PipelineId],
         interrupts: &mut Interrupts,
         runner: &RunningRunner,
     ) -> Outcome {
         let mut interrupted = false;
-        let mut followed = std::pin::pin!(follow::pipeline(api, id.0, Form::of(self.json)));
+        let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+        let mut followed = std::pin::pin!(follow::pipelines(api, &ids, Form::of(self.json)));
         loop {
             tokio::select! {
                 outcome = &mut followed => {
@@ -220,7 +240,9 @@ impl Exec {
                     Request::Drain => {
                         interrupted = true;
                         print::note("canceling; Ctrl-C again ends at once");
-                        api.cancel_pipeline(id.0).await?;
+                        for id in &ids {
+                            api.cancel_pipeline(*id).await?;
+                        }
                     }
                     Request::Cancel => {
                         runner.cancel();
@@ -263,11 +285,12 @@ async fn start_engine(scratch: &Scratch, slots: u32, executor: LocalExecutor) ->
 async fn add_project(
     app: &App,
     config: &Config,
+    config_path: String,
     path: &str,
     default_branch: &str,
 ) -> anyhow::Result<projects::Project> {
     let settings = ProjectSettings {
-        config_path: config.name.clone(),
+        config_path,
         snapshot: Some(config.root.to_string_lossy().into_owned()),
         ..ProjectSettings::default()
     };

@@ -12,6 +12,7 @@ use tasuki_server::triggers::answer::{Answerer, InFolder, Reach, Remote, Source}
 
 use crate::config::orbs;
 use crate::exit::{Mark as _, wrong_usage};
+use crate::print;
 
 /// Names of the languages on command lines.
 pub(super) fn language(name: &str) -> Result<Language, String> {
@@ -88,32 +89,57 @@ impl Config {
         })
     }
 
-    /// The configuration that is meant where none is named: the only one at the usual places of the folder.
+    /// The configurations of a folder at their usual places, one for each language in the order GitLab, CircleCI,
+    /// GitHub; never empty. Several workflows of GitHub are one configuration.
     ///
     /// # Errors
-    /// There is none, or there are several.
-    pub(super) fn find(folder: &Path, given: Option<Language>) -> anyhow::Result<Self> {
+    /// There is none.
+    pub(super) fn find_all(folder: &Path, given: Option<Language>) -> anyhow::Result<Vec<Self>> {
         let root = top_level(folder).unwrap_or_else(|_| folder.to_owned());
         let mut found = usual(&root);
         found.retain(|path| given.is_none_or(|language| language_of(path) == Some(language)));
-        match found.as_slice() {
-            [only] => Self::read(only, given),
-            [] => Err(anyhow::anyhow!("there is no CI configuration in {}", root.display()))
+        if found.is_empty() {
+            return Err(anyhow::anyhow!("there is no CI configuration in {}", root.display()))
                 .usage()
-                .hint("create .gitlab-ci.yml, or name a file"),
-            // GitLab's file is the first of the usual places.
-            [first, ..] if language_of(first) == Some(Language::Gitlab) => Self::read(first, given),
+                .hint("create .gitlab-ci.yml, or name a file");
+        }
+        let (workflows, others): (Vec<_>, Vec<_>) = found
+            .iter()
+            .partition(|path| language_of(path) == Some(Language::Github));
+        let mut all = others
+            .into_iter()
+            .map(|path| Self::read(path, given))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        match workflows.as_slice() {
+            [] => {}
+            [only] => all.push(Self::read(only, given)?),
             // The workflows of a folder make one pipeline together.
-            all if all.iter().all(|path| language_of(path) == Some(Language::Github)) => Ok(Self {
+            [..] => all.push(Self {
                 name: tasuki_pipeline::lang::github::FOLDER.to_owned(),
                 text: String::new(),
                 language: Language::Github,
                 root,
             }),
-            [..] => Err(wrong_usage(
-                "there are several configurations: name one, or choose with --lang",
-            )),
         }
+        Ok(all)
+    }
+
+    /// The first of [`Config::find_all`]; the others are told.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn find(folder: &Path, given: Option<Language>) -> anyhow::Result<Self> {
+        let mut all = Self::find_all(folder, given)?;
+        let first = all.remove(0);
+        if !all.is_empty() {
+            let others: Vec<&str> = all.iter().map(|config| config.name.as_str()).collect();
+            print::note(&format!(
+                "this is {}; choose with --lang, or name a file: there is also {}",
+                first.name,
+                others.join(" and ")
+            ));
+        }
+        Ok(first)
     }
 
     /// Answers from the folder for what is compiled in `context`. `worktree` where it is a repository and more than files may be asked for.

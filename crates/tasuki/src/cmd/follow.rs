@@ -50,15 +50,29 @@ enum News {
 
 type Feed<'a> = BoxStream<'a, anyhow::Result<News>>;
 
-/// Shows the output of a pipeline's jobs until it has ended; gives its exit code.
+/// Follows pipelines that run side by side, one after the other; gives the worst of their exit codes.
+pub(super) async fn pipelines(client: &ApiClient, ids: &[i64], form: Form) -> Outcome {
+    let mut worst = Exit::Success;
+    for id in ids {
+        worst = worst.max(pipeline(client, *id, form).await?);
+    }
+    Ok(worst)
+}
+
+/// Shows the output of the jobs of a pipeline, and of the pipelines of the same project that they start, until it has
+/// ended; gives its exit code.
 pub(super) async fn pipeline(client: &ApiClient, id: i64, form: Form) -> Outcome {
-    let mut detail = client.pipeline(id).await?;
-    let names: Vec<String> = jobs(&detail).map(|job| job.name.clone()).collect();
+    let mut details = vec![client.pipeline(id).await?];
+    let names: Vec<String> = jobs(&details[0]).map(|job| job.name.clone()).collect();
     let mut shown = Shown::new(Live::new(form, Style::stdout(), &names));
     let mut feeds: SelectAll<Feed<'_>> = SelectAll::new();
     feeds.push(changes(client, format!("pipelines/{id}/events")));
     loop {
-        for (at, job) in jobs(&detail).enumerate() {
+        for id in children(&details) {
+            details.push(client.pipeline(id).await?);
+            feeds.push(changes(client, format!("pipelines/{id}/events")));
+        }
+        for (at, job) in details.iter().flat_map(jobs).enumerate() {
             if shown.is_news(job) {
                 // The list of a pipeline's jobs leaves out their tasks.
                 let whole = client.job(job.id).await?;
@@ -67,7 +81,7 @@ pub(super) async fn pipeline(client: &ApiClient, id: i64, form: Form) -> Outcome
                 }
             }
         }
-        if is_over(&detail) && shown.open_logs.is_empty() {
+        if details.iter().all(is_over) && children(&details).is_empty() && shown.open_logs.is_empty() {
             break;
         }
         loop {
@@ -85,11 +99,27 @@ pub(super) async fn pipeline(client: &ApiClient, id: i64, form: Form) -> Outcome
         if names.len() > MANY {
             tokio::time::sleep(PAUSE).await;
         }
-        detail = client.pipeline(id).await?;
+        for detail in &mut details {
+            *detail = client.pipeline(detail.pipeline.id).await?;
+        }
     }
     shown.live.close()?;
-    summary(&detail, form, &mut shown.live)?;
-    Ok(exit_of(detail.pipeline.status))
+    summary(&details, form, &mut shown.live)?;
+    Ok(exit_of(details[0].pipeline.status))
+}
+
+/// Pipelines of the same project that jobs have started and that are not followed yet.
+fn children(details: &[PipelineDetail]) -> Vec<i64> {
+    let own = details[0].pipeline.project.as_str();
+    let known = |id: i64| details.iter().any(|detail| detail.pipeline.id == id);
+    let started = details.iter().flat_map(|detail| &detail.downstream);
+    let own = started.filter(|started| started.project.as_deref() == Some(own));
+    let mut ids: Vec<i64> = own
+        .filter_map(|started| started.pipeline_id)
+        .filter(|id| !known(*id))
+        .collect();
+    ids.dedup();
+    ids
 }
 
 /// Nothing more happens by itself: it has ended, or only a person can go on.
@@ -202,13 +232,17 @@ impl Shown {
     }
 }
 
-fn summary(detail: &PipelineDetail, form: Form, live: &mut Live) -> anyhow::Result<()> {
-    let p = &detail.pipeline;
+fn summary(details: &[PipelineDetail], form: Form, live: &mut Live) -> anyhow::Result<()> {
+    let p = &details[0].pipeline;
     if form == Form::Json {
         return live.event(&json!({"event": "pipeline", "id": p.id, "status": p.status, "duration_ms": p.duration_ms}));
     }
     let style = Style::stdout();
-    for diagnostic in detail.diagnostics.iter().filter(|d| d.severity == "error") {
+    for diagnostic in details
+        .iter()
+        .flat_map(|detail| &detail.diagnostics)
+        .filter(|d| d.severity == "error")
+    {
         let d = diagnostic;
         live.line(&format!(
             "{} {}:{}:{}: {}",
@@ -219,7 +253,11 @@ fn summary(detail: &PipelineDetail, form: Form, live: &mut Live) -> anyhow::Resu
             d.message
         ))?;
     }
-    for job in jobs(detail).filter(|job| matches!(job.status, Status::Failed | Status::Error)) {
+    for job in details
+        .iter()
+        .flat_map(jobs)
+        .filter(|job| matches!(job.status, Status::Failed | Status::Error))
+    {
         let reason = job.failure_reason.as_deref().unwrap_or("unknown");
         let code = job
             .exit_code
@@ -232,7 +270,9 @@ fn summary(detail: &PipelineDetail, form: Form, live: &mut Live) -> anyhow::Resu
             job.name
         ))?;
     }
-    let waiting: Vec<&str> = jobs(detail)
+    let waiting: Vec<&str> = details
+        .iter()
+        .flat_map(jobs)
         .filter(|job| job.status == Status::Manual)
         .map(|job| job.name.as_str())
         .collect();

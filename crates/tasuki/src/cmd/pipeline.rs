@@ -156,7 +156,8 @@ impl Run {
         };
         let pipeline = client.run_pipeline(&self.project, &new).await?;
         if self.wait {
-            return follow::pipeline(&client, pipeline.id, Form::of(self.json)).await;
+            let all: Vec<i64> = std::iter::once(pipeline.id).chain(pipeline.also).collect();
+            return follow::pipelines(&client, &all, Form::of(self.json)).await;
         }
         shown(&pipeline, self.json, "started")
     }
@@ -181,7 +182,7 @@ impl List {
                 .map(|ms| duration(std::time::Duration::from_millis(ms)))
                 .unwrap_or_default();
             let short = p.sha.chars().take(8).collect();
-            let title = p.title.chars().take(50).collect();
+            let title = p.name.unwrap_or(p.title).chars().take(50).collect();
             let status = style.status(p.status);
             table.row([
                 p.id.to_string(),

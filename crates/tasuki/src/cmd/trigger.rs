@@ -15,8 +15,8 @@ pub(crate) struct TriggerArgs {
     /// Tag that the pipeline builds
     #[arg(long, value_name = "TAG", conflicts_with = "git_ref")]
     tag: Option<String>,
-    /// What starts it: push, tag (a push of the tag that `--tag` or `--ref` names), web, schedule, api, trigger,
-    /// merge_request_event, …
+    /// What starts it: push, tag (a push of the tag that `--tag` or `--ref` names), web, schedule, api (also
+    /// workflow_dispatch), trigger, merge_request_event (also pull_request), …
     #[arg(long, value_name = "EVENT", default_value = "push", value_parser = event)]
     event: Event,
     /// A pipeline variable
@@ -47,7 +47,8 @@ impl Event {
 fn event(name: &str) -> Result<Event, String> {
     let name = match name {
         "tag" => return Ok(Event::Tag),
-        "merge_request" => "merge_request_event",
+        "merge_request" | "pull_request" => "merge_request_event",
+        "workflow_dispatch" => "api",
         name => name,
     };
     Source::parse(name).map(Event::Source).ok_or_else(|| {
@@ -112,6 +113,7 @@ impl TriggerArgs {
             schedule_description: None,
             upstream: None,
             by_token: false,
+            origin: None,
         }
     }
 

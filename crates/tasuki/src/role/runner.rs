@@ -51,6 +51,7 @@ impl Registration {
         let new = NewRunner {
             name: name.to_owned(),
             run_untagged: Some(true),
+            tags: labels(),
             ..NewRunner::default()
         };
         let made = client
@@ -62,6 +63,22 @@ impl Registration {
             token: Secret::new(made.token),
         })
     }
+}
+
+/// The labels that GitHub gives to a runner on such a machine, and those of its own machines of that kind: workflows
+/// name them in `runs-on`.
+fn labels() -> Vec<String> {
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let of_system: &[&str] = match std::env::consts::OS {
+        "linux" => &["linux", "ubuntu-latest", "ubuntu-24.04", "ubuntu-22.04"],
+        "macos" => &["macos", "macos-latest"],
+        _ => &[],
+    };
+    of_system.iter().copied().chain([arch]).map(str::to_owned).collect()
 }
 
 /// What a runner inside this process is started with.

@@ -5,6 +5,7 @@
 mod exec;
 mod files;
 mod parity;
+mod github;
 mod server;
 mod shell;
 mod world;

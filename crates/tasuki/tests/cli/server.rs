@@ -65,7 +65,7 @@ impl<'a> Up<'a> {
 
     /// Waits until the newest pipeline is number `n` of its project and has this status.
     #[track_caller]
-    fn wait_for_pipeline(&self, n: i64, status: &str) -> i64 {
+    pub(crate) fn wait_for_pipeline(&self, n: i64, status: &str) -> i64 {
         wait_for(&format!("pipeline {n} to be {status}"), || {
             let all = self.pipelines();
             let found = all.iter().find(|pipeline| pipeline["iid"] == n)?;

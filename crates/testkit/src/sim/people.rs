@@ -124,6 +124,7 @@ impl Sim {
                 schedule_description: None,
                 upstream: None,
                 by_token: false,
+                origin: None,
             },
             content: Content::Plan(Box::new(serde_json::from_value(plan).map_err(shown)?)),
             diagnostics_json: "[]".into(),

@@ -64,7 +64,11 @@ impl Build<'_> {
             None => (self.shell.clone(), script::strict(text)),
             Some(line) => (custom(line)?, text.clone()),
         };
-        let stop = self.control.user().child();
+        // A step that is due after a cancel runs to its end.
+        let stop = match self.control.cause() {
+            Some(_) => self.control.all().child(),
+            None => self.control.user().child(),
+        };
         let command = Command {
             env: self.environment_of(step),
             cwd: Some(folder.to_string_lossy().into_owned()),

@@ -16,7 +16,7 @@ use super::refusal::{Loose, Refusal, Result};
 use super::terminals::told;
 use crate::app::App;
 use crate::payload::HEARTBEAT_MS;
-use crate::scheduler::Reported;
+use crate::scheduler::{Report, Reported};
 
 pub(super) async fn update(
     State(app): State<App>,
@@ -45,7 +45,12 @@ pub(super) async fn update(
 async fn finish(app: &App, task: TaskId, hash: &str, update: &UpdateJob) -> Result<Response> {
     let outcome = outcome(update);
     let log = log_state(app, task, update).await?;
-    match app.scheduler().finish(task, hash, outcome, log).await {
+    let last = Report {
+        outcome,
+        log,
+        outputs: update.outputs.clone(),
+    };
+    match app.scheduler().report(task, hash, last).await {
         // Of a doubled message the first one stands, and the runner may forget the job.
         Ok(Reported::Accepted(status) | Reported::Already(status)) => Ok(answer(StatusCode::OK, status, None)),
         Ok(Reported::LogMissing { waited }) => {

@@ -6,8 +6,8 @@ use tasuki_pipeline::{Answer, FileAnswer, Origin, Refusal, Tree};
 use tasuki_store::{Store, projects};
 use tracing::warn;
 
-use super::text;
-use crate::git::{Error, Mirror, Mirrors, Oid};
+use super::{Place, text};
+use crate::git::{AtPath, Error, Mirror, Mirrors, Oid};
 
 /// The pipeline's own project at its commit.
 #[derive(Debug, Clone)]
@@ -48,6 +48,27 @@ impl AtCommit {
                 .collect(),
             Err(error) => paths.iter().map(|_| failed(&error)).collect(),
         }
+    }
+
+    /// Nothing stands where git fails: the start of a pipeline tells then that there is no configuration.
+    pub(super) async fn at_paths(&self, paths: &[&str]) -> Vec<Place> {
+        let names: Vec<String> = paths.iter().map(|path| path.trim_matches('/').to_owned()).collect();
+        let found = match self.mirror.at_paths(&self.commit, &names).await {
+            Ok(found) => found,
+            Err(error) => {
+                warn!(%error, commit = %self.commit, "the configuration cannot be read");
+                return paths.iter().map(|_| Place::Nothing).collect();
+            }
+        };
+        let place = |found| match found {
+            AtPath::Folder => Place::Folder,
+            AtPath::Nothing => Place::Nothing,
+            AtPath::File(bytes) => match text(bytes) {
+                Answer::File(file) => Place::File(file.text),
+                _ => Place::Nothing,
+            },
+        };
+        found.into_iter().map(place).collect()
     }
 
     pub(super) async fn tree(&self) -> Answer {

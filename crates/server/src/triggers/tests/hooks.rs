@@ -285,11 +285,12 @@ async fn merge_requests_have_pipelines_of_their_own() {
         more: crate::triggers::Circumstances::default(),
     };
     let start = Clock::instant();
-    let started = world.triggers.run(project.clone(), want()).await.unwrap();
+    let run = async || crate::triggers::first(world.triggers.run(project.clone(), want()).await.unwrap());
+    let started = run().await;
     assert!(matches!(started, crate::triggers::Started::None(_)), "{started:?}");
     assert_eq!(send("closed", body("merge", 1)).await, Received::Stored);
     loop {
-        match world.triggers.run(project.clone(), want()).await.unwrap() {
+        match run().await {
             crate::triggers::Started::New { .. } => break,
             other => assert!(start.elapsed() < Duration::from_secs(30), "{other:?}"),
         }

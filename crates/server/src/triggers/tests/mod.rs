@@ -2,6 +2,7 @@
 
 mod downstream;
 mod hooks;
+mod languages;
 mod local;
 mod request;
 mod schedules;

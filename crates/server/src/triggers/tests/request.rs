@@ -29,7 +29,13 @@ async fn whoever_asks_gets_a_pipeline_or_the_reason() {
     git(&dir, &["tag", "v1"]);
     let first = git(&dir, &["rev-parse", "HEAD"]);
     let project = world.add("local", dir.to_str().unwrap(), "{}").await;
-    let run = |want: Want| world.triggers.run(project.clone(), want);
+    let run = async |want: Want| {
+        world
+            .triggers
+            .run(project.clone(), want)
+            .await
+            .map(crate::triggers::first)
+    };
     let go = |mut want: Want| {
         want.variables.push(Variable::plain("GO", "1"));
         want
@@ -92,7 +98,11 @@ async fn an_origin_that_is_gone_does_not_stop_rebuilding() {
     world.wait_for(1).await;
     std::fs::rename(&dir, world.path("elsewhere")).unwrap();
     assert!(matches!(
-        world.triggers.run(project, want(None)).await,
+        world
+            .triggers
+            .run(project, want(None))
+            .await
+            .map(crate::triggers::first),
         Ok(Started::New { .. })
     ));
 }

@@ -99,6 +99,12 @@ impl World {
         project
     }
 
+    /// The project that was added.
+    pub(super) async fn project(&self) -> Project {
+        let found = self.store.read(|tx| projects::by_path(tx, "acme/app")).await;
+        found.unwrap().unwrap()
+    }
+
     /// All pipelines, oldest first.
     pub(super) async fn pipelines(&self) -> Vec<Pipeline> {
         let mut all = self

@@ -165,6 +165,7 @@ impl Compiler<'_, '_> {
 
 fn workflow(name: &str, jobs: Vec<Job>, max_auto_reruns: u32) -> Workflow {
     Workflow {
+        file: String::new(),
         name: name.to_owned(),
         stages: Vec::new(),
         jobs,

@@ -1,5 +1,6 @@
 //! `on` in its three forms: a name, a list of names, a map.
 
+use super::super::Turn;
 use super::super::fields::{self, Field, Wanted};
 use super::super::names;
 use super::super::read::value;
@@ -17,7 +18,7 @@ pub(crate) struct On {
     pub(crate) push: Option<Filters>,
     pub(crate) pull_request: Option<PullRequest>,
     pub(crate) dispatch: Option<Vec<Input>>,
-    pub(crate) is_scheduled: bool,
+    pub(crate) schedules: Vec<Turn>,
     pub(crate) call: Option<Call>,
 }
 
@@ -76,8 +77,7 @@ fn add(session: &Session<'_>, on: &mut On, name: &str, span: Span, node: Option<
         return;
     };
     if name == "schedule" {
-        schedule(session, span, node);
-        on.is_scheduled = true;
+        on.schedules = schedule(session, span, node);
         return;
     }
     let mut known = event.keys.to_vec();
@@ -122,12 +122,13 @@ fn never(session: &Session<'_>, event: &Event, span: Span) {
     );
 }
 
-fn schedule(session: &Session<'_>, span: Span, node: Option<&Node>) {
+fn schedule(session: &Session<'_>, span: Span, node: Option<&Node>) -> Vec<Turn> {
     let Some(items) = node.and_then(Node::as_seq).filter(|items| !items.is_empty()) else {
         let message = "`schedule` must be a list of `cron: …`";
         session.error(&code::GITHUB_VALUE, node.map_or(span, |node| node.span), message);
-        return;
+        return Vec::new();
     };
+    let mut all = Vec::with_capacity(items.len());
     for item in items.iter() {
         let Some(map) = fields::keyed(session, item, "a schedule", &["cron", "timezone"]) else {
             continue;
@@ -136,15 +137,21 @@ fn schedule(session: &Session<'_>, span: Span, node: Option<&Node>) {
             session.error(&code::GITHUB_FORMAT, item.span, "a schedule has no `cron`");
             continue;
         };
-        if let Some(text) = fields::plain(session, cron, "`cron`")
-            && let Err(problem) = cron::check(text)
-        {
-            session.error(&code::GITHUB_VALUE, cron.span, problem);
-        }
-        if let Some(zone) = map.get("timezone") {
-            fields::plain(session, zone, "`timezone`");
+        let zone = map
+            .get("timezone")
+            .and_then(|zone| fields::plain(session, zone, "`timezone`"));
+        let Some(text) = fields::plain(session, cron, "`cron`") else {
+            continue;
+        };
+        match cron::check(text) {
+            Ok(()) => all.push(Turn {
+                cron: text.to_owned(),
+                time_zone: zone.map(str::to_owned),
+            }),
+            Err(problem) => session.error(&code::GITHUB_VALUE, cron.span, problem),
         }
     }
+    all
 }
 
 fn call(session: &Session<'_>, map: Option<&crate::yaml::Map>) -> Call {

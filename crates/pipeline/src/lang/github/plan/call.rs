@@ -7,7 +7,7 @@ use super::super::entry::{self, Call, Job, Secrets as GivenSecrets};
 use super::super::fold;
 use super::super::on::{self, Required};
 use super::job::{asked_of, condition};
-use super::scope::{Asks, NeedScope, Scope, Secrets, binary, call};
+use super::scope::{NeedScope, Scope, Secrets, binary, call};
 use super::workflow::{Level, Maker};
 use crate::Session;
 use crate::diag::{Problem, code};
@@ -42,6 +42,20 @@ impl Maker<'_, '_> {
             return found;
         };
         let scope = self.job_scope(job, &needs, level);
+        // A group is held by one job: the one that stands for all of them.
+        if self.is_later(job, level) && (job.concurrency.is_some() || self.waits(job, &scope)) {
+            if let Some(output) = declared.outputs.first() {
+                let message = format!(
+                    "a call with `concurrency`, or with a matrix from outputs, cannot give outputs: `{}` has `{}`",
+                    given.uses, output.name
+                );
+                session.report(
+                    Problem::new(&code::UNSUPPORTED, given.span, message)
+                        .hint("give `concurrency` to the jobs of the called workflow, or let it give no outputs"),
+                );
+            }
+            return self.later(job, &needs, level);
+        }
         let before: Vec<String> = needs.iter().flat_map(|need| need.members.clone()).collect();
         let own = job
             .condition
@@ -56,16 +70,6 @@ impl Maker<'_, '_> {
             (Some(outer), Some(own)) => Some(binary(tasuki_model::expr::BinaryOp::And, outer, own)),
             (outer, own) => outer.or(own),
         };
-        if let Some(concurrency) = &job.concurrency {
-            session.report(
-                Problem::new(
-                    &code::GITHUB_NO_EFFECT,
-                    concurrency.group.span,
-                    "`concurrency` of a call has no effect yet",
-                )
-                .hint("give it to the jobs of the called workflow"),
-            );
-        }
         let members = self.members(job, &scope);
         let (github, vars) = (self.github.clone(), self.vars.clone());
         for (member, matrix, strategy) in members {
@@ -78,7 +82,7 @@ impl Maker<'_, '_> {
                 needs: &needs,
                 matrix,
                 strategy,
-                asks: Asks::Runner,
+                ended: self.ended.clone(),
             };
             let inputs = inputs(session, declared, given, &scope);
             let secrets = secrets(session, declared, given, &scope);

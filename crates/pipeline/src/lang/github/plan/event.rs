@@ -25,9 +25,9 @@ impl Event {
     }
 }
 
-/// The event that stands for a source of pipelines.
-pub(crate) fn of(source: Source) -> Event {
-    match source {
+/// The event that stands for what started a pipeline.
+pub(crate) fn of(trigger: &Trigger) -> Event {
+    match trigger.origin.unwrap_or(trigger.source) {
         Source::Push | Source::External => Event::Push,
         Source::MergeRequestEvent | Source::ExternalPullRequestEvent => Event::PullRequest,
         Source::Schedule => Event::Schedule,
@@ -77,7 +77,7 @@ fn made(context: &Context, inputs: &[(String, Json)]) -> Json {
         "repository": repository(context),
         "sender": {"login": trigger.user.as_ref().map(|(login, ..)| login)},
     });
-    let more = match of(trigger.source) {
+    let more = match of(trigger) {
         Event::Push => push(trigger, &git_ref),
         Event::PullRequest => {
             let request = trigger.merge_request.as_ref();
@@ -95,7 +95,11 @@ fn made(context: &Context, inputs: &[(String, Json)]) -> Json {
                 .collect();
             json!({"ref": git_ref, "inputs": inputs})
         }
-        Event::Schedule => json!({"schedule": trigger.schedule_description}),
+        Event::Schedule => {
+            let description = trigger.schedule_description.as_deref();
+            let cron = description.map(|text| super::super::turn_of(text).map_or(text, |(_, cron)| cron));
+            json!({"schedule": cron})
+        }
     };
     if let (Json::Object(event), Json::Object(more)) = (&mut event, more) {
         event.extend(more);

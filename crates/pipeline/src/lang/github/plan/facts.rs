@@ -40,7 +40,7 @@ pub(crate) fn github(context: &Context, workflow: &str, file: &str, inputs: &[(S
         "base_ref": request.map_or("", |request| &request.target_branch),
         "head_ref": request.map_or("", |request| &request.source_branch),
         "event": event::payload(context, inputs),
-        "event_name": event::of(trigger.source).as_str(),
+        "event_name": event::of(trigger).as_str(),
         "ref": git_ref,
         "ref_name": ref_name,
         "ref_type": ref_type,

@@ -8,7 +8,7 @@ use super::super::entry::{self, Body, Container, Job};
 use super::super::fields::Field;
 use super::super::fold;
 use super::matrix::{self, Member};
-use super::scope::{Asks, NeedScope, Scope, binary, call};
+use super::scope::{NeedScope, Scope, binary, call};
 use super::steps::Frame;
 use super::workflow::{Level, Maker, group};
 use crate::Session;
@@ -82,6 +82,9 @@ impl Maker<'_, '_> {
     ) -> NeedScope {
         let session = self.session;
         let scope = self.job_scope(job, &needs, level);
+        if self.is_later(job, level) && self.waits(job, &scope) {
+            return self.later(job, &needs, level);
+        }
         let own_condition = job
             .condition
             .as_ref()
@@ -102,7 +105,7 @@ impl Maker<'_, '_> {
                 needs: &needs,
                 matrix,
                 strategy: strategy_value,
-                asks: Asks::Runner,
+                ended: self.ended.clone(),
             };
             let name = self.name(job, &member, &scope, level);
             let mut made = plan::Job::new(name.clone());
@@ -144,9 +147,14 @@ impl Maker<'_, '_> {
             None => (job.id.clone(), false),
         };
         let suffix = if says_matrix { "" } else { &member.suffix };
-        let mut name = cut(&format!("{}{base}{suffix}", level.prefix));
+        self.unique(&format!("{}{base}{suffix}", level.prefix), &job.id)
+    }
+
+    /// The name, cut to its length, with the id behind it where another job has it.
+    pub(super) fn unique(&mut self, name: &str, id: &str) -> String {
+        let mut name = cut(name);
         if self.names.contains(&name) {
-            let stem = format!("{name} [{}]", job.id);
+            let stem = format!("{name} [{id}]");
             name.clone_from(&stem);
             let mut number = 2;
             while self.names.contains(&name) {
@@ -254,10 +262,6 @@ fn rules(session: &Session<'_>, job: &Job, scope: &Scope<'_>) -> Option<plan::St
 
 /// The condition of a job, with `success()` added where it does not ask how the work went.
 pub(super) fn condition(session: &Session<'_>, field: &Field, scope: &Scope<'_>) -> Option<Expr> {
-    let scope = Scope {
-        asks: Asks::Graph,
-        ..scope.clone()
-    };
     let folded = scope.fold(session, field);
     let misplaced = |expr: &Expr| matches!(expr, Expr::Context(name) if name != "needs");
     if fold::any(&folded, &misplaced) {
@@ -277,7 +281,7 @@ pub(super) fn condition(session: &Session<'_>, field: &Field, scope: &Scope<'_>)
 
 /// The condition of a job in a reusable workflow, together with the caller's. A job that needs nothing there asks
 /// only the caller's condition how the work before went.
-fn both(outer: Option<Expr>, own: Option<Expr>, needs: &[NeedScope]) -> Option<Expr> {
+pub(super) fn both(outer: Option<Expr>, own: Option<Expr>, needs: &[NeedScope]) -> Option<Expr> {
     let Some(outer) = outer else { return own };
     let own = match own {
         Some(own) if needs.is_empty() => Some(asked_of(own, &[])),
@@ -362,6 +366,12 @@ fn runs_on(session: &Session<'_>, made: &mut plan::Job, body: &Body, scope: &Sco
             session.error(&code::GITHUB_VALUE, field.span, "`runs-on` names no label");
         }
         made.tags.extend(labels);
+    }
+    // Labels ignore case at GitHub, and these are the ones that are written in both ways.
+    for label in &mut made.tags {
+        if ["linux", "macos", "windows", "x64", "arm", "arm64"].contains(&label.to_ascii_lowercase().as_str()) {
+            label.make_ascii_lowercase();
+        }
     }
     // Every runner of tasuki is one's own.
     made.tags.retain(|label| !label.eq_ignore_ascii_case("self-hosted"));

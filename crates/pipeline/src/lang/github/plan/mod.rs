@@ -6,6 +6,7 @@ mod event;
 mod facts;
 mod graph;
 mod job;
+mod late;
 mod matrix;
 mod scope;
 mod start;

@@ -1,5 +1,7 @@
 //! What expressions see while the Plan is made.
 
+use std::rc::Rc;
+
 use tasuki_model::expr::BinaryOp::{self, And, Or};
 use tasuki_model::expr::{Expr, Literal, Value};
 
@@ -7,6 +9,7 @@ use super::super::entry::Secrets as GivenSecrets;
 use super::super::fields::{Entry, Field, literal_value};
 use super::super::fold::{self, Known, World};
 use super::facts;
+use super::late::Ended;
 use crate::diag::{Problem, code};
 use crate::{Mode, Session};
 
@@ -40,16 +43,8 @@ pub(super) struct Scope<'a> {
     pub(super) needs: &'a [NeedScope],
     pub(super) matrix: Value,
     pub(super) strategy: Value,
-    pub(super) asks: Asks,
-}
-
-/// Who evaluates what is left of an expression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asks {
-    /// The server, before the job.
-    Graph,
-    /// The runner, while the job runs.
-    Runner,
+    /// What jobs gave that have ended, for a job that waited for them.
+    pub(super) ended: Option<Rc<Ended>>,
 }
 
 impl Scope<'_> {
@@ -63,10 +58,7 @@ impl Scope<'_> {
             return Some(field.expr.clone());
         }
         match fold::fold(&field.expr, self) {
-            Ok(expr) => {
-                check_reach(session, field, &expr, self.asks);
-                Some(expr)
-            }
+            Ok(expr) => Some(expr),
             Err(error) => {
                 // Without a trigger a payload is missing, and with it what `fromJSON` and the like would read.
                 if session.mode == Mode::Create {
@@ -83,9 +75,10 @@ impl Scope<'_> {
         let value = fold::known(&folded);
         if value.is_none() {
             let message = format!("{what} depends on what is known only while the pipeline runs");
-            session.report(Problem::new(&code::UNSUPPORTED, field.span, message).hint(
-                "outputs of other jobs and secrets may be used in `env` of jobs and in steps, outputs also in `if`",
-            ));
+            session.report(
+                Problem::new(&code::UNSUPPORTED, field.span, message)
+                    .hint("secrets and what steps leave may be used in `env` of jobs and in steps"),
+            );
         }
         value
     }
@@ -162,11 +155,41 @@ impl World for Scope<'_> {
                     .and_then(|all| all.iter().map(known).collect::<Option<Vec<_>>>());
                 all.map_or(Known::Late, |all| Known::Value(fold::object(all)))
             }
+            "needs" => {
+                let whole = self.ended.as_ref().and_then(|ended| ended.whole(self.needs));
+                whole.map_or(Known::Late, Known::Value)
+            }
             _ => Known::Late,
         }
     }
 
     fn path(&self, name: &str, keys: &[&str]) -> Option<(Expr, usize)> {
+        let (stands, used) = self.stands(name, keys)?;
+        Some(match &self.ended {
+            Some(ended) => (ended.settle(stands), used),
+            None => (stands, used),
+        })
+    }
+
+    /// `success('id')`: the names of the members stand for the id.
+    fn call(&self, name: &str, arguments: &[Expr]) -> Option<Expr> {
+        if !matches!(name, "success" | "failure") || arguments.is_empty() {
+            return None;
+        }
+        let mut names = Vec::new();
+        for argument in arguments {
+            let Expr::Literal(literal) = argument else { return None };
+            let id = literal_value(literal).to_text();
+            let need = self.needs.iter().find(|need| need.id.eq_ignore_ascii_case(&id));
+            names.extend(need.map_or_else(|| vec![id.to_string()], |need| need.members.clone()));
+        }
+        Some(call(name, &names))
+    }
+}
+
+impl Scope<'_> {
+    /// What stands for the start of a path, before anything has run.
+    fn stands(&self, name: &str, keys: &[&str]) -> Option<(Expr, usize)> {
         let key = keys.first()?;
         match name {
             "github" if key.eq_ignore_ascii_case("job") => Some((text(self.job.unwrap_or_default()), 1)),
@@ -187,53 +210,6 @@ impl World for Scope<'_> {
             "needs" | "jobs" => self.need(keys),
             _ => None,
         }
-    }
-
-    /// `success('id')`: the names of the members stand for the id.
-    fn call(&self, name: &str, arguments: &[Expr]) -> Option<Expr> {
-        if !matches!(name, "success" | "failure") || arguments.is_empty() {
-            return None;
-        }
-        let mut names = Vec::new();
-        for argument in arguments {
-            let Expr::Literal(literal) = argument else { return None };
-            let id = literal_value(literal).to_text();
-            let need = self.needs.iter().find(|need| need.id.eq_ignore_ascii_case(&id));
-            names.extend(need.map_or_else(|| vec![id.to_string()], |need| need.members.clone()));
-        }
-        Some(call(name, &names))
-    }
-}
-
-/// What would be read as nothing, because it is not brought to where the expression is evaluated.
-fn check_reach(session: &Session<'_>, field: &Field, expr: &Expr, asks: Asks) {
-    let is_output = |expr: &Expr| match expr {
-        Expr::Index { of, index } => {
-            matches!(index.as_ref(), Expr::Literal(Literal::Text(key)) if key.eq_ignore_ascii_case("outputs"))
-                && fold::names_context(of, "needs")
-        }
-        _ => false,
-    };
-    let hashes = |expr: &Expr| matches!(expr, Expr::Call { function, .. } if function == "hashfiles");
-    let refuse = |message: &str, hint: &str| {
-        session.report(Problem::new(&code::UNSUPPORTED, field.span, message).hint(hint));
-    };
-    if fold::any(expr, &is_output) {
-        refuse(
-            "outputs of jobs do not reach other jobs yet",
-            "do both in one job, or ask `needs.<id>.result`",
-        );
-    } else if asks == Asks::Runner && fold::names_context(expr, "needs") {
-        refuse(
-            "results of jobs are only known to `if` of jobs yet",
-            "ask `needs` in `if` of the job",
-        );
-    }
-    if fold::any(expr, &hashes) {
-        refuse(
-            "`hashFiles` is not supported yet",
-            "compute the digest in a `run` step and set it as an output",
-        );
     }
 }
 

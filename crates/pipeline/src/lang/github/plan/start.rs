@@ -25,8 +25,15 @@ pub(crate) fn started(session: &Session<'_>, workflow: &Workflow) -> Answer {
     let trigger = &session.input.context.trigger;
     let on = &workflow.on;
     let yes = |flag: bool| if flag { Answer::Yes } else { Answer::No };
-    let (verdict, filters) = match event::of(trigger.source) {
-        Event::Schedule => return yes(on.is_scheduled),
+    let (verdict, filters) = match event::of(trigger) {
+        Event::Schedule => {
+            // A schedule of the project's settings starts all that are scheduled, one of a file only that workflow.
+            let of_file = trigger.schedule_description.as_deref().and_then(super::super::turn_of);
+            return yes(match of_file {
+                Some((file, cron)) => workflow.file == file && on.schedules.iter().any(|turn| turn.cron == cron),
+                None => !on.schedules.is_empty(),
+            });
+        }
         Event::Dispatch => return yes(on.dispatch.is_some()),
         Event::Push => match &on.push {
             None => return Answer::No,
@@ -68,6 +75,6 @@ pub(crate) fn asks_to_skip(trigger: &Trigger) -> bool {
     let message = &trigger.commit.message;
     let words = ["[skip ci]", "[ci skip]", "[no ci]", "[skip actions]", "[actions skip]"];
     let trailer = |line: &str| matches!(line.trim(), "skip-checks: true" | "skip-checks:true");
-    matches!(event::of(trigger.source), Event::Push | Event::PullRequest)
+    matches!(event::of(trigger), Event::Push | Event::PullRequest)
         && (words.iter().any(|word| message.contains(word)) || message.lines().any(trailer))
 }

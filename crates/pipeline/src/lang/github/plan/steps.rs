@@ -236,7 +236,7 @@ fn run(
                 Expr::Concat(vec![text(shell.before), folded, text(shell.after)])
             };
             late.command = Some(command);
-            (String::new(), "a script".to_owned())
+            (String::new(), first_line(&as_written(&script.expr)))
         }
     };
     let mut folder = None;
@@ -255,6 +255,15 @@ fn run(
         directory: folder,
     };
     Some((kind, format!("Run {first}")))
+}
+
+/// The text of a script whose expressions are not known yet, for the step's title.
+fn as_written(script: &Expr) -> String {
+    match script {
+        Expr::Concat(parts) => parts.iter().map(as_written).collect(),
+        Expr::Literal(Literal::Text(text)) => text.clone(),
+        _ => "${{ … }}".to_owned(),
+    }
 }
 
 fn first_line(script: &str) -> String {

@@ -12,9 +12,10 @@ use tasuki_model::plan::{self, ProcessMode, ResourceGroup};
 use super::super::entry::{self, Action, Job, JobKind, Queue};
 use super::super::fold;
 use super::super::on::{Input, default_value, given};
-use super::scope::{Asks, NeedScope, Scope, Secrets};
+use super::late::{self, Ended};
+use super::scope::{NeedScope, Scope, Secrets};
 use super::{facts, graph};
-use crate::diag::{Problem, code};
+use crate::diag::code;
 use crate::{Mode, Session};
 
 /// What is shared while one workflow is made, with the workflows that it calls.
@@ -27,6 +28,9 @@ pub(super) struct Maker<'s, 'a> {
     /// Files of reusable workflows read so far.
     pub(super) called: HashSet<String>,
     pub(super) actions: HashMap<String, Option<Rc<Action>>>,
+    /// The file at the top, which jobs that wait are made of.
+    pub(super) file: String,
+    pub(super) ended: Option<Rc<Ended>>,
 }
 
 /// A workflow where it stands: at the top, or in the place of a job of another one.
@@ -67,6 +71,8 @@ pub(crate) fn make(session: &Session<'_>, workflow: &entry::Workflow) -> Option<
         names: HashSet::default(),
         called: HashSet::default(),
         actions: HashMap::new(),
+        file: workflow.file.clone(),
+        ended: session.input.context.part.as_ref().map(Ended::of),
     };
     let level = Level {
         inputs: &inputs,
@@ -79,6 +85,9 @@ pub(crate) fn make(session: &Session<'_>, workflow: &entry::Workflow) -> Option<
         depth: 0,
     };
     maker.level(workflow, &level)?;
+    if let Some(part) = &session.input.context.part {
+        late::only(&mut maker.jobs, part);
+    }
     let scope = maker.outer(&level);
     let run_name = workflow
         .run_name
@@ -88,19 +97,10 @@ pub(crate) fn make(session: &Session<'_>, workflow: &entry::Workflow) -> Option<
         .concurrency
         .as_ref()
         .and_then(|given| group(session, &scope, given));
-    if let Some(given) = &workflow.concurrency {
-        session.report(
-            Problem::new(
-                &code::GITHUB_NO_EFFECT,
-                given.group.span,
-                "`concurrency` of a workflow has no effect yet",
-            )
-            .hint("give it to the jobs"),
-        );
-    }
     (session.errors() == before && !session.is_waiting()).then(|| {
         let made = plan::Workflow {
             name,
+            file: workflow.file.clone(),
             stages: Vec::new(),
             jobs: maker.jobs,
             condition: None,
@@ -138,7 +138,7 @@ fn inputs(session: &Session<'_>, workflow: &entry::Workflow) -> Vec<(String, Val
         }
         return all;
     }
-    match super::event::of(session.input.context.trigger.source) {
+    match super::event::of(&session.input.context.trigger) {
         super::event::Event::Dispatch => given(session, declared),
         super::event::Event::Push | super::event::Event::PullRequest | super::event::Event::Schedule => Vec::new(),
     }
@@ -156,7 +156,7 @@ impl Maker<'_, '_> {
             needs: &[],
             matrix: Value::Null,
             strategy: Value::Null,
-            asks: Asks::Runner,
+            ended: self.ended.clone(),
         }
     }
 

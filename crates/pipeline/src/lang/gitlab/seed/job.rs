@@ -223,7 +223,6 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
             permissions: Default::default(),
             contexts: Vec::new(),
             no_op: false,
-            late_matrix: None,
         }
     }
 

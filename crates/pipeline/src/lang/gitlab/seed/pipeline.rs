@@ -158,6 +158,7 @@ fn plan(
         language: Language::Gitlab,
         name,
         workflows: vec![Workflow {
+            file: String::new(),
             name: "pipeline".to_owned(),
             stages: used.into_iter().map(|stage| stages[stage].to_owned()).collect(),
             jobs,

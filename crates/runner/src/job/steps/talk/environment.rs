@@ -28,6 +28,9 @@ pub(super) struct Left {
     pub(super) path: String,
     pub(super) summary: String,
     pub(super) state: String,
+    /// By the old commands in its output.
+    pub(super) old_outputs: Vec<(String, String)>,
+    pub(super) old_state: Vec<(String, String)>,
 }
 
 impl Build<'_> {

@@ -7,41 +7,47 @@ use tasuki_model::expr::{self, Expr, Value, evaluate};
 use tasuki_model::plan::{Step, StepKind, StepWhen};
 use tasuki_model::reason::FailureReason;
 
-use super::output::Spoken;
+use super::files;
+use super::hashes::Hashes;
+use super::matcher::Matchers;
+use super::program::{Post, environment, inputs_as_variables, literal, node, take};
 use super::scope::{Cancelled, Conclusion, Failed, Record, Scope};
-use super::{environment::Left, files};
 use crate::executor::Sandbox;
 use crate::job::build::Build;
 use crate::job::failure::Failure;
 use crate::job::stage::Stage;
 
+/// Bytes of all outputs of a job.
+const MOST_OUTPUT: usize = 1 << 20;
+
 /// What steps have left so far, for the whole job.
-struct Work {
-    given: Vec<(String, Value)>,
+#[derive(Default)]
+pub(super) struct Work {
+    pub(super) given: Vec<(String, Value)>,
     /// The same in all steps.
-    places: Vec<(String, String)>,
-    env: Vec<(String, String)>,
-    path: Vec<String>,
-    posts: Vec<Post>,
-    number: usize,
+    pub(super) places: Vec<(String, String)>,
+    pub(super) env: Vec<(String, String)>,
+    /// Folders that go in front of `PATH`, the first of them first.
+    pub(super) path: Vec<String>,
+    /// What `PATH` is without them, once it was asked for.
+    pub(super) usual_path: Option<String>,
+    pub(super) posts: Vec<Post>,
+    pub(super) number: usize,
+    pub(super) matchers: Matchers,
+    /// Of the step that is reached.
+    pub(super) hashes: Hashes,
+    /// Names that steps without an id have had.
+    pub(super) names: Vec<String>,
 }
 
 /// A list of steps: the job's, or an action's.
-struct Level {
+pub(super) struct Level {
     records: Vec<Record>,
     result: Result<(), Failure>,
     inputs: Option<Value>,
     /// Of the steps around it.
-    env: Vec<(String, String)>,
-    action_path: Option<String>,
-}
-
-/// What runs after the last step.
-struct Post {
-    title: String,
-    script: String,
-    condition: Option<Expr>,
-    env: Vec<(String, String)>,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) action_path: Option<String>,
 }
 
 impl Level {
@@ -68,18 +74,43 @@ impl Build<'_> {
         let mut work = Work {
             given: self.contexts(contexts, &places),
             places,
-            env: Vec::new(),
-            path: Vec::new(),
-            posts: Vec::new(),
-            number: 0,
+            ..Work::default()
         };
         let mut level = Level::new(None, Vec::new(), None);
         self.level(sandbox, steps, &mut work, &mut level).await?;
         self.posts(sandbox, &mut work, &mut level).await?;
+        self.give(self.given_on(&work, &level));
         match self.control.cause() {
             Some(_) => level.result.and_then(|()| Err(self.control.failure())),
             None => level.result,
         }
+    }
+
+    /// The outputs of the job. One that holds a secret is not given on, nor one that is too long.
+    fn given_on(&self, work: &Work, level: &Level) -> BTreeMap<String, String> {
+        let declared = self.job.tasuki.as_ref().map(|tasuki| &tasuki.outputs);
+        let mut given: BTreeMap<_, _> = declared
+            .map(|declared| self.outputs(declared, work, level))
+            .into_iter()
+            .flatten()
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        given.retain(|name, value| {
+            let hidden = self.console.hides(value);
+            if hidden {
+                self.console
+                    .warn(&format!("output {name:?} is not given on: it may hold a secret"));
+            }
+            !hidden
+        });
+        let length: usize = given.values().map(String::len).sum();
+        if length > MOST_OUTPUT {
+            self.console.warn(&format!(
+                "the outputs are not given on: together they have {length} bytes, of which there may be {MOST_OUTPUT}"
+            ));
+            given.clear();
+        }
+        given
     }
 
     fn level<'f>(
@@ -91,7 +122,8 @@ impl Build<'_> {
     ) -> BoxFuture<'f, Result<(), Failure>> {
         Box::pin(async move {
             for step in steps {
-                if self.control.cause().is_some() {
+                // After a cancel those steps remain that ask for it (`always()`, `cancelled()`).
+                if self.control.is_over() {
                     break;
                 }
                 self.reach(sandbox, step, work, level).await?;
@@ -110,6 +142,12 @@ impl Build<'_> {
     ) -> Result<(), Failure> {
         work.number += 1;
         let number = work.number;
+        work.hashes = {
+            let mut env = self.variables.environment();
+            env.extend(work.env.iter().chain(&level.env).cloned());
+            env.extend(step.env.iter().map(|(key, value)| (key.clone(), value.clone())));
+            self.hashes_of(sandbox, step, &self.scope(work, level, &env)).await?
+        };
         let decided = self.decide(step, work, level);
         let (conclusion, outcome, outputs) = match decided {
             Ok(None) => (Conclusion::Skipped, Conclusion::Skipped, Vec::new()),
@@ -145,7 +183,12 @@ impl Build<'_> {
     }
 
     /// Conclusion and outcome of a step that ended.
-    fn conclude(&self, step: &Step, ended: Result<(), Failure>, level: &mut Level) -> (Conclusion, Conclusion) {
+    pub(super) fn conclude(
+        &self,
+        step: &Step,
+        ended: Result<(), Failure>,
+        level: &mut Level,
+    ) -> (Conclusion, Conclusion) {
         match ended {
             Ok(()) => (Conclusion::Success, Conclusion::Success),
             Err(failure) if self.control.cause().is_some() => {
@@ -166,7 +209,7 @@ impl Build<'_> {
 
     /// The step with everything evaluated, and its environment; `None` where it is not due.
     #[expect(clippy::type_complexity, reason = "a step and its environment")]
-    fn decide(
+    pub(super) fn decide(
         &self,
         step: &Step,
         work: &Work,
@@ -184,8 +227,8 @@ impl Build<'_> {
         let scope = self.scope(work, level, &env);
         let due = match step.when {
             StepWhen::Always => true,
-            StepWhen::OnSuccess => level.result.is_ok(),
-            StepWhen::OnFailure => level.result.is_err(),
+            StepWhen::OnSuccess => level.result.is_ok() && self.control.cause().is_none(),
+            StepWhen::OnFailure => level.result.is_err() && self.control.cause().is_none(),
         };
         if !due {
             return Ok(None);
@@ -209,6 +252,7 @@ impl Build<'_> {
         Scope {
             given: &work.given,
             env,
+            hashes: &work.hashes,
             records: &level.records,
             inputs: level.inputs.as_ref(),
             failed: if level.result.is_err() { Failed::Yes } else { Failed::No },
@@ -231,7 +275,8 @@ impl Build<'_> {
     ) -> Result<(Result<(), Failure>, Vec<(String, String)>), Failure> {
         match &step.kind {
             StepKind::Run { .. } => {
-                let env = environment(work, level, &own);
+                let mut env = environment(work, level, &own);
+                env.push(("GITHUB_ACTION".to_owned(), action_name(step, work)));
                 let (ended, left) = self.program(sandbox, step, env, work, number).await?;
                 Ok(take(ended, &left, work))
             }
@@ -246,12 +291,14 @@ impl Build<'_> {
                 let mut env = environment(work, level, &own);
                 env.extend(inputs_as_variables(inputs));
                 env.push(("GITHUB_ACTION_PATH".to_owned(), place.clone()));
+                env.push(("GITHUB_ACTION".to_owned(), action_name(step, work)));
                 let (ended, left) = self
                     .program(sandbox, &node(&place, main), env.clone(), work, number)
                     .await?;
                 if let Some(post) = post {
                     let state = files::pairs(&left.state).unwrap_or_default();
-                    env.extend(state.into_iter().map(|(key, value)| (format!("STATE_{key}"), value)));
+                    let state = left.old_state.iter().cloned().chain(state);
+                    env.extend(state.map(|(key, value)| (format!("STATE_{key}"), value)));
                     work.posts.push(Post {
                         title: format!("Post {}", super::super::title(step)),
                         script: format!("{place}/{post}"),
@@ -292,196 +339,20 @@ impl Build<'_> {
         }
         given
     }
-
-    /// Runs a program, and reads what it left, also where it failed.
-    async fn program(
-        &self,
-        sandbox: &dyn Sandbox,
-        step: &Step,
-        mut env: Vec<(String, String)>,
-        work: &Work,
-        number: usize,
-    ) -> Result<(Result<(), Failure>, Left), Failure> {
-        env.extend(work.places.iter().cloned());
-        env.extend(self.make_files(sandbox, number).await?);
-        let mut step = step.clone();
-        if let (false, StepKind::Run { shell, .. }) = (work.path.is_empty(), &mut step.kind) {
-            env.push(("TASUKI_STEP_PATH".to_owned(), work.path.join(":")));
-            *shell = shell.as_ref().map(|line| {
-                format!("sh -c 'PATH=\"$TASUKI_STEP_PATH:$PATH\"; export PATH; unset TASUKI_STEP_PATH; exec \"$@\"' sh {line}")
-            });
-        }
-        step.env = env.into_iter().collect();
-        let output = Spoken::new(self.console);
-        let mut ended = self.run_into(sandbox, &step, &output).await;
-        if let Some(refused) = output.finish() {
-            ended = ended.and(Err(Failure::job(FailureReason::ScriptFailure, refused)));
-        }
-        let left = self.read_files(sandbox, number).await?;
-        if !left.summary.trim().is_empty() {
-            let stream = self.console.work();
-            stream.line("Summary of the step:");
-            stream.line(left.summary.trim_end());
-            stream.finish();
-        }
-        Ok((ended, left))
-    }
-
-    /// What actions do after the last step, the last one first.
-    async fn posts(&self, sandbox: &dyn Sandbox, work: &mut Work, level: &mut Level) -> Result<(), Failure> {
-        while let Some(post) = work.posts.pop() {
-            work.number += 1;
-            let number = work.number;
-            let mut step = Step::new(node_of(&post.script));
-            step.name.clone_from(&post.title);
-            step.when = StepWhen::Always;
-            step.condition = post.condition;
-            match self.decide(&step, work, level) {
-                Ok(None) => {}
-                Ok(Some((step, _))) => {
-                    let stage = Stage::Typed {
-                        index: number,
-                        title: post.title,
-                    };
-                    self.console.open(&stage);
-                    let (ended, _) = self.program(sandbox, &step, post.env, work, number).await?;
-                    self.conclude(&step, ended, level);
-                    self.console.close(&stage);
-                }
-                Err(error) => self.console.warn(&format!("{}: {error}", post.title)),
-            }
-        }
-        Ok(())
-    }
 }
 
-/// What a program left: its outputs are given on, the rest counts from the next step on.
-fn take(ended: Result<(), Failure>, left: &Left, work: &mut Work) -> (Result<(), Failure>, Vec<(String, String)>) {
-    let malformed =
-        |file: &str, problem: String| Failure::job(FailureReason::ScriptFailure, format!("the file {file}: {problem}"));
-    let mut ended = ended;
-    match files::pairs(&left.env) {
-        Ok(pairs) => {
-            for (key, value) in pairs {
-                if key.eq_ignore_ascii_case("NODE_OPTIONS") {
-                    let problem = "NODE_OPTIONS cannot be set for later steps".to_owned();
-                    ended = ended.and(Err(malformed("GITHUB_ENV", problem)));
-                    continue;
-                }
-                work.env.retain(|(known, _)| *known != key);
-                work.env.push((key, value));
-            }
-        }
-        Err(problem) => ended = ended.and(Err(malformed("GITHUB_ENV", problem))),
+/// `github.action`: the step's id, or a name by what it is.
+fn action_name(step: &Step, work: &mut Work) -> String {
+    if let Some(id) = &step.id {
+        return id.clone();
     }
-    for folder in files::folders(&left.path) {
-        // Later lines go in front.
-        work.path.insert(0, folder);
-    }
-    let outputs = match files::pairs(&left.output) {
-        Ok(pairs) => {
-            let mut last: Vec<(String, String)> = Vec::with_capacity(pairs.len());
-            for (key, value) in pairs {
-                last.retain(|(known, _)| !known.eq_ignore_ascii_case(&key));
-                last.push((key, value));
-            }
-            last
-        }
-        Err(problem) => {
-            ended = ended.and(Err(malformed("GITHUB_OUTPUT", problem)));
-            Vec::new()
-        }
+    let stem = match step.kind {
+        StepKind::Run { .. } => "__run",
+        _ => "__self",
     };
-    (ended, outputs)
-}
-
-fn environment(work: &Work, level: &Level, own: &[(String, String)]) -> Vec<(String, String)> {
-    let mut env: Vec<(String, String)> = work.env.iter().chain(&level.env).chain(own).cloned().collect();
-    if let Some(place) = &level.action_path {
-        env.push(("GITHUB_ACTION_PATH".to_owned(), place.clone()));
-    }
-    env
-}
-
-/// `INPUT_<NAME>`: capitals, spaces become `_`, hyphens stay.
-fn inputs_as_variables(inputs: &BTreeMap<String, Expr>) -> Vec<(String, String)> {
-    let one = |(name, value): (&String, &Expr)| {
-        let name = format!("INPUT_{}", name.to_uppercase().replace(' ', "_"));
-        (name, literal(value).to_text().to_string())
-    };
-    inputs.iter().map(one).collect()
-}
-
-fn literal(expr: &Expr) -> Value {
-    match expr {
-        Expr::Literal(expr::Literal::Text(text)) => Value::text(text.as_str()),
-        _ => Value::Null,
-    }
-}
-
-fn node(place: &str, main: &str) -> Step {
-    Step::new(node_of(&format!("{place}/{main}")))
-}
-
-/// Runs a file with the `node` of the sandbox.
-fn node_of(script: &str) -> StepKind {
-    let quoted = script.replace('\'', "'\\''");
-    StepKind::Run {
-        command: format!("exec node '{quoted}'\n"),
-        lines: Vec::new(),
-        shell: Some("sh -e {0}".to_owned()),
-        directory: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_inputs() {
-        let text = |text: &str| Expr::Literal(expr::Literal::Text(text.to_owned()));
-        let inputs = BTreeMap::from([("who-to greet".to_owned(), text("x"))]);
-        assert_eq!(
-            inputs_as_variables(&inputs),
-            [("INPUT_WHO-TO_GREET".to_owned(), "x".to_owned())]
-        );
-    }
-
-    #[test]
-    fn what_is_left_counts_for_later_steps() {
-        let mut work = Work {
-            given: Vec::new(),
-            places: Vec::new(),
-            env: vec![("A".to_owned(), "old".to_owned())],
-            path: vec!["/first".to_owned()],
-            posts: Vec::new(),
-            number: 0,
-        };
-        let left = Left {
-            env: "A=new\nB=2\n".to_owned(),
-            path: "/second\n/third\n".to_owned(),
-            output: "x=1\nX=2\n".to_owned(),
-            ..Left::default()
-        };
-        let (ended, outputs) = take(Ok(()), &left, &mut work);
-        assert!(ended.is_ok());
-        assert_eq!(outputs, [("X".to_owned(), "2".to_owned())]);
-        assert_eq!(work.path, ["/third", "/second", "/first"]);
-        assert_eq!(work.env.len(), 2);
-        // One malformed line fails the step, and its other files still count.
-        let left = Left {
-            env: "C=3\n".to_owned(),
-            output: "nothing\n".to_owned(),
-            ..Left::default()
-        };
-        let (ended, _) = take(Ok(()), &left, &mut work);
-        assert!(ended.unwrap_err().to_string().contains("GITHUB_OUTPUT: line 1"));
-        assert!(work.env.iter().any(|(key, _)| key == "C"));
-        let left = Left {
-            env: "NODE_OPTIONS=--inspect\n".to_owned(),
-            ..Left::default()
-        };
-        assert!(take(Ok(()), &left, &mut work).0.is_err());
+    work.names.push(stem.to_owned());
+    match work.names.iter().filter(|name| *name == stem).count() {
+        1 => stem.to_owned(),
+        count => format!("{stem}_{count}"),
     }
 }

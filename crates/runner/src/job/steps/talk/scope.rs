@@ -38,6 +38,8 @@ pub(super) struct Scope<'a> {
     /// Contexts of the payload, and those that the runner made.
     pub(super) given: &'a [(String, Value)],
     pub(super) env: &'a [(String, String)],
+    /// Digests of files that were computed for the step.
+    pub(super) hashes: &'a [(Vec<String>, String)],
     pub(super) records: &'a [Record],
     /// Of the action around the step; absent in the job itself.
     pub(super) inputs: Option<&'a Value>,
@@ -98,7 +100,17 @@ impl Context for Scope<'_> {
         }
     }
 
-    fn call(&self, name: &str, _: &[Value]) -> Option<Result<Value, String>> {
+    fn call(&self, name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
+        if name == "hashfiles" {
+            let patterns = super::hashes::texts(arguments);
+            let found = self.hashes.iter().find(|(known, _)| *known == patterns);
+            let missing = || "hashFiles can only be used in steps, with patterns that are known when the step starts";
+            return Some(
+                found
+                    .map(|(_, digest)| Value::text(digest.as_str()))
+                    .ok_or_else(|| missing().to_owned()),
+            );
+        }
         let value = match name {
             "always" => true,
             "success" => self.status() == "success",
@@ -131,6 +143,7 @@ mod tests {
             let scope = Scope {
                 given: &given,
                 env: &env,
+                hashes: &[],
                 records: &records,
                 inputs: None,
                 failed,

@@ -38,7 +38,7 @@ pub(super) async fn create(
     Body(pipeline): Body<NewPipeline>,
 ) -> Result<Response> {
     let key = idempotency_key(&headers)?.map(str::to_owned);
-    let (id, fresh) = start(
+    let made = start(
         &app,
         &caller,
         Asked {
@@ -49,15 +49,30 @@ pub(super) async fn create(
         },
     )
     .await?;
-    let status = if fresh { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(read(&app, id).await?)).into_response())
+    let status = if made.fresh {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    let mut answer = read(&app, made.id).await?;
+    answer.also = made.also.into_iter().map(|id| id.0).collect();
+    Ok((status, Json(answer)).into_response())
 }
 
-/// Starts a pipeline; also says whether it is new.
+/// Pipelines that a request made.
+pub struct Made {
+    pub id: PipelineId,
+    /// It is new; else the same key had made it before.
+    pub fresh: bool,
+    /// Of the project's other configurations.
+    pub also: Vec<PipelineId>,
+}
+
+/// Starts the pipelines of a project's configurations.
 ///
 /// # Errors
 /// There is none to start, and why.
-pub async fn start(app: &App, caller: &Caller, asked: Asked) -> Result<(PipelineId, bool)> {
+pub async fn start(app: &App, caller: &Caller, asked: Asked) -> Result<Made> {
     let name = asked.project.clone();
     let project = app.store().read_as(move |tx| projects::find(tx, &name)).await?;
     let given = variables(asked.pipeline.variables)?;
@@ -73,13 +88,28 @@ pub async fn start(app: &App, caller: &Caller, asked: Asked) -> Result<(Pipeline
         payload: None,
         more: Circumstances::default(),
     };
-    match app.triggers().run(project, want).await? {
-        Started::New { id, .. } => Ok((id, true)),
-        Started::Existing(id) => {
-            same_request(app, id, git_ref.as_deref(), &given).await?;
-            Ok((id, false))
+    let (mut ids, mut refused) = (Vec::new(), None);
+    for made in app.triggers().run(project, want).await? {
+        match made.started {
+            Started::New { id, .. } => ids.push((id, true)),
+            Started::Existing(id) => {
+                same_request(app, id, git_ref.as_deref(), &given).await?;
+                ids.push((id, false));
+            }
+            // Errors say more than that nothing was to be done.
+            Started::None(why @ NoPipeline::Invalid(_)) => refused = Some(why),
+            Started::None(why) => refused = refused.or(Some(why)),
         }
-        Started::None(why) => Err(none(why)),
+    }
+    let mut ids = ids.into_iter();
+    match (ids.next(), refused) {
+        (Some((id, fresh)), _) => Ok(Made {
+            id,
+            fresh,
+            also: ids.map(|(id, _)| id).collect(),
+        }),
+        (None, Some(why)) => Err(none(why)),
+        (None, None) => Err(none(NoPipeline::Unwanted)),
     }
 }
 

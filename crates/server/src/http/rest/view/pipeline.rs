@@ -39,6 +39,7 @@ fn of_row(row: &pipelines::Pipeline, project: String, counts: Counts, url: &str)
         finished_at: row.finished_ms.map(Into::into),
         duration_ms: duration.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
         web_url: format!("{url}/pipelines/{}", row.id),
+        also: Vec::new(),
     })
 }
 
