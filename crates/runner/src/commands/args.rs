@@ -25,6 +25,10 @@ pub enum RunnerCommand {
     ///
     /// Example: tasuki runner verify --delete
     Verify(VerifyArgs),
+    /// Check config.toml: its syntax, the names of its keys, its values
+    ///
+    /// Example: tasuki runner lint /etc/gitlab-runner/config.toml
+    Lint(LintArgs),
     /// List the runners of config.toml
     ///
     /// Example: tasuki runner list
@@ -274,6 +278,23 @@ pub struct VerifyArgs {
     /// Remove runners that their server does not know any more
     #[arg(long)]
     pub delete: bool,
+}
+
+/// `lint`
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    after_help = "Prints FILE:LINE:COLUMN: MESSAGE for each problem. Exit code 0 without problems, 1 with some, 2 where the file \
+                        cannot be read.\n\nExamples:\n  runner lint\n  runner lint ./config.toml --json"
+)]
+pub struct LintArgs {
+    /// File to check [default: as for --config]
+    #[arg(value_name = "CONFIG")]
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// Print a list of objects with file, line, column, message and hint
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `list`

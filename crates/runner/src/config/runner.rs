@@ -173,9 +173,9 @@ impl RunnerConfig {
             .map_or(Duration::from_secs(60 * 60), |interval| interval.0)
     }
 
-    /// Tries to tell a job's final state, after the first.
+    /// Tries to tell a job's final state, in all.
     #[must_use]
-    pub fn final_retries(&self) -> u32 {
+    pub fn final_tries(&self) -> u32 {
         if self.job_status_final_update_retry_limit == 0 {
             10
         } else {

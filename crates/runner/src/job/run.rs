@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use tasuki_model::reason::FailureReason;
 use tasuki_proto::client::DebugTrace;
 use tasuki_proto::gitlab::{JobResponse, JobState};
 use tasuki_rt::{CancellationToken, Clock};
@@ -15,7 +16,7 @@ use super::failure::Failure;
 use super::host::{Host, Slot};
 use super::options::flag;
 use super::scripts;
-use crate::trace::{FinalState, Log, LogOptions, Masks, Outcome, Pace, UploadOptions, Uploader, chain};
+use crate::trace::{Claim, FinalState, Log, LogOptions, Masks, Outcome, Pace, UploadOptions, Uploader, chain};
 
 /// Time limit of a job whose payload names none.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(7200);
@@ -76,9 +77,17 @@ async fn run_job(host: Host, job: JobResponse, slot: Slot, shutdown: Shutdown) -
         }
     };
     let (mut uploader, contact) = Uploader::new(host.client.clone(), log.clone(), upload_options(&host, &job));
-    if !uploader.acknowledge().await {
-        info!("the server has given the job to somebody else");
-        return report(None, None, Outcome::Refused);
+    match uploader.acknowledge().await {
+        Claim::Ours => {}
+        Claim::Canceled => {
+            let canceled = Err(Failure::job(FailureReason::JobCanceled, "canceled"));
+            let outcome = told(&mut uploader, final_state(&canceled, &job)).await;
+            return report(Some(JobState::Failed), canceled.err(), outcome);
+        }
+        Claim::Lost => {
+            info!("the server has given the job to somebody else");
+            return report(None, None, Outcome::Refused);
+        }
     }
     let control = Control::new(timeout);
     let console = Console::new(
@@ -114,13 +123,7 @@ async fn run_job(host: Host, job: JobResponse, slot: Slot, shutdown: Shutdown) -
         Err(failure) => console.error(&failure.headline()),
     }
     drop(console);
-    let outcome = match uploader.finish(final_state(&result, &job)).await {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            warn!(error = %chain(&error), "the log was not kept");
-            Outcome::GaveUp
-        }
-    };
+    let outcome = told(&mut uploader, final_state(&result, &job)).await;
     let state = if result.is_ok() {
         JobState::Success
     } else {
@@ -130,6 +133,13 @@ async fn run_job(host: Host, job: JobResponse, slot: Slot, shutdown: Shutdown) -
         warn!("the server refused the job's result");
     }
     report(Some(state), result.err(), outcome)
+}
+
+async fn told(uploader: &mut Uploader, last: FinalState) -> Outcome {
+    uploader.finish(last).await.unwrap_or_else(|error| {
+        warn!(error = %chain(&error), "the log was not kept");
+        Outcome::GaveUp
+    })
 }
 
 fn final_state(result: &Result<(), Failure>, job: &JobResponse) -> FinalState {
@@ -166,7 +176,7 @@ fn upload_options(host: &Host, job: &JobResponse) -> UploadOptions {
             DebugTrace::Off
         },
         pace,
-        final_retries: host.config.final_retries(),
+        final_tries: host.config.final_tries(),
         final_backoff: host.pauses.final_state,
     }
 }

@@ -30,6 +30,8 @@ pub struct Reload {
     pub environment: Environment,
     /// Read now (SIGHUP); besides, a changed file is noticed within three seconds.
     pub now: Arc<Notify>,
+    /// Called with each configuration before it is taken over.
+    pub applied: Arc<dyn Fn(&Config) + Send + Sync>,
 }
 
 /// What a pool is started with.

@@ -43,6 +43,7 @@ pub(super) async fn follow(pool: &mut Pool) {
         });
         match config {
             Ok(config) => {
+                (source.applied)(&config);
                 info!(file = %source.path.display(), "settings read again");
                 pool.apply(config).await;
             }

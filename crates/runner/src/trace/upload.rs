@@ -12,7 +12,7 @@ use tasuki_rt::{Backoff, CancellationToken, Clock};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-use super::{Error, Log};
+use super::{Claim, Contact, Error, Log};
 
 /// Largest patch.
 const MOST: usize = 1024 * 1024;
@@ -42,31 +42,10 @@ pub struct UploadOptions {
     pub info: Info,
     pub debug_trace: DebugTrace,
     pub pace: Pace,
-    /// `job_status_final_update_retry_limit`.
-    pub final_retries: u32,
+    /// `job_status_final_update_retry_limit`: tries in all.
+    pub final_tries: u32,
     /// First and longest pause between those.
     pub final_backoff: (Duration, Duration),
-}
-
-/// What the server has last told about the job. Follows `Job-Status`, refusals and silence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Contact {
-    #[default]
-    Good,
-    /// Stop the user's script; the rest of the job still runs.
-    CancelGracefully,
-    /// The server does not want this job's results any more: stop everything.
-    Abort,
-    /// Nothing was heard for longer than the lease: the server has given the job to somebody else.
-    Lost,
-}
-
-impl Contact {
-    /// Whether everything must stop.
-    #[must_use]
-    pub fn is_over(self) -> bool {
-        matches!(self, Self::Abort | Self::Lost)
-    }
 }
 
 /// How the job ended.
@@ -126,25 +105,30 @@ impl Uploader {
         (uploader, seen)
     }
 
-    /// Acknowledges the job (`PUT state=running`), the second phase of taking it.
-    /// `false`: it is not ours; drop it silently. A call without an answer is repeated: the server may have taken it, and
-    /// would wait for a job that nobody runs.
-    pub async fn acknowledge(&mut self) -> bool {
+    /// Acknowledges the job (`PUT state=running`), the second phase of taking it. A call without an answer is repeated: the
+    /// server may have taken it, and would wait for a job that nobody runs.
+    pub async fn acknowledge(&mut self) -> Claim {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         while backoff.tries() < ACKNOWLEDGEMENTS {
             if let Some(answer) = self.put(JobState::Running, None).await {
                 self.hear(answer.signal, answer.interval);
                 match answer.outcome {
-                    UpdateOutcome::Done | UpdateOutcome::NotStoredYet => return answer.signal != JobSignal::Abort,
+                    UpdateOutcome::Done | UpdateOutcome::NotStoredYet => {
+                        return match answer.signal {
+                            JobSignal::GoOn => Claim::Ours,
+                            JobSignal::CancelGracefully => Claim::Canceled,
+                            JobSignal::Abort => Claim::Lost,
+                        };
+                    }
                     UpdateOutcome::Conflict | UpdateOutcome::LogDiffers | UpdateOutcome::Refused { .. } => {
-                        return false;
+                        return Claim::Lost;
                     }
                     UpdateOutcome::Failed { .. } => {}
                 }
             }
             tokio::time::sleep(backoff.pause()).await;
         }
-        false
+        Claim::Lost
     }
 
     /// Sends until `done` is pulled or the server does not want the job any more.
@@ -280,10 +264,12 @@ impl Uploader {
         self.interval = FIRST_INTERVAL;
         let (first, most) = self.options.final_backoff;
         let mut backoff = Backoff::new(first, most);
+        let mut tries = 0;
         let outcome = loop {
+            tries += 1;
             match self.finish_once(&last).await {
                 Some(outcome) => break outcome,
-                None if backoff.tries() >= self.options.final_retries => break Outcome::GaveUp,
+                None if tries >= self.options.final_tries => break Outcome::GaveUp,
                 None if self.contact.borrow().is_over() => break Outcome::GaveUp,
                 None => tokio::time::sleep(backoff.pause()).await,
             }
@@ -311,8 +297,12 @@ impl Uploader {
                     );
                     self.sent = 0;
                 }
-                UpdateOutcome::Conflict | UpdateOutcome::Refused { .. } => return Some(Outcome::Refused),
-                UpdateOutcome::Failed { .. } => return None,
+                UpdateOutcome::Refused { .. } => return Some(Outcome::Refused),
+                // `Job-Status` says that the job is over: asking again would not change that.
+                UpdateOutcome::Conflict | UpdateOutcome::Failed { .. } if answer.signal == JobSignal::Abort => {
+                    return Some(Outcome::Refused);
+                }
+                UpdateOutcome::Conflict | UpdateOutcome::Failed { .. } => return None,
             }
         }
     }
@@ -427,7 +417,7 @@ impl Uploader {
     /// Never takes a cancel back.
     fn tell(&self, new: Contact) {
         self.contact.send_if_modified(|old| {
-            let worse = rank(new) > rank(*old);
+            let worse = new.rank() > old.rank();
             if worse {
                 *old = new;
             }
@@ -463,15 +453,6 @@ enum Flushed {
     All,
     Skipped,
     Failed,
-}
-
-fn rank(contact: Contact) -> u8 {
-    match contact {
-        Contact::Good => 0,
-        Contact::CancelGracefully => 1,
-        Contact::Abort => 2,
-        Contact::Lost => 3,
-    }
 }
 
 async fn limited<T>(budget: Option<Duration>, call: impl Future<Output = T>) -> Option<T> {

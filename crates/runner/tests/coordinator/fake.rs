@@ -70,6 +70,8 @@ pub(crate) enum Fault {
     Final(u16),
     /// The next acknowledgement is answered so.
     Acknowledge(u16),
+    /// The next job is canceled by a user just before it is acknowledged.
+    CancelAtAcknowledgement,
     /// The next request for work is answered so.
     Request(u16, Vec<(&'static str, String)>),
 }
@@ -320,7 +322,23 @@ impl Fake {
             return with(status(403), &[("job-status", job.phase.word().to_owned())]);
         }
         match body["state"].as_str() {
-            Some("running") if job.phase == Phase::Bound => job.phase = Phase::Running,
+            Some("running") if job.phase == Phase::Bound => {
+                let canceled = state
+                    .faults
+                    .iter()
+                    .position(|f| matches!(f, Fault::CancelAtAcknowledgement));
+                let job = state.jobs.get_mut(&id).unwrap();
+                job.phase = if canceled.is_some() {
+                    Phase::Canceling
+                } else {
+                    Phase::Running
+                };
+                if let Some(at) = canceled {
+                    state.faults.remove(at);
+                }
+                let word = state.jobs[&id].phase.word();
+                return with(status(200), &[("job-status", word.to_owned())]);
+            }
             Some("running" | "pending") => {}
             Some(end @ ("success" | "failed")) => {
                 let crc = format!("crc32:{:08x}", crc32fast::hash(&job.log));
