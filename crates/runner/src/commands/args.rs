@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::docker_args::DockerArgs;
+use super::signals::SignalMode;
 
 use clap::{Args, Subcommand};
 
@@ -204,8 +205,8 @@ pub struct RegisterArgs {
 /// `run`
 #[derive(Debug, Clone, Default, Args)]
 #[command(
-    after_help = "Signals: SIGQUIT ends when the running jobs have ended; SIGTERM and SIGINT end them; SIGHUP reads the \
-                        configuration again.\n\nExample:\n  runner run --config /etc/gitlab-runner/config.toml"
+    after_help = "Signals: SIGQUIT ends when the running jobs have ended; SIGTERM and SIGINT end them (see --signals); SIGHUP \
+                        reads the configuration again.\n\nExample:\n  runner run --config /etc/gitlab-runner/config.toml"
 )]
 pub struct RunArgs {
     #[command(flatten)]
@@ -219,6 +220,9 @@ pub struct RunArgs {
     /// Address of the metrics, host:port
     #[arg(long, env = "LISTEN_ADDRESS")]
     pub listen_address: Option<String>,
+    /// What SIGTERM and SIGINT mean
+    #[arg(long, value_enum, default_value_t, env = "TASUKI_RUNNER_SIGNALS")]
+    pub signals: SignalMode,
     /// Name of the service; accepted for compatibility
     #[arg(short = 'n', long, hide = true)]
     pub service: Option<String>,
@@ -246,6 +250,9 @@ pub struct RunSingleArgs {
     /// End when no job came for so many seconds (0 = never)
     #[arg(long, env = "RUNNER_WAIT_TIMEOUT", default_value_t = 0)]
     pub wait_timeout: u64,
+    /// What SIGTERM and SIGINT mean
+    #[arg(long, value_enum, default_value_t, env = "TASUKI_RUNNER_SIGNALS")]
+    pub signals: SignalMode,
     /// Seconds that a job has to end at a forced stop (0 = 30)
     #[arg(long, env = "RUNNER_SHUTDOWN_TIMEOUT", default_value_t = 0)]
     pub shutdown_timeout: u64,

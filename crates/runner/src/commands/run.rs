@@ -65,7 +65,7 @@ pub(super) async fn run(args: RunArgs, context: &mut Context) -> Result<()> {
             reload: Some(reload),
             ..options
         },
-        SignalMode::Gitlab,
+        args.signals,
         listen_address.as_deref(),
     )
     .await

@@ -4,5 +4,6 @@
 
 mod exec;
 mod files;
+mod runner;
 mod server;
 mod world;

@@ -10,9 +10,10 @@ use crate::exec::signal;
 use crate::world::{Ended, World, wait_for};
 
 /// A server with a runner; killed when a test fails.
-struct Up<'a> {
+pub(crate) struct Up<'a> {
     world: &'a World,
     child: Child,
+    pub(crate) url: String,
 }
 
 impl Drop for Up<'_> {
@@ -23,7 +24,7 @@ impl Drop for Up<'_> {
 }
 
 impl<'a> Up<'a> {
-    fn start(world: &'a World) -> Self {
+    pub(crate) fn start(world: &'a World) -> Self {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -36,19 +37,18 @@ impl<'a> Up<'a> {
             .lines()
             .map_while(Result::ok)
             .find(|line| line.starts_with("ready http://"));
-        assert!(
-            ready.is_some(),
-            "{}",
-            std::fs::read_to_string(world.path("up.log")).unwrap()
-        );
-        Self { world, child }
+        let Some(ready) = ready else {
+            panic!("{}", std::fs::read_to_string(world.path("up.log")).unwrap());
+        };
+        let url = ready.trim_start_matches("ready ").to_owned();
+        Self { world, child, url }
     }
 
-    fn run(&self, args: &[&str]) -> Ended {
+    pub(crate) fn run(&self, args: &[&str]) -> Ended {
         self.world.run(self.world.folder.path(), args)
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         self.run(&[args, &["--json"]].concat()).expect(0).json()
     }
 
@@ -59,7 +59,7 @@ impl<'a> Up<'a> {
 
     /// Waits until the newest pipeline is number `n` of its project and has this status.
     #[track_caller]
-    fn wait_for_pipeline(&self, n: i64, status: &str) -> i64 {
+    pub(crate) fn wait_for_pipeline(&self, n: i64, status: &str) -> i64 {
         wait_for(&format!("pipeline {n} to be {status}"), || {
             let all = self.pipelines();
             let found = all.iter().find(|pipeline| pipeline["iid"] == n)?;
@@ -67,7 +67,7 @@ impl<'a> Up<'a> {
         })
     }
 
-    fn jobs(&self, pipeline: i64) -> Vec<Value> {
+    pub(crate) fn jobs(&self, pipeline: i64) -> Vec<Value> {
         self.json(&["job", "list", &pipeline.to_string()])
             .as_array()
             .unwrap()
@@ -79,7 +79,7 @@ impl<'a> Up<'a> {
         jobs.iter().find(|job| job["name"] == name).unwrap()["id"].to_string()
     }
 
-    fn stop(mut self) -> i32 {
+    pub(crate) fn stop(mut self) -> i32 {
         signal(self.child.id(), "INT");
         self.child.wait().unwrap().code().unwrap()
     }
