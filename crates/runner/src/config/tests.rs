@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Config, ConfigFile, Environment, Error, lint};
+use super::{Config, ConfigFile, Environment, Error, LogLevel, lint};
 
 fn load(text: &str) -> Result<Config, Error> {
     let dir = tempfile::tempdir().unwrap();
@@ -95,6 +95,45 @@ name = "x"
     assert_eq!(runner.docker.as_ref().unwrap().services[0].name, "x");
     assert!(!runner.feature_flags["FF_TIMESTAMPS"]);
     assert!(!format!("{config:?}").contains("glrt-secret"), "a token is not shown");
+}
+
+/// Global keys, and what registration has written down, as public examples have them.
+///
+/// Covers: GK-CFGX-04, GK-CFGX-05, GK-CFGX-06, GK-CFGX-07
+#[test]
+fn keys_of_the_examples() {
+    let head = "concurrent = 4\ncheck_interval = 10\nlog_level = \"debug\"\nshutdown_timeout = 0\nlisten_address = ':9252'\n\
+                [session_server]\nsession_timeout = 1800\n[[runners]]\nid = 7\n";
+    for (obtained, expires) in [
+        ("2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ("\"2026-01-01T00:00:00Z\"", "\"0001-01-01T00:00:00Z\""),
+    ] {
+        let text = format!("{head}token_obtained_at = {obtained}\ntoken_expires_at = {expires}\n");
+        let config = load(&text).unwrap();
+        assert_eq!((config.concurrent, config.check_pause()), (4, Duration::from_secs(10)));
+        assert_eq!(config.log_level, Some(LogLevel::Debug));
+        assert_eq!(
+            (config.shutdown_timeout, config.shutdown_limit()),
+            (0, Duration::from_secs(30))
+        );
+        assert_eq!(config.listen_address.as_deref(), Some(":9252"));
+        assert_eq!(config.session_server.as_ref().unwrap().session_timeout, 1800);
+        let runner = &config.runners[0];
+        let shown = |at: &Option<toml::value::Datetime>| at.as_ref().map(ToString::to_string);
+        assert_eq!(
+            shown(&runner.token_obtained_at).as_deref(),
+            Some("2026-01-01T00:00:00Z")
+        );
+        assert_eq!(shown(&runner.token_expires_at).as_deref(), Some("0001-01-01T00:00:00Z"));
+        assert_eq!(runner.id, 7);
+    }
+    for (text, shown) in [("\"\"", None), ("\"soon\"", Some("a date and time like"))] {
+        let loaded = load(&format!("[[runners]]\ntoken_expires_at = {text}\n"));
+        match shown {
+            None => assert_eq!(loaded.unwrap().runners[0].token_expires_at, None),
+            Some(words) => assert!(crate::trace::chain(&loaded.unwrap_err()).contains(words)),
+        }
+    }
 }
 
 /// A manager of autoscaled machines, as the public tutorial for EC2 sets one up.
@@ -233,6 +272,10 @@ fn lint_gives_all_problems_with_their_places() {
             "7:16: runners[0].environment: expected a text, found a whole number",
             "9:14: runners[0].docker.privileged: expected true or false, found a whole number",
         ],
+    );
+    check(
+        &format!("{good}[runners.cache]\nType = \"gcs\"\n"),
+        &["5:1: runners[0]: [runners.cache]: Type = \"gcs\" is none that this version has: use \"s3\""],
     );
     check(
         "concurrent = 0\n[[runners]]\nurl = \"$URL\"\nexecutor = \"shel\"\nshell = \"fish\"\nenvironment = [\"A\"]\n[[runners]]\nurl = 1\n",

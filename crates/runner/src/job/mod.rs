@@ -10,6 +10,7 @@
 
 mod build;
 mod cache_key;
+mod cache_store;
 mod command;
 mod console;
 mod control;
@@ -26,6 +27,7 @@ mod stages;
 mod steps;
 mod variables;
 
+pub(crate) use cache_store::cache_problem;
 pub use control::Shutdown;
 pub use expand::expand;
 pub use failure::Failure;

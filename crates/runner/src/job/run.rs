@@ -16,7 +16,9 @@ use super::failure::Failure;
 use super::host::{Host, Slot};
 use super::options::flag;
 use super::scripts;
-use crate::trace::{Claim, FinalState, Log, LogOptions, Masks, Outcome, Pace, UploadOptions, Uploader, chain};
+use crate::trace::{
+    Claim, FinalState, Log, LogOptions, Masks, Outcome, Pace, SignOfLife, UploadOptions, Uploader, chain,
+};
 
 /// Time limit of a job whose payload names none.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(7200);
@@ -76,7 +78,11 @@ async fn run_job(host: Host, job: JobResponse, slot: Slot, shutdown: Shutdown) -
             return report(None, Some(Failure::system(chain(&error))), Outcome::GaveUp);
         }
     };
-    let (mut uploader, contact) = Uploader::new(host.client.clone(), log.clone(), upload_options(&host, &job));
+    let (mut uploader, contact) = Uploader::new(
+        host.client.clone(),
+        log.clone(),
+        upload_options(&host, &job, &variables),
+    );
     match uploader.acknowledge().await {
         Claim::Ours => {}
         Claim::Canceled => {
@@ -157,14 +163,17 @@ fn final_state(result: &Result<(), Failure>, job: &JobResponse) -> FinalState {
     }
 }
 
-fn upload_options(host: &Host, job: &JobResponse) -> UploadOptions {
+fn upload_options(host: &Host, job: &JobResponse, variables: &super::Variables) -> UploadOptions {
     let pace = match &job.tasuki {
         Some(tasuki) if tasuki.heartbeat_interval_ms > 0 => Pace::Live {
             gather: GATHER,
             heartbeat: Duration::from_millis(tasuki.heartbeat_interval_ms),
             lease: Duration::from_millis(tasuki.lease_ms),
         },
-        _ => Pace::Interval,
+        _ if flag("FF_USE_DYNAMIC_TRACE_FORCE_SEND_INTERVAL", &host.config, variables) => {
+            Pace::Interval(SignOfLife::Dynamic)
+        }
+        _ => Pace::Interval(SignOfLife::Fixed),
     };
     UploadOptions {
         job: job.id,

@@ -3,7 +3,7 @@
 use tasuki_proto::gitlab::{JobResponse, JobVariable, Step};
 
 use super::host::{Host, Slot, go_architecture};
-use super::options::flag;
+use super::options::{flag, runner_flags};
 use super::variables::{Variables, truth};
 use crate::config::{ShellWord, UnknownWord};
 use crate::executor::{Paths, Shell, ShellKind};
@@ -21,6 +21,9 @@ pub(super) fn variables(
     paths: Option<&Paths>,
 ) -> Variables {
     let mut all = Variables::default();
+    for (name, value) in runner_flags(&host.config) {
+        all.set(name, value.to_string());
+    }
     if !job.image.name.is_empty() {
         all.set("CI_JOB_IMAGE", &job.image.name);
     }

@@ -26,7 +26,7 @@ pub use contact::{Claim, Contact};
 pub use filter::{Chain, MASK, Masks};
 pub use log::{Log, LogOptions, LogStream, Source};
 pub(crate) use upload::chain;
-pub use upload::{FinalState, Outcome, Pace, UploadOptions, Uploader};
+pub use upload::{FinalState, Outcome, Pace, SignOfLife, UploadOptions, Uploader};
 
 /// The log could not be kept.
 #[derive(Debug, thiserror::Error)]

@@ -23,8 +23,8 @@ const UNFINISHED_MS: i64 = 200;
 /// When the log is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
-    /// To a GitLab server: at the interval that it asks for (first 3 s); a sign of life when nothing was sent for 30 s.
-    Interval,
+    /// To a GitLab server: at the interval that it asks for (first 3 s); a sign of life when nothing was sent for long.
+    Interval(SignOfLife),
     /// To a tasuki server: new bytes at once, gathered for a few milliseconds; a sign of life at each heartbeat;
     /// the job is given up when nothing was answered for `lease`.
     Live {
@@ -32,6 +32,24 @@ pub enum Pace {
         heartbeat: Duration,
         lease: Duration,
     },
+}
+
+/// How long nothing may have been sent to a GitLab server until it is told that the job lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignOfLife {
+    /// 30 s.
+    Fixed,
+    /// Four times the interval that the server asks for, 30 s to 30 min (`FF_USE_DYNAMIC_TRACE_FORCE_SEND_INTERVAL`).
+    Dynamic,
+}
+
+impl SignOfLife {
+    fn after(self, interval: Duration) -> Duration {
+        match self {
+            Self::Fixed => FORCE_SEND,
+            Self::Dynamic => interval.saturating_mul(4).clamp(FORCE_SEND, FORCE_SEND * 60),
+        }
+    }
 }
 
 /// How one job's log is sent.
@@ -152,8 +170,8 @@ impl Uploader {
     /// Waits until there is something to do.
     async fn pause(&self) {
         match self.options.pace {
-            Pace::Interval => {
-                tokio::time::sleep(self.interval.min(FORCE_SEND)).await;
+            Pace::Interval(_) => {
+                tokio::time::sleep(self.interval).await;
                 self.log.show_unfinished(UNFINISHED_MS);
             }
             Pace::Live { gather, heartbeat, .. } => {
@@ -296,6 +314,7 @@ impl Uploader {
                         "the server's copy of the log differs: it is sent again"
                     );
                     self.sent = 0;
+                    tokio::time::sleep(self.interval).await;
                 }
                 UpdateOutcome::Refused { .. } => return Some(Outcome::Refused),
                 // `Job-Status` says that the job is over: asking again would not change that.
@@ -401,7 +420,7 @@ impl Uploader {
                 // Behind the end nothing runs that would have to be stopped in time.
                 Some(if self.finishing { patience } else { patience.min(left) })
             }
-            Pace::Live { .. } | Pace::Interval => None,
+            Pace::Live { .. } | Pace::Interval(_) => None,
         }
     }
 
@@ -427,7 +446,7 @@ impl Uploader {
 
     fn is_silent(&self) -> bool {
         let limit = match self.options.pace {
-            Pace::Interval => FORCE_SEND,
+            Pace::Interval(sign) => sign.after(self.interval),
             Pace::Live { heartbeat, .. } => heartbeat,
         };
         self.heard.elapsed() >= limit
@@ -472,4 +491,18 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         next = source.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_of_life() {
+        for (interval, dynamic) in [(3, 30), (60, 240), (900, 1800)] {
+            let interval = Duration::from_secs(interval);
+            assert_eq!(SignOfLife::Fixed.after(interval), Duration::from_secs(30));
+            assert_eq!(SignOfLife::Dynamic.after(interval), Duration::from_secs(dynamic));
+        }
+    }
 }

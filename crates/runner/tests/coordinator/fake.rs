@@ -54,6 +54,8 @@ pub(crate) struct Job {
     pub(crate) updates: Vec<Value>,
     /// `Content-Range` of all PATCHes.
     pub(crate) ranges: Vec<String>,
+    /// Queries of all PATCHes.
+    pub(crate) patch_queries: Vec<String>,
     /// Query and bytes of uploaded files.
     pub(crate) artifacts: Vec<(String, String, Vec<u8>)>,
     pub(crate) final_update: Option<Value>,
@@ -91,6 +93,9 @@ pub(crate) struct State {
     pub(crate) tasuki: bool,
     /// Silent: answers nothing at all to job calls.
     pub(crate) mute: bool,
+    /// Requests for work that are held now, and the most there were at a time.
+    pub(crate) held: usize,
+    pub(crate) most_held: usize,
 }
 
 #[derive(Clone)]
@@ -144,6 +149,7 @@ impl Fake {
             log: Vec::new(),
             updates: Vec::new(),
             ranges: Vec::new(),
+            patch_queries: Vec::new(),
             artifacts: Vec::new(),
             final_update: None,
         };
@@ -226,6 +232,8 @@ impl Fake {
             (&Method::POST, ["jobs", "request"]) => self.request_job(&json_body(), &header("runner-token")).await,
             (&Method::PUT, ["jobs", id]) => self.update(id, json_body(), &header("job-token")).await,
             (&Method::PATCH, ["jobs", id, "trace"]) => {
+                let number: i64 = id.parse().unwrap();
+                self.lock().jobs.get_mut(&number).unwrap().patch_queries.push(query);
                 self.patch(id, &header("content-range"), &header("job-token"), &body)
                     .await
             }
@@ -255,6 +263,18 @@ impl Fake {
         if self.lock().revoked.iter().any(|revoked| revoked == token) {
             return refusal(403, "403 Forbidden");
         }
+        {
+            let mut state = self.lock();
+            state.held += 1;
+            state.most_held = state.most_held.max(state.held);
+        }
+        let answer = self.hold().await;
+        self.lock().held -= 1;
+        answer
+    }
+
+    /// The next job; 204 where none comes, at once to a runner of GitLab's.
+    async fn hold(&self) -> Answer {
         let hold = tokio::time::Instant::now() + Duration::from_secs(5);
         loop {
             let changed = self.changed.notified();

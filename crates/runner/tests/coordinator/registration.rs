@@ -114,9 +114,16 @@ impl Desk {
     }
 }
 
+/// Covers: GM-REG-01
 #[tokio::test]
 async fn a_runner_that_was_made_on_the_server_is_verified_and_stored() {
     let desk = Desk::new().await;
+    let early = desk.run("run", None).await;
+    assert_eq!(
+        early.code, 2,
+        "nothing is configured before a registration: {}",
+        early.shown
+    );
     desk.registered().await;
     let verified = desk.bench.fake.lock().verified.clone();
     assert_eq!(verified.len(), 1);
