@@ -62,6 +62,8 @@ struct Raw {
     headers: HeaderMap,
     body: Bytes,
     retried: bool,
+    /// The server's, else ours.
+    request_id: String,
 }
 
 struct Request<'a> {
@@ -411,9 +413,10 @@ impl RunnerClient {
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(request.query);
         }
+        let own_id = request_id();
         let mut builder = client
             .request(request.method.clone(), url)
-            .header(headers::REQUEST_ID, request_id())
+            .header(headers::REQUEST_ID, &own_id)
             .body(request.body.clone());
         if let Some(content_type) = request.content_type {
             builder = builder.header(http::header::CONTENT_TYPE, content_type);
@@ -430,6 +433,8 @@ impl RunnerClient {
             .map_err(|error| CallError::Network(error.without_url()))?;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
+        let echoed = headers.get(headers::REQUEST_ID).and_then(|value| value.to_str().ok());
+        let request_id = echoed.filter(|id| !id.is_empty()).unwrap_or(&own_id).to_owned();
         let body = response
             .bytes()
             .await
@@ -439,6 +444,7 @@ impl RunnerClient {
             headers,
             body,
             retried: false,
+            request_id,
         })
     }
 }
@@ -476,6 +482,7 @@ fn expect(raw: Raw, status: u16) -> Result<Raw, CallError> {
     Err(CallError::Status {
         status: raw.status,
         message,
+        request_id: raw.request_id,
     })
 }
 
@@ -527,8 +534,9 @@ fn decode<T: DeserializeOwned>(raw: Raw) -> Result<T, CallError> {
     serde_json::from_slice(&raw.body).map_err(CallError::Decode)
 }
 
-/// 32 hexadecimal digits, fresh for each try.
-fn request_id() -> String {
+/// A value for `X-Request-Id`: 32 hexadecimal digits, fresh for each try.
+#[must_use]
+pub fn request_id() -> String {
     let mut bytes = [0_u8; 16];
     // Without randomness the id is zero: it only ties log lines together.
     let _ = getrandom::fill(&mut bytes);

@@ -31,7 +31,7 @@ pub(crate) use cache_store::cache_problem;
 pub use control::Shutdown;
 pub use expand::expand;
 pub use failure::Failure;
-pub use host::{Host, Pauses, Slot, runner_info};
+pub use host::{Host, Pauses, Progress, Slot, runner_info};
 pub use run::{Report, run};
 pub use stage::Stage;
 pub use variables::Variables;

@@ -96,12 +96,7 @@ async fn run_job(host: Host, job: JobResponse, slot: Slot, shutdown: Shutdown) -
         }
     }
     let control = Control::new(timeout);
-    let console = Console::new(
-        &log,
-        host.clock.clone(),
-        job.features.trace_sections,
-        host.executor.kind(),
-    );
+    let console = Console::new(&log, &host, job.features.trace_sections);
     let result = {
         let done = CancellationToken::new();
         let mut build = Build::new(&host, &job, slot, timeout, &control, &console);

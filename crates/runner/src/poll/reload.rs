@@ -48,6 +48,7 @@ pub(super) async fn follow(pool: &mut Pool) {
                 pool.apply(config).await;
             }
             Err(problem) => {
+                pool.options.metrics.misconfigured();
                 error!(error = %chain(&problem), "the settings cannot be used; the old ones stay");
             }
         }

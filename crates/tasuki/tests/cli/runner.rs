@@ -1,5 +1,6 @@
 //! Runner processes: what signals and settings do to them.
 
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
@@ -303,6 +304,48 @@ fn the_log_follows_the_configuration_and_the_command_line_goes_first() {
         let mut refused = start("refused", args, variables);
         assert_eq!(refused.ended(), 2, "{}", refused.log());
     }
+}
+
+/// One request of HTTP/1.0; head and body of the answer.
+fn ask(address: &str, line: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "{line} HTTP/1.0\r\nhost: x\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_runner_shows_what_it_does() {
+    let world = World::new();
+    std::fs::write(world.path("runner.toml"), unreachable("concurrent = 3\n")).unwrap();
+    let args = ["run", "--config", "runner.toml", "--listen-address", "127.0.0.1:0"];
+    let mut runner = Runner::start(&world, "listening", &args, &[]);
+    runner.wait_for_words("metrics are served");
+    let log = runner.log();
+    let address = log.split("address=").nth(1).unwrap().split_whitespace().next().unwrap();
+    wait_for("a failed request for work", || {
+        let figures = ask(address, "GET /metrics");
+        let failed = "gitlab_runner_api_request_statuses_total{endpoint=\"request_job\",status=\"-1\",method=\"POST\"}";
+        assert!(figures.contains("gitlab_runner_concurrent 3\n"), "{figures}");
+        figures.contains(failed).then_some(())
+    });
+    for (line, status, body) in [
+        ("GET /health/ready", "200", "ready\n"),
+        ("HEAD /metrics", "200", ""),
+        ("GET /debug/jobs/list", "200", ""),
+        ("GET /debug/process/state", "200", "running\n"),
+        ("POST /metrics", "405", "only GET and HEAD\n"),
+        ("GET /other", "404", "not found\n"),
+    ] {
+        let answer = ask(address, line);
+        let (head, shown) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.lines().next().unwrap().contains(status), "{line}: {answer}");
+        assert_eq!(shown, body, "{line}");
+        assert_eq!(head.contains("x-list-version: 2"), line.contains("jobs/list"), "{head}");
+    }
+    runner.signal("TERM");
+    assert_eq!(runner.ended(), 0);
 }
 
 #[test]
