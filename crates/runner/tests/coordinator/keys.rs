@@ -1,13 +1,13 @@
 //! What keys of config.toml and variables of GitLab's do to jobs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tasuki_model::secret::Secret;
 use tasuki_runner::config::{Config, GoDuration, RunnerConfig};
 
 use super::bench::{Bench, payload, text, variable};
-use super::fake::{Job, Phase};
+use super::fake::{Fault, Job, Phase};
 
 /// Runs one job on a runner that `change` has set up.
 async fn run(job: Value, change: impl FnOnce(&mut RunnerConfig, &Bench)) -> Job {
@@ -308,7 +308,7 @@ async fn a_refused_runner_rests_as_long_as_it_says() {
     bench.fake.until("a request", |state| state.requests.len() == 1).await;
     bench.fake.lock().revoked.clear();
     bench.fake.add(1, payload(1, &["true"]));
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     assert_eq!(bench.fake.until_final(1).await.phase, Phase::Success);
     assert!(began.elapsed() >= Duration::from_millis(1200), "{:?}", began.elapsed());
     bench.stop().await;
@@ -330,4 +330,47 @@ async fn a_runner_without_token_is_left_out_and_labels_are_told() {
     assert!(requests.iter().all(|request| request["token"] == "glrt-t1_runnertoken"));
     assert_eq!(requests[0]["info"]["labels"], json!({"site": "a", "zone": "eu"}));
     bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_strict_interval_is_waited_out_also_after_a_job() {
+    let mut bench = Bench::new().await;
+    for id in 1..=3 {
+        bench.fake.add(id, payload(id, &["true"]));
+    }
+    let mut runner = bench.runner();
+    runner.strict_check_interval = true;
+    let began = Instant::now();
+    bench.start_with(Config::single(4, runner), None).await;
+    bench.fake.until_final(3).await;
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
+    bench.stop().await;
+}
+
+/// Only a refusal counts against a runner's health.
+#[tokio::test]
+async fn conflicts_and_odd_answers_make_no_runner_rest() {
+    let mut bench = Bench::new().await;
+    for code in [409, 422, 404] {
+        bench.fake.fault(Fault::Request(code, vec![]));
+    }
+    bench.fake.add(1, payload(1, &["true"]));
+    let mut runner = bench.runner();
+    runner.unhealthy_requests_limit = 1;
+    bench.start_with(Config::single(1, runner), None).await;
+    assert_eq!(bench.fake.until_final(1).await.phase, Phase::Success);
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn how_a_script_ended_is_told_as_one_number() {
+    for (script, code) in [("exit 255", 255), ("kill -KILL $$", 137), ("no-such-program", 127)] {
+        let job = run(payload(1, &[script]), |_, _| {}).await;
+        let last = job.final_update.as_ref().unwrap();
+        assert_eq!(
+            (&last["exit_code"], &last["failure_reason"]),
+            (&json!(code), &json!("script_failure")),
+            "{script}"
+        );
+    }
 }
