@@ -26,10 +26,11 @@ mod variable;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tasuki_runner::config::LogLevel;
 
 use crate::exit::{Exit, Outcome, report};
 use crate::print::Style;
-use crate::role::{LogFormat, server_runtime, start_log};
+use crate::role::{LogFormat, LogSettings, server_runtime, start_log};
 
 /// A self-hosted CI/CD platform in one program.
 ///
@@ -54,9 +55,16 @@ use crate::role::{LogFormat, server_runtime, start_log};
     propagate_version = false
 )]
 pub(crate) struct Cli {
-    /// Form of the program's own log on standard error; TASUKI_LOG sets what is logged (`info`, `debug`, …)
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "TASUKI_LOG_FORMAT", hide_env = true, display_order = 900)]
-    log_format: LogFormat,
+    /// Form of the program's own log on standard error; TASUKI_LOG sets what is logged (`info`, `debug`, …) [default: text]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        env = "TASUKI_LOG_FORMAT",
+        hide_env = true,
+        display_order = 900
+    )]
+    log_format: Option<LogFormat>,
     #[command(subcommand)]
     command: Command,
 }
@@ -108,11 +116,19 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Outcome {
-    let level = match &cli.command {
-        Command::Up(_) | Command::Server(_) | Command::Runner(_) => "info",
-        _ => "warn",
+    let settings = LogSettings {
+        format: cli.log_format,
+        level: None,
+        usual: match &cli.command {
+            Command::Up(_) | Command::Server(_) | Command::Runner(_) => LogLevel::Info,
+            _ => LogLevel::Warn,
+        },
     };
-    start_log(cli.log_format, level);
+    let settings = match &cli.command {
+        Command::Runner(command) => command.log_settings(settings)?,
+        _ => settings,
+    };
+    let log = start_log(settings);
     match cli.command {
         Command::Up(command) => command.run(),
         Command::Server(command) => command.run(),
@@ -122,7 +138,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Project(command) => command.run(),
         Command::Pipeline(command) => command.run(),
         Command::Job(command) => command.run(),
-        Command::Runner(command) => command.run(),
+        Command::Runner(command) => command.run(log),
         Command::ResourceClass(command) => command.run(),
         Command::Schedule(command) => command.run(),
         Command::Token(command) => command.run(),

@@ -7,11 +7,13 @@ use super::transport::TransportError;
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The server answered with a status that the call does not expect.
-    #[error("the server answered {status}{}", shown(message))]
+    #[error("the server answered {status}{} (request {request_id})", shown(message))]
     Status {
         status: u16,
         /// Flattened text of the error body; empty where it had none.
         message: String,
+        /// The server's `X-Request-Id`, else the one that was sent: what to look for in the server's log.
+        request_id: String,
     },
     /// The network failed, or the answer could not be read.
     #[error("the request failed")]

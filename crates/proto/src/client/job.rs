@@ -54,9 +54,9 @@ pub enum UpdateOutcome {
     LogDiffers,
     /// 409: no longer assigned to this runner.
     Conflict,
-    /// 403, 404, other client errors: stop.
+    /// 403 or 404: stop.
     Refused { status: u16 },
-    /// Anything else: try again.
+    /// Anything else, other client errors too (a proxy's, a server in between two versions): try again.
     Failed { status: u16 },
 }
 
@@ -105,8 +105,7 @@ impl UpdateAnswer {
             202 => UpdateOutcome::NotStoredYet,
             412 => UpdateOutcome::LogDiffers,
             409 => UpdateOutcome::Conflict,
-            status @ (408 | 429) => UpdateOutcome::Failed { status },
-            status @ 400..=499 => UpdateOutcome::Refused { status },
+            status @ (403 | 404) => UpdateOutcome::Refused { status },
             status => UpdateOutcome::Failed { status },
         };
         let signal = if matches!(status, 403 | 404) {
@@ -216,6 +215,10 @@ mod tests {
             (403, UpdateOutcome::Refused { status: 403 }, JobSignal::Abort),
             (404, UpdateOutcome::Refused { status: 404 }, JobSignal::Abort),
             (409, UpdateOutcome::Conflict, JobSignal::GoOn),
+            (400, UpdateOutcome::Failed { status: 400 }, JobSignal::GoOn),
+            (401, UpdateOutcome::Failed { status: 401 }, JobSignal::GoOn),
+            (422, UpdateOutcome::Failed { status: 422 }, JobSignal::GoOn),
+            (429, UpdateOutcome::Failed { status: 429 }, JobSignal::GoOn),
             (500, UpdateOutcome::Failed { status: 500 }, JobSignal::GoOn),
         ] {
             let read = UpdateAnswer::read(status, &HeaderMap::new());

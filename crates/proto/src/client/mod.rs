@@ -13,5 +13,5 @@ pub use error::CallError;
 pub use job::{JobSignal, PatchAnswer, PatchOutcome, UpdateAnswer, UpdateOutcome};
 pub use observe::{Call, Observer, Silent};
 pub use retry::RetryPolicy;
-pub use runner::{DebugTrace, Polled, Requested, RunnerClient, Verified};
+pub use runner::{DebugTrace, Polled, Requested, RunnerClient, Verified, request_id};
 pub use transport::{TlsFiles, Transport, TransportConfig, TransportError, api_base};

@@ -63,6 +63,8 @@ struct Raw {
     headers: HeaderMap,
     body: Bytes,
     retried: bool,
+    /// The server's, else ours.
+    request_id: String,
 }
 
 struct Request<'a> {
@@ -364,9 +366,10 @@ impl RunnerClient {
         let url = url.ok_or(CallError::Client(TransportError::Url {
             url: "the terminal's".to_owned(),
         }))?;
+        let own_id = request_id();
         let sent = client
             .get(url)
-            .header(headers::REQUEST_ID, request_id())
+            .header(headers::REQUEST_ID, &own_id)
             .header(headers::JOB_TOKEN, token.expose())
             .header(http::header::CONNECTION, "upgrade")
             .header(http::header::UPGRADE, UPGRADE)
@@ -379,15 +382,11 @@ impl RunnerClient {
         if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
             return response.upgrade().await.map_err(network);
         }
-        let raw = Raw {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            body: response.bytes().await.map_err(network)?,
-            retried: false,
-        };
+        let raw = whole(response, &own_id).await?;
         Err(CallError::Status {
             status: raw.status,
             message: error_text(&raw),
+            request_id: raw.request_id,
         })
     }
 
@@ -454,9 +453,10 @@ impl RunnerClient {
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(request.query);
         }
+        let own_id = request_id();
         let mut builder = client
             .request(request.method.clone(), url)
-            .header(headers::REQUEST_ID, request_id())
+            .header(headers::REQUEST_ID, &own_id)
             .body(request.body.clone());
         if let Some(content_type) = request.content_type {
             builder = builder.header(http::header::CONTENT_TYPE, content_type);
@@ -471,19 +471,27 @@ impl RunnerClient {
             .await
             .map_err(|_| CallError::Timeout(HEADER_TIMEOUT))?
             .map_err(|error| CallError::Network(error.without_url()))?;
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        let body = response
-            .bytes()
-            .await
-            .map_err(|error| CallError::Network(error.without_url()))?;
-        Ok(Raw {
-            status,
-            headers,
-            body,
-            retried: false,
-        })
+        whole(response, &own_id).await
     }
+}
+
+/// The answer to the request that we gave this id.
+async fn whole(response: reqwest::Response, own_id: &str) -> Result<Raw, CallError> {
+    let status = response.status().as_u16();
+    let headers = response.headers().clone();
+    let echoed = headers.get(headers::REQUEST_ID).and_then(|value| value.to_str().ok());
+    let request_id = echoed.filter(|id| !id.is_empty()).unwrap_or(own_id).to_owned();
+    let body = response
+        .bytes()
+        .await
+        .map_err(|error| CallError::Network(error.without_url()))?;
+    Ok(Raw {
+        status,
+        headers,
+        body,
+        retried: false,
+        request_id,
+    })
 }
 
 /// Whether the log holds what debugging prints: the server then shows it to fewer people.
@@ -519,6 +527,7 @@ fn expect(raw: Raw, status: u16) -> Result<Raw, CallError> {
     Err(CallError::Status {
         status: raw.status,
         message,
+        request_id: raw.request_id,
     })
 }
 
@@ -578,8 +587,9 @@ fn is_word(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
-/// 32 hexadecimal digits, fresh for each try.
-fn request_id() -> String {
+/// A value for `X-Request-Id`: 32 hexadecimal digits, fresh for each try.
+#[must_use]
+pub fn request_id() -> String {
     let mut bytes = [0_u8; 16];
     // Without randomness the id is zero: it only ties log lines together.
     let _ = getrandom::fill(&mut bytes);

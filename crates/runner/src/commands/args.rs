@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::docker_args::DockerArgs;
+use super::signals::SignalMode;
 
 use clap::{Args, Subcommand};
 
@@ -25,6 +26,10 @@ pub enum RunnerCommand {
     ///
     /// Example: tasuki runner verify --delete
     Verify(VerifyArgs),
+    /// Check config.toml: its syntax, the names of its keys, its values
+    ///
+    /// Example: tasuki runner lint /etc/gitlab-runner/config.toml
+    Lint(LintArgs),
     /// List the runners of config.toml
     ///
     /// Example: tasuki runner list
@@ -200,8 +205,8 @@ pub struct RegisterArgs {
 /// `run`
 #[derive(Debug, Clone, Default, Args)]
 #[command(
-    after_help = "Signals: SIGQUIT ends when the running jobs have ended; SIGTERM and SIGINT end them; SIGHUP reads the \
-                        configuration again.\n\nExample:\n  runner run --config /etc/gitlab-runner/config.toml"
+    after_help = "Signals: SIGQUIT ends when the running jobs have ended; SIGTERM and SIGINT end them (see --signals); SIGHUP \
+                        reads the configuration again.\n\nExample:\n  runner run --config /etc/gitlab-runner/config.toml"
 )]
 pub struct RunArgs {
     #[command(flatten)]
@@ -215,6 +220,9 @@ pub struct RunArgs {
     /// Address of the metrics, host:port
     #[arg(long, env = "LISTEN_ADDRESS")]
     pub listen_address: Option<String>,
+    /// What SIGTERM and SIGINT mean
+    #[arg(long, value_enum, default_value_t, env = "TASUKI_RUNNER_SIGNALS")]
+    pub signals: SignalMode,
     /// Name of the service; accepted for compatibility
     #[arg(short = 'n', long, hide = true)]
     pub service: Option<String>,
@@ -242,6 +250,9 @@ pub struct RunSingleArgs {
     /// End when no job came for so many seconds (0 = never)
     #[arg(long, env = "RUNNER_WAIT_TIMEOUT", default_value_t = 0)]
     pub wait_timeout: u64,
+    /// What SIGTERM and SIGINT mean
+    #[arg(long, value_enum, default_value_t, env = "TASUKI_RUNNER_SIGNALS")]
+    pub signals: SignalMode,
     /// Seconds that a job has to end at a forced stop (0 = 30)
     #[arg(long, env = "RUNNER_SHUTDOWN_TIMEOUT", default_value_t = 0)]
     pub shutdown_timeout: u64,
@@ -274,6 +285,23 @@ pub struct VerifyArgs {
     /// Remove runners that their server does not know any more
     #[arg(long)]
     pub delete: bool,
+}
+
+/// `lint`
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    after_help = "Prints FILE:LINE:COLUMN: MESSAGE for each problem. Exit code 0 without problems, 1 with some, 2 where the file \
+                        cannot be read.\n\nExamples:\n  runner lint\n  runner lint ./config.toml --json"
+)]
+pub struct LintArgs {
+    /// File to check [default: as for --config]
+    #[arg(value_name = "CONFIG")]
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// Print a list of objects with file, line, column, message and hint
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `list`

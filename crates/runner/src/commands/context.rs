@@ -2,13 +2,21 @@
 
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tasuki_rt::{Clock, Tasks};
 
 use super::{Error, Result};
-use crate::config::{ConfigFile, Environment};
+use crate::config::{ConfigFile, Environment, LogFormat, LogLevel};
 use crate::identity::system_id;
 use crate::process::Binary;
+
+/// The program's own log.
+pub trait ProgramLog: Send + Sync {
+    /// Takes over what the configuration says, each time that it is read. `None`: it says nothing, the default counts. What
+    /// the command line or the environment say goes first.
+    fn configure(&self, level: Option<LogLevel>, format: Option<LogFormat>);
+}
 
 /// Surroundings of a command.
 pub struct Context {
@@ -24,6 +32,8 @@ pub struct Context {
     pub unit_dir: PathBuf,
     /// Supervisor and guest of shell jobs; absent = this program.
     pub binary: Option<Binary>,
+    /// Adjusted by the commands that run jobs.
+    pub log: Arc<dyn ProgramLog>,
 }
 
 impl Context {

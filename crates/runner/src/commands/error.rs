@@ -23,6 +23,9 @@ pub enum Error {
     /// `verify`, `unregister`: some runners are not as they should be.
     #[error("{0}")]
     Runners(String),
+    /// `lint`.
+    #[error("{} has {count} problem{}", path.display(), if *count == 1 { "" } else { "s" })]
+    Problems { path: PathBuf, count: usize },
     #[error(transparent)]
     Pool(#[from] crate::poll::Error),
     #[error("cannot {what}")]
@@ -71,12 +74,12 @@ impl Error {
         Self::system(format!("{verb} {}", path.display()), source)
     }
 
-    /// What the process exits with: 1 where runners are not as they should be, 2 for wrong use or configuration,
+    /// What the process exits with: 1 where runners or their configuration are not as they should be, 2 for wrong use or configuration,
     /// 3 for the system and the network.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Runners(_) => 1,
+            Self::Runners(_) | Self::Problems { .. } => 1,
             Self::Usage { .. } | Self::Config(_) => 2,
             Self::Call { source, .. } if matches!(source.class(), 400..=499) => 1,
             Self::Call { .. }

@@ -6,6 +6,7 @@ mod args;
 mod context;
 mod docker_args;
 mod error;
+mod lint;
 mod list;
 mod listen;
 mod pid;
@@ -22,10 +23,10 @@ mod unregister;
 mod verify;
 
 pub use args::{
-    ConfigArg, ListArgs, RegisterArgs, ResetTokenArgs, RunArgs, RunSingleArgs, RunnerArgs, RunnerCommand, Select,
-    ServiceArgs, SweepArgs, UnregisterArgs, VerifyArgs,
+    ConfigArg, LintArgs, ListArgs, RegisterArgs, ResetTokenArgs, RunArgs, RunSingleArgs, RunnerArgs, RunnerCommand,
+    Select, ServiceArgs, SweepArgs, UnregisterArgs, VerifyArgs,
 };
-pub use context::Context;
+pub use context::{Context, ProgramLog};
 pub use docker_args::DockerArgs;
 pub use error::{Error, Result};
 pub use signals::{SignalMode, follow as follow_signals};
@@ -40,6 +41,7 @@ pub async fn run(command: RunnerCommand, context: &mut Context) -> Result<()> {
         RunnerCommand::Run(args) => run::run(args, context).await,
         RunnerCommand::RunSingle(args) => single::run_single(*args, context).await,
         RunnerCommand::Verify(args) => verify::verify(args, context).await,
+        RunnerCommand::Lint(args) => lint::lint(&args, context),
         RunnerCommand::List(args) => list::list(&args, context),
         RunnerCommand::Unregister(args) => unregister::unregister(args, context).await,
         RunnerCommand::ResetToken(args) => reset::reset_token(args, context).await,

@@ -266,6 +266,7 @@ fn typed(table: &Table, path: &Path) -> Result<RunnerConfig> {
         .map_err(|error: toml::de::Error| {
             Error::Config(crate::config::Error::Value {
                 path: path.to_owned(),
+                place: None,
                 message: error.to_string().trim().to_owned(),
             })
         })

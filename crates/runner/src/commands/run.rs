@@ -23,12 +23,13 @@ use crate::poll::{Defaults, Pool, PoolOptions, Reload, executors};
 pub(super) async fn run(args: RunArgs, context: &mut Context) -> Result<()> {
     let file = context.load(args.config.config.as_deref())?;
     let mut config = file.config(&context.environment)?;
+    context.log.configure(config.log_level, config.log_format);
     for key in file.unknown() {
         let hint = key
             .hint
             .map(|hint| format!(", did you mean {hint}?"))
             .unwrap_or_default();
-        warn!(file = %file.path().display(), "nothing reads the key {}{hint}", key.path);
+        warn!(file = %file.path().display(), place = %key.place, "nothing reads the key {}{hint}", key.path);
     }
     if config.runners.len() > config.concurrent as usize {
         warn!(
@@ -53,6 +54,10 @@ pub(super) async fn run(args: RunArgs, context: &mut Context) -> Result<()> {
         path: file.path().to_owned(),
         environment: context.environment.clone(),
         now: Arc::new(Notify::new()),
+        applied: {
+            let log = Arc::clone(&context.log);
+            Arc::new(move |config: &Config| log.configure(config.log_level, config.log_format))
+        },
     };
     let options = options(config, &work, file.path(), context);
     serve(
@@ -60,7 +65,7 @@ pub(super) async fn run(args: RunArgs, context: &mut Context) -> Result<()> {
             reload: Some(reload),
             ..options
         },
-        SignalMode::Gitlab,
+        args.signals,
         listen_address.as_deref(),
     )
     .await

@@ -9,12 +9,13 @@ use tracing::{info, warn};
 use crate::job::Shutdown;
 
 /// Whose meaning signals have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum SignalMode {
-    /// Ours: the first SIGTERM or SIGINT waits for running jobs, the second ends them, the third ends the process.
-    Tasuki,
-    /// gitlab-runner's: SIGQUIT waits for running jobs; SIGTERM and SIGINT end them; a second one ends the process.
+    /// SIGQUIT waits for running jobs, SIGTERM and SIGINT end them, a second one ends the process
+    #[default]
     Gitlab,
+    /// SIGQUIT and the first SIGTERM or SIGINT wait for running jobs, the second ends them, the third ends the process
+    Tasuki,
 }
 
 /// Follows signals until the process is to end at once. SIGHUP asks for the settings to be read again.

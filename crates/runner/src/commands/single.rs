@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::args::RunSingleArgs;
 use super::run::{options, serve};
 use super::section::section;
-use super::signals::SignalMode;
 use super::{Context, Error, Result};
 use crate::config::{Config, RunnerConfig};
 use crate::poll::PoolOptions;
@@ -49,5 +48,5 @@ pub(super) async fn run_single(args: RunSingleArgs, context: &mut Context) -> Re
         idle_limit: (args.wait_timeout > 0).then(|| Duration::from_secs(args.wait_timeout)),
         ..options(config, &work, &file, context)
     };
-    serve(options, SignalMode::Gitlab, None).await
+    serve(options, args.signals, None).await
 }

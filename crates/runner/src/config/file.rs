@@ -10,8 +10,10 @@ use std::time::SystemTime;
 use toml::value::Datetime;
 use toml::{Table, Value};
 
-use super::schema::{Unknown, normalise};
-use super::{Config, Error};
+use super::document::Document;
+use super::lint::label_fault;
+use super::schema::Unknown;
+use super::{Config, Error, Place, Problem};
 
 /// The process's environment, read once by the binary.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +37,8 @@ impl Environment {
 #[derive(Debug, Clone)]
 pub struct ConfigFile {
     path: PathBuf,
+    /// As it was read; the table may have been changed since.
+    text: String,
     table: Table,
     unknown: Vec<Unknown>,
     modified: Option<SystemTime>,
@@ -52,13 +56,16 @@ impl ConfigFile {
         };
         let text = fs::read_to_string(path).map_err(read)?;
         let modified = fs::metadata(path).and_then(|meta| meta.modified()).ok();
-        let mut table: Table = text.parse().map_err(|source| Error::Syntax {
+        let syntax = |source| Error::Syntax {
             path: path.to_owned(),
             source: Box::new(source),
-        })?;
-        let unknown = normalise(&mut table);
+        };
+        let document = Document::parse(&text).map_err(syntax)?;
+        let table = document.table().map_err(syntax)?;
+        let unknown = document.unknown().to_vec();
         Ok(Self {
             path: path.to_owned(),
+            text,
             table,
             unknown,
             modified,
@@ -73,6 +80,7 @@ impl ConfigFile {
         match Self::load(path) {
             Err(Error::Read { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(Self {
                 path: path.to_owned(),
+                text: String::new(),
                 table: Table::from_iter([
                     ("concurrent".to_owned(), Value::Integer(1)),
                     ("check_interval".to_owned(), Value::Integer(0)),
@@ -106,19 +114,27 @@ impl ConfigFile {
     /// The typed view, with the environment expanded in `url` and `token`.
     ///
     /// # Errors
-    /// When a key has a value of the wrong type, or `concurrent` is 0.
+    /// When a key has a value of the wrong type, `concurrent` is 0, or a label is not one.
     pub fn config(&self, environment: &Environment) -> Result<Config, Error> {
-        let bad = |message: String| Error::Value {
+        let bad = |place: Option<Place>, message: String| Error::Value {
             path: self.path.clone(),
+            place,
             message,
         };
-        let mut config: Config = Value::Table(self.table.clone())
-            .try_into()
-            .map_err(|error: toml::de::Error| bad(error.to_string().trim().to_owned()))?;
+        let decoded: Result<Config, toml::de::Error> = Value::Table(self.table.clone()).try_into();
+        let mut config = decoded.map_err(|error| {
+            let placed = Document::parse(&self.text).map(|document| document.typed().1);
+            match placed.unwrap_or_default().into_iter().next() {
+                Some(Problem { place, message, .. }) => bad(Some(place), message),
+                None => bad(None, error.message().to_owned()),
+            }
+        })?;
         if config.concurrent == 0 {
-            return Err(bad(
-                "concurrent = 0 would run nothing: set it to the number of jobs at a time".to_owned(),
-            ));
+            let message = "concurrent = 0 would run nothing: set it to the number of jobs at a time";
+            return Err(bad(None, message.to_owned()));
+        }
+        if let Some(message) = label_fault(&config) {
+            return Err(bad(None, message));
         }
         for runner in &mut config.runners {
             runner.url = environment.expand(&runner.url);

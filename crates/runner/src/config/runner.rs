@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use tasuki_model::secret::Secret;
 use toml::value::Datetime;
 
@@ -18,7 +19,10 @@ pub struct RunnerConfig {
     pub url: String,
     pub id: i64,
     pub token: Secret,
+    /// A date-time, or its text.
+    #[serde(deserialize_with = "moment")]
     pub token_obtained_at: Option<Datetime>,
+    #[serde(deserialize_with = "moment")]
     pub token_expires_at: Option<Datetime>,
     #[serde(rename = "tls-ca-file")]
     pub tls_ca_file: Option<PathBuf>,
@@ -138,6 +142,23 @@ impl Default for RunnerConfig {
     }
 }
 
+/// A date-time as TOML has it, or the same as a text. An empty text is none.
+fn moment<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Datetime>, D::Error> {
+    match toml::Value::deserialize(input)? {
+        toml::Value::Datetime(at) => Ok(Some(at)),
+        toml::Value::String(text) if text.is_empty() => Ok(None),
+        toml::Value::String(text) => text
+            .parse()
+            .map(Some)
+            .map_err(|_| D::Error::custom("expected a date and time like 2026-01-31T12:00:00Z")),
+        toml::Value::Integer(_)
+        | toml::Value::Float(_)
+        | toml::Value::Boolean(_)
+        | toml::Value::Array(_)
+        | toml::Value::Table(_) => Err(D::Error::custom("expected a date and time like 2026-01-31T12:00:00Z")),
+    }
+}
+
 impl RunnerConfig {
     /// Bytes that a job's log may have.
     #[must_use]
@@ -173,9 +194,9 @@ impl RunnerConfig {
             .map_or(Duration::from_secs(60 * 60), |interval| interval.0)
     }
 
-    /// Tries to tell a job's final state, after the first.
+    /// Tries to tell a job's final state, in all.
     #[must_use]
-    pub fn final_retries(&self) -> u32 {
+    pub fn final_tries(&self) -> u32 {
         if self.job_status_final_update_retry_limit == 0 {
             10
         } else {

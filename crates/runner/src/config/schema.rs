@@ -1,12 +1,18 @@
 //! Names of the keys: for matching whatever the case, and for finding misspelled ones.
 
-use toml::{Table, Value};
+use std::borrow::Cow;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::Place;
 
 /// A key that nothing reads. Ignored by gitlab-runner and by us; `lint` reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
     /// `runners[0].buids_dir`.
     pub path: String,
+    pub place: Place,
     /// The known key that looks most like it.
     pub hint: Option<&'static str>,
 }
@@ -184,58 +190,75 @@ const CUSTOM: &[(&str, Shape)] = &[
 ];
 
 /// Renames keys that match only without their case, and gives the unknown ones.
-pub(super) fn normalise(table: &mut Table) -> Vec<Unknown> {
+pub(super) fn normalise(table: &mut DeTable<'_>, text: &str) -> Vec<Unknown> {
     let mut unknown = Vec::new();
-    keys(table, ROOT, "", &mut unknown);
+    Walk {
+        text,
+        unknown: &mut unknown,
+    }
+    .keys(table, ROOT, "");
     unknown
 }
 
-fn keys(table: &mut Table, known: &'static [(&'static str, Shape)], path: &str, unknown: &mut Vec<Unknown>) {
-    let names: Vec<String> = table.keys().cloned().collect();
-    for name in names {
-        let exact = known.iter().find(|(key, _)| *key == name);
-        let found = exact.or_else(|| {
-            // An exact match elsewhere in the table goes before one that differs in case.
-            known
-                .iter()
-                .find(|(key, _)| key.eq_ignore_ascii_case(&name) && !table.contains_key(*key))
-        });
-        let Some((key, shape)) = found else {
-            let hint = nearest(&name, known);
-            unknown.push(Unknown {
-                path: format!("{path}{name}"),
-                hint,
-            });
-            continue;
-        };
-        if *key != name
-            && let Some(value) = table.remove(&name)
-        {
-            table.insert((*key).to_owned(), value);
-        }
-        if let (Keys(below), Some(value)) = (shape, table.get_mut(*key)) {
-            descend(value, below, &format!("{path}{key}"), unknown);
-        }
-    }
+struct Walk<'a> {
+    text: &'a str,
+    unknown: &'a mut Vec<Unknown>,
 }
 
-fn descend(value: &mut Value, known: &'static [(&'static str, Shape)], path: &str, unknown: &mut Vec<Unknown>) {
-    match value {
-        Value::Table(table) => keys(table, known, &format!("{path}."), unknown),
-        Value::Array(items) => {
-            for (index, item) in items.iter_mut().enumerate() {
-                descend(item, known, &format!("{path}[{index}]"), unknown);
+impl Walk<'_> {
+    fn keys(&mut self, table: &mut DeTable<'_>, known: &'static [(&'static str, Shape)], path: &str) {
+        let names: Vec<(String, usize)> = table
+            .keys()
+            .map(|key| (key.get_ref().to_string(), key.span().start))
+            .collect();
+        for (name, at) in names {
+            let exact = known.iter().find(|(key, _)| *key == name);
+            let found = exact.or_else(|| {
+                // An exact match elsewhere in the table goes before one that differs in case.
+                known
+                    .iter()
+                    .find(|(key, _)| key.eq_ignore_ascii_case(&name) && !table.contains_key(*key))
+            });
+            let Some((key, shape)) = found else {
+                self.unknown.push(Unknown {
+                    path: format!("{path}{name}"),
+                    place: Place::of(self.text, at),
+                    hint: nearest(&name, known.iter().map(|(key, _)| *key)),
+                });
+                continue;
+            };
+            if *key != name
+                && let Some((old, value)) = table.remove_entry(name.as_str())
+            {
+                table.insert(Spanned::new(old.span(), Cow::Borrowed(*key)), value);
+            }
+            if let (Keys(below), Some(value)) = (shape, table.get_mut(*key)) {
+                self.descend(value.get_mut(), below, &format!("{path}{key}"));
             }
         }
-        Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {}
+    }
+
+    fn descend(&mut self, value: &mut DeValue<'_>, known: &'static [(&'static str, Shape)], path: &str) {
+        match value {
+            DeValue::Table(table) => self.keys(table, known, &format!("{path}.")),
+            DeValue::Array(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.descend(item.get_mut(), known, &format!("{path}[{index}]"));
+                }
+            }
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => {}
+        }
     }
 }
 
-/// The known key with the smallest edit distance, where that is at most two.
-fn nearest(name: &str, known: &'static [(&'static str, Shape)]) -> Option<&'static str> {
+/// The known word with the smallest edit distance, where that is at most two.
+pub(super) fn nearest(name: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     known
-        .iter()
-        .map(|(key, _)| (distance(name, key), *key))
+        .map(|key| (distance(name, key), key))
         .filter(|(distance, _)| *distance <= 2)
         .min()
         .map(|(_, key)| key)

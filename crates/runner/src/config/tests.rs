@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Config, ConfigFile, Environment, Error};
+use super::{Config, ConfigFile, Environment, Error, LogLevel, lint};
 
 fn load(text: &str) -> Result<Config, Error> {
     let dir = tempfile::tempdir().unwrap();
@@ -26,7 +26,7 @@ fn defaults() {
         (runner.unhealthy_limit(), runner.unhealthy_pause()),
         (3, Duration::from_secs(3600))
     );
-    assert_eq!(runner.final_retries(), 10);
+    assert_eq!(runner.final_tries(), 10);
 }
 
 /// Covers: GM-GLOB-02
@@ -95,6 +95,45 @@ name = "x"
     assert_eq!(runner.docker.as_ref().unwrap().services[0].name, "x");
     assert!(!runner.feature_flags["FF_TIMESTAMPS"]);
     assert!(!format!("{config:?}").contains("glrt-secret"), "a token is not shown");
+}
+
+/// Global keys, and what registration has written down, as public examples have them.
+///
+/// Covers: GK-CFGX-04, GK-CFGX-05, GK-CFGX-06, GK-CFGX-07
+#[test]
+fn keys_of_the_examples() {
+    let head = "concurrent = 4\ncheck_interval = 10\nlog_level = \"debug\"\nshutdown_timeout = 0\nlisten_address = ':9252'\n\
+                [session_server]\nsession_timeout = 1800\n[[runners]]\nid = 7\n";
+    for (obtained, expires) in [
+        ("2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ("\"2026-01-01T00:00:00Z\"", "\"0001-01-01T00:00:00Z\""),
+    ] {
+        let text = format!("{head}token_obtained_at = {obtained}\ntoken_expires_at = {expires}\n");
+        let config = load(&text).unwrap();
+        assert_eq!((config.concurrent, config.check_pause()), (4, Duration::from_secs(10)));
+        assert_eq!(config.log_level, Some(LogLevel::Debug));
+        assert_eq!(
+            (config.shutdown_timeout, config.shutdown_limit()),
+            (0, Duration::from_secs(30))
+        );
+        assert_eq!(config.listen_address.as_deref(), Some(":9252"));
+        assert_eq!(config.session_server.as_ref().unwrap().session_timeout, 1800);
+        let runner = &config.runners[0];
+        let shown = |at: &Option<toml::value::Datetime>| at.as_ref().map(ToString::to_string);
+        assert_eq!(
+            shown(&runner.token_obtained_at).as_deref(),
+            Some("2026-01-01T00:00:00Z")
+        );
+        assert_eq!(shown(&runner.token_expires_at).as_deref(), Some("0001-01-01T00:00:00Z"));
+        assert_eq!(runner.id, 7);
+    }
+    for (text, shown) in [("\"\"", None), ("\"soon\"", Some("a date and time like"))] {
+        let loaded = load(&format!("[[runners]]\ntoken_expires_at = {text}\n"));
+        match shown {
+            None => assert_eq!(loaded.unwrap().runners[0].token_expires_at, None),
+            Some(words) => assert!(crate::trace::chain(&loaded.unwrap_err()).contains(words)),
+        }
+    }
 }
 
 /// A manager of autoscaled machines, as the public tutorial for EC2 sets one up.
@@ -186,6 +225,14 @@ fn what_is_refused_says_where() {
         ("[[runners]]\nlimit = \"many\"", "limit"),
         ("[[runners]]\nprepare_timeout = \"ten\"", "write it like \"10m\""),
         ("[[runners", "not valid TOML"),
+        (
+            "concurrent = 1\n[[runners]]\nlimit = \"many\"",
+            "config.toml:3:9: runners[0].limit: expected a whole number from 0, found a text",
+        ),
+        ("log_level = \"loud\"", "use \"debug\" or \"info\""),
+        ("log_format = \"xml\"", "config.toml:1:14"),
+        ("labels = { zone = \"\" }", "label \"zone\" has a bad value"),
+        ("labels = { \"-x\" = \"a\" }", "label \"-x\" has a bad name"),
     ] {
         let error = load(text).unwrap_err();
         let shown = crate::trace::chain(&error);
@@ -194,6 +241,62 @@ fn what_is_refused_says_where() {
             "{text}: {shown}"
         );
     }
+}
+
+/// What `lint` says of a text, a problem a line.
+fn linted(text: &str) -> Vec<String> {
+    let environment = Environment([("URL".to_owned(), "ftp://h".to_owned())].into());
+    lint(text, &environment).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn lint_gives_all_problems_with_their_places() {
+    let good = "[[runners]]\nurl = \"http://h\"\ntoken = \"t\"\nexecutor = \"shell\"\n";
+    let check = |text: &str, expected: &[&str]| assert_eq!(linted(text), expected, "{text}");
+    check(good, &[]);
+    check(&good.replace("executor", "Executor"), &[]);
+    check(
+        &format!("concurrant = 2\n{good}  buids_dir = \"/b\"\n[runners.docker]\nimgae = \"a\"\n[runner]\nx = 1\n"),
+        &[
+            "1:1: nothing reads the key concurrant; did you mean concurrent?",
+            "6:3: nothing reads the key runners[0].buids_dir; did you mean builds_dir?",
+            "8:1: nothing reads the key runners[0].docker.imgae; did you mean image?",
+            "9:2: nothing reads the key runner; did you mean runners?",
+        ],
+    );
+    check(
+        &format!("check_interval = \"3\"\n{good}limit = -1\nenvironment = [1]\n[runners.docker]\nprivileged = 1\n"),
+        &[
+            "1:18: check_interval: expected a whole number from 0, found a text",
+            "6:9: runners[0].limit: out of range: expected a whole number from 0",
+            "7:16: runners[0].environment: expected a text, found a whole number",
+            "9:14: runners[0].docker.privileged: expected true or false, found a whole number",
+        ],
+    );
+    check(
+        &format!("{good}[runners.cache]\nType = \"gcs\"\n"),
+        &["5:1: runners[0]: [runners.cache]: Type = \"gcs\" is none that this version has: use \"s3\""],
+    );
+    check(
+        "concurrent = 0\n[[runners]]\nurl = \"$URL\"\nexecutor = \"shel\"\nshell = \"fish\"\nenvironment = [\"A\"]\n[[runners]]\nurl = 1\n",
+        &[
+            "1:14: concurrent = 0 would run nothing; set it to the number of jobs at a time",
+            "2:1: runners[0]: token is missing: the runner is left out; get one with `tasuki runner register`",
+            "3:7: runners[0]: \"ftp://h\" is not the address of a server: write it like https://gitlab.example.com",
+            "4:12: runners[0]: executor = \"shel\" is none that this version has: use \"shell\" or \"docker\"; did you mean \"shell\"?",
+            "5:9: runners[0]: shell = \"fish\" is none that this version has: use \"bash\" or \"sh\"",
+            "6:15: runners[0]: environment has an entry without `=`; write each as \"KEY=value\"",
+            "7:1: runners[1]: token is missing: the runner is left out; get one with `tasuki runner register`",
+            "7:1: runners[1]: executor is missing; set executor = \"shell\" or \"docker\"",
+            "8:7: runners[1].url: expected a text, found a whole number",
+        ],
+    );
+    assert!(linted("a = \n[[runners\n").len() >= 2, "all faults of the syntax");
+    assert!(
+        !linted("[[runners]]\ntoken = [\"glrt-secret\"]\nlimit = \"glrt-secret\"")
+            .concat()
+            .contains("glrt-secret")
+    );
 }
 
 #[test]
@@ -245,4 +348,14 @@ fn conformance() {
     assert_eq!(check("lint/wrong_section.toml").unwrap().1, ["runner"]);
     assert!(check("lint/invalid_syntax.toml").is_err());
     assert_eq!(check("lint/bad_shell.toml").unwrap().0.runners[0].shell, "fish");
+    let problems = |name: &str| linted(&fs::read_to_string(dir.join("lint").join(name)).unwrap()).len();
+    assert_eq!(problems("valid.toml"), 0);
+    for name in [
+        "bad_shell.toml",
+        "invalid_syntax.toml",
+        "misspelled_key.toml",
+        "wrong_section.toml",
+    ] {
+        assert!(problems(name) > 0, "{name}");
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{GoDuration, RunnerConfig};
+use super::{GoDuration, LogFormat, LogLevel, RunnerConfig};
 
 /// The whole file, with defaults in place.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -15,8 +15,8 @@ pub struct Config {
     pub concurrent: u32,
     /// Seconds; 0 = 3.
     pub check_interval: u64,
-    pub log_level: Option<String>,
-    pub log_format: Option<String>,
+    pub log_level: Option<LogLevel>,
+    pub log_format: Option<LogFormat>,
     /// Unix user of shell jobs.
     pub user: Option<String>,
     pub sentry_dsn: Option<String>,

@@ -201,8 +201,12 @@ impl<'a> Build<'a> {
             let message = format!("GIT_SUBMODULE_STRATEGY: {strategy:?} is none of none, normal, recursive");
             return Err(Failure::job(FailureReason::RunnerConfigurationError, message));
         }
-        self.shell = scripts::shell(self.host).map_err(|word| {
-            let message = format!("the runner's configuration names the shell {word:?}: use bash or sh");
+        if !self.variables.value("GIT_CLONE_PATH").is_empty() {
+            let message = "GIT_CLONE_PATH is not supported: leave it out, and use CI_PROJECT_DIR for the folder";
+            return Err(Failure::job(FailureReason::RunnerConfigurationError, message));
+        }
+        self.shell = scripts::shell(self.host).map_err(|error| {
+            let message = format!("the runner's configuration: {error}");
             Failure::job(FailureReason::RunnerConfigurationError, message)
         })?;
         Ok(())

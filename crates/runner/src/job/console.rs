@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tasuki_rt::Clock;
 
+use super::host::{Host, Progress};
 use super::stage::Stage;
 use crate::trace::{Log, LogStream, Source};
 
@@ -22,16 +23,19 @@ pub(super) struct Console {
     clock: Clock,
     sections: bool,
     executor: &'static str,
+    progress: Progress,
 }
 
 impl Console {
-    pub(super) fn new(log: &Arc<Log>, clock: Clock, sections: bool, executor: &'static str) -> Self {
+    /// `sections`: the server shows them.
+    pub(super) fn new(log: &Arc<Log>, host: &Host, sections: bool) -> Self {
         Self {
             stream: Arc::new(log.stream(Source::Runner)),
             log: Arc::clone(log),
-            clock,
+            clock: host.clock.clone(),
             sections,
-            executor,
+            executor: host.executor.kind(),
+            progress: host.progress.clone(),
         }
     }
 
@@ -72,6 +76,7 @@ impl Console {
     }
 
     pub(super) fn open(&self, stage: &Stage) {
+        self.progress.enter(&stage.to_string());
         let title = format!("{ERASE}{CYAN}{}{RESET}", stage.title(self.executor));
         if self.sections {
             self.stream.line(&format!(

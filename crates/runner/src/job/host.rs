@@ -1,7 +1,7 @@
 //! What a job needs to know of the runner that it runs on.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tasuki_proto::client::RunnerClient;
@@ -26,6 +26,24 @@ pub struct Host {
     pub clock: Clock,
     pub tasks: Tasks,
     pub pauses: Pauses,
+    /// Where the job is that this was made for.
+    pub progress: Progress,
+}
+
+/// The stage that a job is in, for those who watch it. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<Mutex<String>>);
+
+impl Progress {
+    pub(crate) fn enter(&self, stage: &str) {
+        stage.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The stage's name as in sections of the log; empty before the first.
+    #[must_use]
+    pub fn stage(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Pauses between tries; tests make them short.

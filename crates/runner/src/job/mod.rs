@@ -10,6 +10,7 @@
 
 mod build;
 mod cache_key;
+mod cache_store;
 mod command;
 mod console;
 mod control;
@@ -27,10 +28,11 @@ mod steps;
 mod terminal;
 mod variables;
 
+pub(crate) use cache_store::cache_problem;
 pub use control::Shutdown;
 pub use expand::expand;
 pub use failure::Failure;
-pub use host::{Host, Pauses, Slot, runner_info};
+pub use host::{Host, Pauses, Progress, Slot, runner_info};
 pub use run::{Report, run};
 pub use stage::Stage;
 pub use variables::Variables;

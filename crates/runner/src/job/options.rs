@@ -14,7 +14,20 @@ const FLAGS: &[(&str, bool)] = &[
     ("FF_SCRIPT_SECTIONS", false),
     ("FF_ENABLE_BASH_EXIT_CODE_CHECK", false),
     ("FF_HASH_CACHE_KEYS", false),
+    ("FF_USE_ADAPTIVE_REQUEST_CONCURRENCY", true),
+    ("FF_USE_DYNAMIC_TRACE_FORCE_SEND_INTERVAL", false),
+    ("FF_DISABLE_AUTOMATIC_TOKEN_ROTATION", false),
 ];
+
+/// The flags as the runner itself sees them, for the job's environment: a flag of a job's own variables comes after.
+pub(super) fn runner_flags(config: &RunnerConfig) -> impl Iterator<Item = (&str, bool)> {
+    let others = FLAGS
+        .iter()
+        .filter(|(name, _)| !config.feature_flags.contains_key(*name))
+        .copied();
+    let set = config.feature_flags.iter().map(|(name, value)| (name.as_str(), *value));
+    others.chain(set)
+}
 
 /// The value of a feature flag: the runner's configuration, else the job's variable, else the default.
 pub(super) fn flag(name: &str, config: &RunnerConfig, variables: &Variables) -> bool {

@@ -1,12 +1,14 @@
 //! What the guest is asked to do, made from the payload and the job's variables.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tasuki_model::secret::Secret;
 use tasuki_proto::gitlab::{ArtifactFormat, ArtifactSpec, Cache, JobResponse, When};
 use url::Url;
 
 use super::cache_key;
+use super::cache_store::{CacheStore, Signed, object_name};
 use super::host::Host;
 use super::options::flag;
 use super::variables::Variables;
@@ -212,7 +214,7 @@ impl Source<'_> {
                 keys.retain(|key| !key.is_empty());
                 let request = guest::Request::RestoreCache(guest::RestoreCache {
                     project: self.paths.project.clone(),
-                    entries: keys.iter().map(|key| self.cache_entry(key)).collect(),
+                    entries: keys.iter().map(|key| self.cache_entry(key, Direction::Read)).collect(),
                     timeout_s: self.cache_timeout(),
                 });
                 Ok(CacheRequest { request, key })
@@ -230,7 +232,7 @@ impl Source<'_> {
                 let key = self.cache_key(index, cache)?;
                 let request = guest::Request::SaveCache(guest::SaveCache {
                     project: self.paths.project.clone(),
-                    entry: self.cache_entry(&key),
+                    entry: self.cache_entry(&key, Direction::Write),
                     selection: guest::Selection {
                         paths: cache.paths.iter().map(|path| self.variables.expand(path)).collect(),
                         exclude: Vec::new(),
@@ -282,26 +284,51 @@ impl Source<'_> {
         Ok(clean)
     }
 
-    fn cache_entry(&self, key: &str) -> guest::CacheEntry {
+    fn cache_entry(&self, key: &str, direction: Direction) -> guest::CacheEntry {
         let name = if flag("FF_HASH_CACHE_KEYS", &self.host.config, self.variables) {
             cache_key::hashed(key)
         } else {
             key.to_owned()
         };
         let file = self.paths.cache.join(slug(self.job)).join(&name).join("cache.zip");
-        let server = self.job.tasuki.as_ref().and_then(|tasuki| tasuki.cache_url.as_deref());
+        let signed = self.signed(key, &name, direction).or_else(|| self.own_store(&name));
+        let (url, headers) = signed.map_or((None, Vec::new()), |signed| (Some(signed.url), signed.headers));
         guest::CacheEntry {
             key: key.to_owned(),
             file,
-            url: server.map(|base| Secret::new(format!("{}/{}", base.trim_end_matches('/'), path_of(&name)))),
-            headers: match server {
-                Some(_) => vec![(
-                    tasuki_proto::gitlab::headers::JOB_TOKEN.to_owned(),
-                    self.job.token.clone(),
-                )],
-                None => Vec::new(),
-            },
+            url,
+            headers,
         }
+    }
+
+    /// In the store of `[runners.cache]`. One that cannot be used is warned of at the stage's beginning.
+    fn signed(&self, key: &str, name: &str, direction: Direction) -> Option<Signed> {
+        let config = &self.host.config.cache;
+        let store = CacheStore::of(config).ok().flatten()?;
+        let object = object_name(
+            config,
+            self.host.config.short_token(),
+            self.job.job_info.project_id,
+            name,
+        );
+        let now = jiff::Timestamp::from_millisecond(self.host.clock.now_ms()).ok()?;
+        let valid = Duration::from_secs(self.cache_timeout().max(60));
+        Some(match direction {
+            Direction::Read => store.read(&object, valid, now),
+            Direction::Write => store.write(&object, key, valid, now),
+        })
+    }
+
+    /// On the tasuki server that the job is from.
+    fn own_store(&self, name: &str) -> Option<Signed> {
+        let base = self.job.tasuki.as_ref()?.cache_url.as_deref()?;
+        Some(Signed {
+            url: Secret::new(format!("{}/{}", base.trim_end_matches('/'), path_of(name))),
+            headers: vec![(
+                tasuki_proto::gitlab::headers::JOB_TOKEN.to_owned(),
+                self.job.token.clone(),
+            )],
+        })
     }
 
     /// `CACHE_REQUEST_TIMEOUT` is in minutes.
@@ -314,6 +341,12 @@ impl Source<'_> {
             .unwrap_or(10);
         minutes.saturating_mul(60)
     }
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    Read,
+    Write,
 }
 
 #[derive(PartialEq, Eq)]

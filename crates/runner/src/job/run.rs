@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use tasuki_model::reason::FailureReason;
 use tasuki_proto::client::DebugTrace;
 use tasuki_proto::gitlab::{JobResponse, JobState};
 use tasuki_rt::{CancellationToken, Clock};
@@ -16,7 +17,9 @@ use super::failure::Failure;
 use super::host::{Host, Slot};
 use super::options::flag;
 use super::scripts;
-use crate::trace::{FinalState, Log, LogOptions, Masks, Outcome, Pace, UploadOptions, Uploader, chain};
+use crate::trace::{
+    Claim, FinalState, Log, LogOptions, Masks, Outcome, Pace, SignOfLife, UploadOptions, Uploader, chain,
+};
 
 /// Time limit of a job whose payload names none.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(7200);
@@ -76,18 +79,25 @@ async fn run_job(host: Host, job: JobResponse, slot: Slot, shutdown: Shutdown) -
             return report(None, Some(Failure::system(chain(&error))), Outcome::GaveUp);
         }
     };
-    let (mut uploader, contact) = Uploader::new(host.client.clone(), log.clone(), upload_options(&host, &job));
-    if !uploader.acknowledge().await {
-        info!("the server has given the job to somebody else");
-        return report(None, None, Outcome::Refused);
+    let (mut uploader, contact) = Uploader::new(
+        host.client.clone(),
+        log.clone(),
+        upload_options(&host, &job, &variables),
+    );
+    match uploader.acknowledge().await {
+        Claim::Ours => {}
+        Claim::Canceled => {
+            let canceled = Err(Failure::job(FailureReason::JobCanceled, "canceled"));
+            let outcome = told(&mut uploader, final_state(&canceled, &job, BTreeMap::new())).await;
+            return report(Some(JobState::Failed), canceled.err(), outcome);
+        }
+        Claim::Lost => {
+            info!("the server has given the job to somebody else");
+            return report(None, None, Outcome::Refused);
+        }
     }
     let control = Control::new(timeout);
-    let console = Console::new(
-        &log,
-        host.clock.clone(),
-        job.features.trace_sections,
-        host.executor.kind(),
-    );
+    let console = Console::new(&log, &host, job.features.trace_sections);
     let mut outputs = BTreeMap::new();
     let result = {
         let done = CancellationToken::new();
@@ -117,13 +127,7 @@ async fn run_job(host: Host, job: JobResponse, slot: Slot, shutdown: Shutdown) -
         Err(failure) => console.error(&failure.headline()),
     }
     drop(console);
-    let outcome = match uploader.finish(final_state(&result, &job, outputs)).await {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            warn!(error = %chain(&error), "the log was not kept");
-            Outcome::GaveUp
-        }
-    };
+    let outcome = told(&mut uploader, final_state(&result, &job, outputs)).await;
     let state = if result.is_ok() {
         JobState::Success
     } else {
@@ -133,6 +137,13 @@ async fn run_job(host: Host, job: JobResponse, slot: Slot, shutdown: Shutdown) -
         warn!("the server refused the job's result");
     }
     report(Some(state), result.err(), outcome)
+}
+
+async fn told(uploader: &mut Uploader, last: FinalState) -> Outcome {
+    uploader.finish(last).await.unwrap_or_else(|error| {
+        warn!(error = %chain(&error), "the log was not kept");
+        Outcome::GaveUp
+    })
 }
 
 fn final_state(result: &Result<(), Failure>, job: &JobResponse, outputs: BTreeMap<String, String>) -> FinalState {
@@ -152,14 +163,17 @@ fn final_state(result: &Result<(), Failure>, job: &JobResponse, outputs: BTreeMa
     }
 }
 
-fn upload_options(host: &Host, job: &JobResponse) -> UploadOptions {
+fn upload_options(host: &Host, job: &JobResponse, variables: &super::Variables) -> UploadOptions {
     let pace = match &job.tasuki {
         Some(tasuki) if tasuki.heartbeat_interval_ms > 0 => Pace::Live {
             gather: GATHER,
             heartbeat: Duration::from_millis(tasuki.heartbeat_interval_ms),
             lease: Duration::from_millis(tasuki.lease_ms),
         },
-        _ => Pace::Interval,
+        _ if flag("FF_USE_DYNAMIC_TRACE_FORCE_SEND_INTERVAL", &host.config, variables) => {
+            Pace::Interval(SignOfLife::Dynamic)
+        }
+        _ => Pace::Interval(SignOfLife::Fixed),
     };
     UploadOptions {
         job: job.id,
@@ -171,7 +185,7 @@ fn upload_options(host: &Host, job: &JobResponse) -> UploadOptions {
             DebugTrace::Off
         },
         pace,
-        final_retries: host.config.final_retries(),
+        final_tries: host.config.final_tries(),
         final_backoff: host.pauses.final_state,
     }
 }

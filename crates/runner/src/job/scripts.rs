@@ -3,8 +3,9 @@
 use tasuki_proto::gitlab::{JobResponse, JobVariable, Step};
 
 use super::host::{Host, Slot, go_architecture};
-use super::options::flag;
+use super::options::{flag, runner_flags};
 use super::variables::{Variables, truth};
+use crate::config::{ShellWord, UnknownWord};
 use crate::executor::{Paths, Shell, ShellKind};
 use crate::script;
 
@@ -20,6 +21,9 @@ pub(super) fn variables(
     paths: Option<&Paths>,
 ) -> Variables {
     let mut all = Variables::default();
+    for (name, value) in runner_flags(&host.config) {
+        all.set(name, value.to_string());
+    }
     if !job.image.name.is_empty() {
         all.set("CI_JOB_IMAGE", &job.image.name);
     }
@@ -111,13 +115,12 @@ pub(super) fn text(host: &Host, job: &JobResponse, variables: &Variables, lines:
     )
 }
 
-/// The shell of the runner's configuration. `Err`: the word that is no shell of ours.
-pub(super) fn shell(host: &Host) -> Result<Shell, String> {
-    let kind = match host.config.shell.as_str() {
-        "" => ShellKind::Detect,
-        "bash" => ShellKind::Bash,
-        "sh" => ShellKind::Sh,
-        other => return Err(other.to_owned()),
+/// The shell of the runner's configuration.
+pub(super) fn shell(host: &Host) -> Result<Shell, UnknownWord> {
+    let kind = match host.config.shell.parse()? {
+        ShellWord::Detect => ShellKind::Detect,
+        ShellWord::Bash => ShellKind::Bash,
+        ShellWord::Sh => ShellKind::Sh,
     };
     Ok(Shell { kind, login: false })
 }

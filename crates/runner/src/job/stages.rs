@@ -7,12 +7,14 @@ use tasuki_model::reason::FailureReason;
 use tasuki_proto::gitlab::{Step, When};
 
 use super::build::Build;
+use super::cache_store::cache_problem;
 use super::command::Limit;
 use super::failure::Failure;
 use super::options::duration;
 use super::requests::{CacheRequest, Source};
 use super::scripts;
 use super::stage::Stage;
+use super::variables::truth;
 use crate::executor::{PushedFile, Sandbox};
 use crate::guest;
 
@@ -171,6 +173,9 @@ impl Build<'_> {
             return Ok(());
         }
         self.console.open(stage);
+        if let Some(problem) = cache_problem(&self.host.config.cache) {
+            self.console.warn(&format!("{problem}; caches stay on this machine"));
+        }
         let mut result = Ok(());
         for cache in caches {
             match cache {
@@ -260,7 +265,7 @@ impl Build<'_> {
             return result.and_then(|()| Err(self.control.failure()));
         }
         let after = self.after_script(sandbox, &result).await;
-        if self.variables.value("AFTER_SCRIPT_IGNORE_ERRORS") == "false" {
+        if truth(&self.variables.value("AFTER_SCRIPT_IGNORE_ERRORS")) == Some(false) {
             result.and(after)
         } else {
             result

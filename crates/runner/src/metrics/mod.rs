@@ -1,5 +1,7 @@
 //! Figures of a runner process in Prometheus' text form, under gitlab-runner's names.
 
+mod histogram;
+mod process;
 mod registry;
 mod text;
 

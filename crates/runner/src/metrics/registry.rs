@@ -8,13 +8,16 @@ use tasuki_proto::client::{Call, Observer};
 use tasuki_rt::Clock;
 use tokio::sync::Notify;
 
+use super::histogram::Histogram;
 use crate::config::Config;
-use crate::job::Report;
+use crate::job::{Progress, Report};
 
-/// Upper bounds of the buckets of job durations, in seconds.
-pub(super) const DURATIONS: [f64; 10] = [
+/// Upper bounds in seconds.
+const JOBS: &[f64] = &[
     30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 10800.0, 18000.0, 36000.0,
 ];
+const QUEUE: &[f64] = &[1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0];
+const CALLS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// All figures of a process. Clones of the `Arc` share them.
 #[derive(Debug, Default)]
@@ -23,22 +26,51 @@ pub struct Metrics {
     idle: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Figures {
     pub(super) concurrent: u32,
     /// Short token, name, limit.
     pub(super) limits: Vec<(String, String, u32)>,
-    /// Address and beginning of each running job.
-    pub(super) running: BTreeMap<u64, (String, Instant)>,
+    pub(super) running: BTreeMap<u64, Runs>,
     pub(super) jobs: u64,
     pub(super) failed: BTreeMap<&'static str, u64>,
-    pub(super) duration_buckets: [u64; DURATIONS.len()],
-    pub(super) duration_sum: f64,
-    pub(super) duration_count: u64,
+    pub(super) durations: Histogram,
+    /// Time in the server's queue, by what the server says of the project's other jobs.
+    pub(super) queue: BTreeMap<String, Histogram>,
+    /// Endpoint, class of the status, method.
+    pub(super) calls: BTreeMap<(&'static str, &'static str, &'static str), Histogram>,
     /// Endpoint, status, method.
     pub(super) statuses: BTreeMap<(&'static str, i32, &'static str), u64>,
     pub(super) retries: BTreeMap<(&'static str, &'static str), u64>,
     pub(super) configurations: u64,
+    pub(super) broken_configurations: u64,
+}
+
+impl Default for Figures {
+    fn default() -> Self {
+        Self {
+            concurrent: 0,
+            limits: Vec::new(),
+            running: BTreeMap::new(),
+            jobs: 0,
+            failed: BTreeMap::new(),
+            durations: Histogram::new(JOBS),
+            queue: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            statuses: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            configurations: 0,
+            broken_configurations: 0,
+        }
+    }
+}
+
+/// A job that runs.
+#[derive(Debug)]
+pub(super) struct Runs {
+    pub(super) url: String,
+    pub(super) began: Instant,
+    pub(super) progress: Progress,
 }
 
 /// A job that counts as running until this is dropped.
@@ -49,17 +81,32 @@ pub struct RunningJob {
 }
 
 impl Metrics {
-    /// The job at this address begins.
+    /// The job at this address begins; `progress` tells where it is.
     #[must_use]
-    pub fn job_begins(self: &Arc<Self>, url: &str) -> RunningJob {
+    pub fn job_begins(self: &Arc<Self>, url: &str, progress: Progress) -> RunningJob {
         let mut figures = self.lock();
         figures.jobs += 1;
         let number = figures.jobs;
-        figures.running.insert(number, (url.to_owned(), Clock::instant()));
+        let runs = Runs {
+            url: url.to_owned(),
+            began: Clock::instant(),
+            progress,
+        };
+        figures.running.insert(number, runs);
         RunningJob {
             metrics: Arc::clone(self),
             number,
         }
+    }
+
+    /// How long a job waited on the server, in seconds, and how many others of its project ran meanwhile (`"3"`, `"50+"`).
+    pub fn queued(&self, seconds: f64, project_jobs: &str) {
+        // A server's word, not ours: what is no number of jobs makes no line of its own.
+        let known = project_jobs.len() <= 6 && project_jobs.chars().all(|c| c.is_ascii_alphanumeric() || c == '+');
+        let label = if known { project_jobs } else { "" };
+        let mut figures = self.lock();
+        let histogram = figures.queue.entry(label.to_owned());
+        histogram.or_insert_with(|| Histogram::new(QUEUE)).add(seconds.max(0.0));
     }
 
     /// A job has ended.
@@ -68,12 +115,7 @@ impl Metrics {
         if let Some(failure) = &report.failure {
             *figures.failed.entry(failure.reason.as_str()).or_default() += 1;
         }
-        let seconds = report.took.as_secs_f64();
-        figures.duration_sum += seconds;
-        figures.duration_count += 1;
-        for (bucket, bound) in figures.duration_buckets.iter_mut().zip(DURATIONS) {
-            *bucket += u64::from(seconds <= bound);
-        }
+        figures.durations.add(report.took.as_secs_f64());
     }
 
     /// Settings were taken over.
@@ -86,6 +128,11 @@ impl Metrics {
             .iter()
             .map(|r| (r.short_token().to_owned(), r.name.clone(), r.limit));
         figures.limits = limits.collect();
+    }
+
+    /// Settings could not be read.
+    pub fn misconfigured(&self) {
+        self.lock().broken_configurations += 1;
     }
 
     /// Jobs that run now.
@@ -121,14 +168,26 @@ impl Drop for RunningJob {
 
 impl Observer for Metrics {
     fn call(&self, call: &Call) {
-        *self
-            .lock()
-            .statuses
-            .entry((call.endpoint, call.status, call.method))
-            .or_default() += 1;
+        let mut figures = self.lock();
+        let (endpoint, method) = (call.endpoint, call.method);
+        *figures.statuses.entry((endpoint, call.status, method)).or_default() += 1;
+        let calls = figures.calls.entry((endpoint, class(call.status), method));
+        calls
+            .or_insert_with(|| Histogram::new(CALLS))
+            .add(call.took.as_secs_f64());
     }
 
     fn retry(&self, endpoint: &'static str, method: &'static str) {
         *self.lock().retries.entry((endpoint, method)).or_default() += 1;
+    }
+}
+
+fn class(status: i32) -> &'static str {
+    match status {
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        500..=599 => "5xx",
+        _ => "error",
     }
 }

@@ -1,8 +1,11 @@
 //! Prometheus' text form.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
+use std::time::Duration;
 
-use super::registry::{DURATIONS, Metrics};
+use super::process;
+use super::registry::{Figures, Metrics, Runs};
 
 impl Metrics {
     /// All figures as `text/plain; version=0.0.4`.
@@ -18,9 +21,10 @@ impl Metrics {
     #[must_use]
     pub fn job_list(&self) -> String {
         let figures = self.lock();
-        let line = |(url, began): &(String, std::time::Instant)| {
-            let duration = crate::config::show_duration(std::time::Duration::from_secs(began.elapsed().as_secs()));
-            format!("url={url} state=running stage= executor_stage= duration={duration}\n")
+        let line = |runs: &Runs| {
+            let duration = crate::config::show_duration(Duration::from_secs(runs.began.elapsed().as_secs()));
+            let (url, stage) = (&runs.url, runs.progress.stage());
+            format!("url={url} state=running stage={stage} executor_stage= duration={duration}\n")
         };
         figures.running.values().map(line).collect()
     }
@@ -39,8 +43,18 @@ impl Metrics {
                 escape(system_id)
             )?;
         }
-        head(out, "jobs", "gauge", "Jobs that run now")?;
-        writeln!(out, "gitlab_runner_jobs{{state=\"running\"}} {}", figures.running.len())?;
+        head(out, "jobs", "gauge", "Jobs that run now, by stage")?;
+        let mut stages: BTreeMap<String, u64> = BTreeMap::new();
+        for runs in figures.running.values() {
+            *stages.entry(runs.progress.stage()).or_default() += 1;
+        }
+        if stages.is_empty() {
+            stages.insert(String::new(), 0);
+        }
+        for (stage, count) in &stages {
+            let labels = format!("state=\"running\",stage=\"{}\",executor_stage=\"\"", escape(stage));
+            writeln!(out, "gitlab_runner_jobs{{{labels}}} {count}")?;
+        }
         head(out, "jobs_total", "counter", "Jobs that were begun")?;
         writeln!(out, "gitlab_runner_jobs_total {}", figures.jobs)?;
         head(out, "failed_jobs_total", "counter", "Jobs that failed, by reason")?;
@@ -51,45 +65,14 @@ impl Metrics {
             )?;
         }
         head(out, "job_duration_seconds", "histogram", "How long jobs took")?;
-        for (bucket, bound) in figures.duration_buckets.iter().zip(DURATIONS) {
-            writeln!(
-                out,
-                "gitlab_runner_job_duration_seconds_bucket{{le=\"{bound}\"}} {bucket}"
-            )?;
+        figures.durations.write(out, "job_duration_seconds", "")?;
+        let help = "How long jobs waited in the server's queue";
+        head(out, "job_queue_duration_seconds", "histogram", help)?;
+        for (running, histogram) in &figures.queue {
+            let labels = format!("project_jobs_running=\"{}\"", escape(running));
+            histogram.write(out, "job_queue_duration_seconds", &labels)?;
         }
-        writeln!(
-            out,
-            "gitlab_runner_job_duration_seconds_bucket{{le=\"+Inf\"}} {}",
-            figures.duration_count
-        )?;
-        writeln!(out, "gitlab_runner_job_duration_seconds_sum {}", figures.duration_sum)?;
-        writeln!(
-            out,
-            "gitlab_runner_job_duration_seconds_count {}",
-            figures.duration_count
-        )?;
-        head(
-            out,
-            "api_request_statuses_total",
-            "counter",
-            "Calls of the server's API, by result",
-        )?;
-        for ((endpoint, status, method), count) in &figures.statuses {
-            let labels = format!("endpoint=\"{endpoint}\",status=\"{status}\",method=\"{method}\"");
-            writeln!(out, "gitlab_runner_api_request_statuses_total{{{labels}}} {count}")?;
-        }
-        head(
-            out,
-            "api_request_retries_total",
-            "counter",
-            "Repeated calls of the server's API",
-        )?;
-        for ((path, method), count) in &figures.retries {
-            writeln!(
-                out,
-                "gitlab_runner_api_request_retries_total{{path=\"{path}\",method=\"{method}\"}} {count}"
-            )?;
-        }
+        write_calls(out, &figures)?;
         head(
             out,
             "configuration_loaded_total",
@@ -101,13 +84,52 @@ impl Metrics {
             "gitlab_runner_configuration_loaded_total {}",
             figures.configurations
         )?;
+        let help = "How often the settings could not be read";
+        head(out, "configuration_loading_error_total", "counter", help)?;
+        let broken = figures.broken_configurations;
+        writeln!(out, "gitlab_runner_configuration_loading_error_total {broken}")?;
+        head(out, "worker_slots_number", "gauge", "Jobs that may run at a time")?;
+        writeln!(out, "gitlab_runner_worker_slots_number {}", figures.concurrent)?;
         head(out, "version_info", "gauge", "This program")?;
         let version = env!("CARGO_PKG_VERSION");
         writeln!(
             out,
             "gitlab_runner_version_info{{name=\"tasuki\",version=\"{version}\"}} 1"
-        )
+        )?;
+        process::write(out)
     }
+}
+
+fn write_calls(out: &mut String, figures: &Figures) -> fmt::Result {
+    head(
+        out,
+        "api_request_statuses_total",
+        "counter",
+        "Calls of the server's API, by result",
+    )?;
+    for ((endpoint, status, method), count) in &figures.statuses {
+        let labels = format!("endpoint=\"{endpoint}\",status=\"{status}\",method=\"{method}\"");
+        writeln!(out, "gitlab_runner_api_request_statuses_total{{{labels}}} {count}")?;
+    }
+    head(
+        out,
+        "api_request_retries_total",
+        "counter",
+        "Repeated calls of the server's API",
+    )?;
+    for ((path, method), count) in &figures.retries {
+        writeln!(
+            out,
+            "gitlab_runner_api_request_retries_total{{path=\"{path}\",method=\"{method}\"}} {count}"
+        )?;
+    }
+    let help = "How long calls of the server's API took, held requests for work included";
+    head(out, "api_request_duration_seconds", "histogram", help)?;
+    for ((endpoint, class, method), histogram) in &figures.calls {
+        let labels = format!("endpoint=\"{endpoint}\",status_class=\"{class}\",method=\"{method}\"");
+        histogram.write(out, "api_request_duration_seconds", &labels)?;
+    }
+    Ok(())
 }
 
 fn head(out: &mut String, name: &str, kind: &str, help: &str) -> fmt::Result {
@@ -125,23 +147,52 @@ fn escape(value: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
+    use tasuki_proto::client::{Call, Observer as _};
+
     use super::*;
+    use crate::job::Progress;
 
     #[test]
     fn figures_are_counted_and_written() {
         let metrics = Arc::new(Metrics::default());
-        let running = metrics.job_begins("http://x/jobs/1");
+        let progress = Progress::default();
+        let running = metrics.job_begins("http://x/jobs/1", progress.clone());
+        progress.enter("get_sources");
+        let words = "gitlab_runner_jobs{state=\"running\",stage=\"get_sources\",executor_stage=\"\"} 1\n";
+        assert!(metrics.text("s_1").contains(words), "{}", metrics.text("s_1"));
+        let listed = metrics.job_list();
         assert!(
-            metrics
-                .text("s_1")
-                .contains("gitlab_runner_jobs{state=\"running\"} 1\n")
+            listed.starts_with("url=http://x/jobs/1 state=running stage=get_sources "),
+            "{listed}"
         );
-        assert!(metrics.job_list().starts_with("url=http://x/jobs/1 state=running"));
         drop(running);
+        metrics.queued(2.0, "50+");
+        metrics.queued(9.0, "no\"number");
+        metrics.misconfigured();
+        metrics.call(&Call {
+            endpoint: "request_job",
+            method: "POST",
+            status: 204,
+            took: Duration::from_millis(300),
+        });
         let text = metrics.text("s_1");
-        assert!(
-            text.contains("gitlab_runner_jobs{state=\"running\"} 0\n") && text.contains("jobs_total 1\n"),
-            "{text}"
-        );
+        for line in [
+            "gitlab_runner_jobs{state=\"running\",stage=\"\",executor_stage=\"\"} 0",
+            "gitlab_runner_jobs_total 1",
+            "gitlab_runner_job_queue_duration_seconds_bucket{project_jobs_running=\"50+\",le=\"1\"} 0",
+            "gitlab_runner_job_queue_duration_seconds_bucket{project_jobs_running=\"50+\",le=\"3\"} 1",
+            "gitlab_runner_job_queue_duration_seconds_count{project_jobs_running=\"\"} 1",
+            "gitlab_runner_configuration_loading_error_total 1",
+            "gitlab_runner_api_request_statuses_total{endpoint=\"request_job\",status=\"204\",method=\"POST\"} 1",
+            "gitlab_runner_api_request_duration_seconds_sum{endpoint=\"request_job\",status_class=\"2xx\",method=\"POST\"} 0.3",
+            "gitlab_runner_job_duration_seconds_count 0",
+        ] {
+            assert!(text.contains(&format!("{line}\n")), "{line} in {text}");
+        }
+        let resident = text
+            .lines()
+            .find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
+        assert!(resident.unwrap().parse::<f64>().unwrap() > 100_000.0);
+        assert!(!text.contains("no\"number"), "{text}");
     }
 }

@@ -13,7 +13,7 @@ use super::adaptive::Adaptive;
 use super::gate::{Gate, Permit};
 use super::health::Health;
 use super::slots::{Slots, TakenSlot};
-use crate::job::{self, Host, Shutdown};
+use crate::job::{self, Host, Progress, Shutdown};
 use crate::metrics::Metrics;
 use crate::trace::chain;
 
@@ -200,8 +200,20 @@ impl Entry {
         let id = job.id;
         info!(job.id = id, runner = %self.name(), "job received");
         let url = job.variables.iter().rev().find(|variable| variable.key == "CI_JOB_URL");
-        let running = self.metrics.job_begins(url.map_or("", |variable| &variable.value));
-        let report = job::run(self.host.clone(), job, slot.slot(), self.shutdown.clone()).await;
+        let progress = Progress::default();
+        let running = self
+            .metrics
+            .job_begins(url.map_or("", |variable| &variable.value), progress.clone());
+        let info = &job.job_info;
+        self.metrics.queued(
+            info.time_in_queue_seconds,
+            &info.project_jobs_running_on_instance_runners_count,
+        );
+        let host = Host {
+            progress,
+            ..self.host.clone()
+        };
+        let report = job::run(host, job, slot.slot(), self.shutdown.clone()).await;
         self.metrics.job_ended(&report);
         let reason = report.failure.as_ref().map(|failure| failure.reason.as_str());
         info!(

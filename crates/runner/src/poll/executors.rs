@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tasuki_rt::Tasks;
 
-use crate::config::RunnerConfig;
+use crate::config::{ExecutorKind, RunnerConfig};
 use crate::executor::docker::{Docker, GuestNetwork, Settings, Surroundings};
 use crate::executor::shell::{Config, Shell};
 use crate::executor::{Error, Executor, Result};
@@ -33,19 +33,16 @@ pub struct Defaults {
 
 /// The executors of this build: `shell` and `docker`. Others are refused with their name.
 pub fn executors(defaults: Defaults, tasks: Tasks) -> Arc<ExecutorFactory> {
-    Arc::new(move |runner| match runner.executor.as_str() {
-        "shell" => shell(runner, &defaults, &tasks),
-        "docker" => docker(runner, &defaults, &tasks),
-        "" => Err(Error::configuration(
+    Arc::new(move |runner| match runner.executor.parse() {
+        Ok(ExecutorKind::Shell) => shell(runner, &defaults, &tasks),
+        Ok(ExecutorKind::Docker) => docker(runner, &defaults, &tasks),
+        Err(_) if runner.executor.is_empty() => Err(Error::configuration(
             format!("the runner {:?} names no executor", runner.name),
             "set executor = \"shell\" or \"docker\"",
         )),
-        other => Err(Error::configuration(
-            format!(
-                "the runner {:?} wants the executor {other:?}, which this version does not have",
-                runner.name
-            ),
-            "set executor = \"shell\" or \"docker\"",
+        Err(error) => Err(Error::configuration(
+            format!("the runner {:?}: {error}", runner.name),
+            "`tasuki runner lint` checks the whole file",
         )),
     })
 }

@@ -19,7 +19,7 @@ use super::health::Health;
 use super::slots::Slots;
 use super::{Error, reload};
 use crate::config::{Config, Environment, RunnerConfig};
-use crate::job::{Host, Pauses, Shutdown, runner_info};
+use crate::job::{Host, Pauses, Progress, Shutdown, runner_info};
 use crate::metrics::Metrics;
 use crate::trace::chain;
 
@@ -30,6 +30,8 @@ pub struct Reload {
     pub environment: Environment,
     /// Read now (SIGHUP); besides, a changed file is noticed within three seconds.
     pub now: Arc<Notify>,
+    /// Called with each configuration before it is taken over.
+    pub applied: Arc<dyn Fn(&Config) + Send + Sync>,
 }
 
 /// What a pool is started with.
@@ -213,6 +215,7 @@ impl Pool {
                 clock: self.options.clock.clone(),
                 tasks: self.options.tasks.clone(),
                 pauses: self.options.pauses,
+                progress: Progress::default(),
             },
             places: places.clone(),
             concurrent: self.concurrent.clone(),

@@ -43,10 +43,12 @@ pub(super) async fn follow(pool: &mut Pool) {
         });
         match config {
             Ok(config) => {
+                (source.applied)(&config);
                 info!(file = %source.path.display(), "settings read again");
                 pool.apply(config).await;
             }
             Err(problem) => {
+                pool.options.metrics.misconfigured();
                 error!(error = %chain(&problem), "the settings cannot be used; the old ones stay");
             }
         }

@@ -8,6 +8,7 @@
 //! Every filter streams: text that is cut anywhere gives the same bytes as in one piece (shown by tests that
 //! cut at every byte), and none holds back more than what may still become part of a match.
 
+mod contact;
 mod filter;
 mod limit;
 mod log;
@@ -21,10 +22,11 @@ mod timestamp;
 mod upload;
 mod utf8;
 
+pub use contact::{Claim, Contact};
 pub use filter::{Chain, MASK, Masks};
 pub use log::{Log, LogOptions, LogStream, Source};
 pub(crate) use upload::chain;
-pub use upload::{Contact, FinalState, Outcome, Pace, UploadOptions, Uploader};
+pub use upload::{FinalState, Outcome, Pace, SignOfLife, UploadOptions, Uploader};
 
 /// The log could not be kept.
 #[derive(Debug, thiserror::Error)]

@@ -13,7 +13,7 @@ use tasuki_rt::{Backoff, CancellationToken, Clock};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-use super::{Error, Log};
+use super::{Claim, Contact, Error, Log};
 
 /// Largest patch.
 const MOST: usize = 1024 * 1024;
@@ -24,8 +24,8 @@ const UNFINISHED_MS: i64 = 200;
 /// When the log is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
-    /// To a GitLab server: at the interval that it asks for (first 3 s); a sign of life when nothing was sent for 30 s.
-    Interval,
+    /// To a GitLab server: at the interval that it asks for (first 3 s); a sign of life when nothing was sent for long.
+    Interval(SignOfLife),
     /// To a tasuki server: new bytes at once, gathered for a few milliseconds; a sign of life at each heartbeat;
     /// the job is given up when nothing was answered for `lease`.
     Live {
@@ -33,6 +33,24 @@ pub enum Pace {
         heartbeat: Duration,
         lease: Duration,
     },
+}
+
+/// How long nothing may have been sent to a GitLab server until it is told that the job lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignOfLife {
+    /// 30 s.
+    Fixed,
+    /// Four times the interval that the server asks for, 30 s to 30 min (`FF_USE_DYNAMIC_TRACE_FORCE_SEND_INTERVAL`).
+    Dynamic,
+}
+
+impl SignOfLife {
+    fn after(self, interval: Duration) -> Duration {
+        match self {
+            Self::Fixed => FORCE_SEND,
+            Self::Dynamic => interval.saturating_mul(4).clamp(FORCE_SEND, FORCE_SEND * 60),
+        }
+    }
 }
 
 /// How one job's log is sent.
@@ -43,31 +61,10 @@ pub struct UploadOptions {
     pub info: Info,
     pub debug_trace: DebugTrace,
     pub pace: Pace,
-    /// `job_status_final_update_retry_limit`.
-    pub final_retries: u32,
+    /// `job_status_final_update_retry_limit`: tries in all.
+    pub final_tries: u32,
     /// First and longest pause between those.
     pub final_backoff: (Duration, Duration),
-}
-
-/// What the server has last told about the job. Follows `Job-Status`, refusals and silence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Contact {
-    #[default]
-    Good,
-    /// Stop the user's script; the rest of the job still runs.
-    CancelGracefully,
-    /// The server does not want this job's results any more: stop everything.
-    Abort,
-    /// Nothing was heard for longer than the lease: the server has given the job to somebody else.
-    Lost,
-}
-
-impl Contact {
-    /// Whether everything must stop.
-    #[must_use]
-    pub fn is_over(self) -> bool {
-        matches!(self, Self::Abort | Self::Lost)
-    }
 }
 
 /// How the job ended.
@@ -138,25 +135,30 @@ impl Uploader {
         self.terminal.subscribe()
     }
 
-    /// Acknowledges the job (`PUT state=running`), the second phase of taking it.
-    /// `false`: it is not ours; drop it silently. A call without an answer is repeated: the server may have taken it, and
-    /// would wait for a job that nobody runs.
-    pub async fn acknowledge(&mut self) -> bool {
+    /// Acknowledges the job (`PUT state=running`), the second phase of taking it. A call without an answer is repeated: the
+    /// server may have taken it, and would wait for a job that nobody runs.
+    pub async fn acknowledge(&mut self) -> Claim {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         while backoff.tries() < ACKNOWLEDGEMENTS {
             if let Some(answer) = self.put(JobState::Running, None).await {
                 self.hear(answer.signal, answer.interval, answer.terminal);
                 match answer.outcome {
-                    UpdateOutcome::Done | UpdateOutcome::NotStoredYet => return answer.signal != JobSignal::Abort,
+                    UpdateOutcome::Done | UpdateOutcome::NotStoredYet => {
+                        return match answer.signal {
+                            JobSignal::GoOn => Claim::Ours,
+                            JobSignal::CancelGracefully => Claim::Canceled,
+                            JobSignal::Abort => Claim::Lost,
+                        };
+                    }
                     UpdateOutcome::Conflict | UpdateOutcome::LogDiffers | UpdateOutcome::Refused { .. } => {
-                        return false;
+                        return Claim::Lost;
                     }
                     UpdateOutcome::Failed { .. } => {}
                 }
             }
             tokio::time::sleep(backoff.pause()).await;
         }
-        false
+        Claim::Lost
     }
 
     /// Sends until `done` is pulled or the server does not want the job any more.
@@ -180,8 +182,8 @@ impl Uploader {
     /// Waits until there is something to do.
     async fn pause(&self) {
         match self.options.pace {
-            Pace::Interval => {
-                tokio::time::sleep(self.interval.min(FORCE_SEND)).await;
+            Pace::Interval(_) => {
+                tokio::time::sleep(self.interval).await;
                 self.log.show_unfinished(UNFINISHED_MS);
             }
             Pace::Live { gather, heartbeat, .. } => {
@@ -292,10 +294,12 @@ impl Uploader {
         self.interval = FIRST_INTERVAL;
         let (first, most) = self.options.final_backoff;
         let mut backoff = Backoff::new(first, most);
+        let mut tries = 0;
         let outcome = loop {
+            tries += 1;
             match self.finish_once(&last).await {
                 Some(outcome) => break outcome,
-                None if backoff.tries() >= self.options.final_retries => break Outcome::GaveUp,
+                None if tries >= self.options.final_tries => break Outcome::GaveUp,
                 None if self.contact.borrow().is_over() => break Outcome::GaveUp,
                 None => tokio::time::sleep(backoff.pause()).await,
             }
@@ -322,9 +326,14 @@ impl Uploader {
                         "the server's copy of the log differs: it is sent again"
                     );
                     self.sent = 0;
+                    tokio::time::sleep(self.interval).await;
                 }
-                UpdateOutcome::Conflict | UpdateOutcome::Refused { .. } => return Some(Outcome::Refused),
-                UpdateOutcome::Failed { .. } => return None,
+                UpdateOutcome::Refused { .. } => return Some(Outcome::Refused),
+                // `Job-Status` says that the job is over: asking again would not change that.
+                UpdateOutcome::Conflict | UpdateOutcome::Failed { .. } if answer.signal == JobSignal::Abort => {
+                    return Some(Outcome::Refused);
+                }
+                UpdateOutcome::Conflict | UpdateOutcome::Failed { .. } => return None,
             }
         }
     }
@@ -433,7 +442,7 @@ impl Uploader {
                 // Behind the end nothing runs that would have to be stopped in time.
                 Some(if self.finishing { patience } else { patience.min(left) })
             }
-            Pace::Live { .. } | Pace::Interval => None,
+            Pace::Live { .. } | Pace::Interval(_) => None,
         }
     }
 
@@ -449,7 +458,7 @@ impl Uploader {
     /// Never takes a cancel back.
     fn tell(&self, new: Contact) {
         self.contact.send_if_modified(|old| {
-            let worse = rank(new) > rank(*old);
+            let worse = new.rank() > old.rank();
             if worse {
                 *old = new;
             }
@@ -459,7 +468,7 @@ impl Uploader {
 
     fn is_silent(&self) -> bool {
         let limit = match self.options.pace {
-            Pace::Interval => FORCE_SEND,
+            Pace::Interval(sign) => sign.after(self.interval),
             Pace::Live { heartbeat, .. } => heartbeat,
         };
         self.heard.elapsed() >= limit
@@ -487,15 +496,6 @@ enum Flushed {
     Failed,
 }
 
-fn rank(contact: Contact) -> u8 {
-    match contact {
-        Contact::Good => 0,
-        Contact::CancelGracefully => 1,
-        Contact::Abort => 2,
-        Contact::Lost => 3,
-    }
-}
-
 async fn limited<T>(budget: Option<Duration>, call: impl Future<Output = T>) -> Option<T> {
     match budget {
         Some(budget) => tokio::time::timeout(budget, call).await.ok(),
@@ -513,4 +513,18 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         next = source.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_of_life() {
+        for (interval, dynamic) in [(3, 30), (60, 240), (900, 1800)] {
+            let interval = Duration::from_secs(interval);
+            assert_eq!(SignOfLife::Fixed.after(interval), Duration::from_secs(30));
+            assert_eq!(SignOfLife::Dynamic.after(interval), Duration::from_secs(dynamic));
+        }
+    }
 }

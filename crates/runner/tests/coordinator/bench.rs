@@ -69,6 +69,7 @@ impl Bench {
             path: path.to_owned(),
             environment,
             now: Arc::clone(&now),
+            applied: Arc::new(|_| {}),
         };
         let options = PoolOptions {
             reload: Some(reload),

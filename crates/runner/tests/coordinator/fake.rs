@@ -54,6 +54,8 @@ pub(crate) struct Job {
     pub(crate) updates: Vec<Value>,
     /// `Content-Range` of all PATCHes.
     pub(crate) ranges: Vec<String>,
+    /// Queries of all PATCHes.
+    pub(crate) patch_queries: Vec<String>,
     /// Query and bytes of uploaded files.
     pub(crate) artifacts: Vec<(String, String, Vec<u8>)>,
     pub(crate) final_update: Option<Value>,
@@ -70,6 +72,8 @@ pub(crate) enum Fault {
     Final(u16),
     /// The next acknowledgement is answered so.
     Acknowledge(u16),
+    /// The next job is canceled by a user just before it is acknowledged.
+    CancelAtAcknowledgement,
     /// The next request for work is answered so.
     Request(u16, Vec<(&'static str, String)>),
 }
@@ -89,6 +93,9 @@ pub(crate) struct State {
     pub(crate) tasuki: bool,
     /// Silent: answers nothing at all to job calls.
     pub(crate) mute: bool,
+    /// Requests for work that are held now, and the most there were at a time.
+    pub(crate) held: usize,
+    pub(crate) most_held: usize,
 }
 
 #[derive(Clone)]
@@ -142,6 +149,7 @@ impl Fake {
             log: Vec::new(),
             updates: Vec::new(),
             ranges: Vec::new(),
+            patch_queries: Vec::new(),
             artifacts: Vec::new(),
             final_update: None,
         };
@@ -212,10 +220,8 @@ impl Fake {
                 .unwrap_or_default()
                 .to_owned()
         };
-        assert!(
-            !header("x-request-id").is_empty() || head.uri.path().contains("/artifacts"),
-            "every request has an id"
-        );
+        let id = header("x-request-id");
+        assert!(id.len() == 32 && id.chars().all(|c| c.is_ascii_hexdigit()), "{id:?}");
         let path = head.uri.path().strip_prefix("/api/v4/").unwrap_or_default().to_owned();
         let parts: Vec<&str> = path.split('/').collect();
         let query = head.uri.query().unwrap_or_default().to_owned();
@@ -224,6 +230,8 @@ impl Fake {
             (&Method::POST, ["jobs", "request"]) => self.request_job(&json_body(), &header("runner-token")).await,
             (&Method::PUT, ["jobs", id]) => self.update(id, json_body(), &header("job-token")).await,
             (&Method::PATCH, ["jobs", id, "trace"]) => {
+                let number: i64 = id.parse().unwrap();
+                self.lock().jobs.get_mut(&number).unwrap().patch_queries.push(query);
                 self.patch(id, &header("content-range"), &header("job-token"), &body)
                     .await
             }
@@ -253,6 +261,18 @@ impl Fake {
         if self.lock().revoked.iter().any(|revoked| revoked == token) {
             return refusal(403, "403 Forbidden");
         }
+        {
+            let mut state = self.lock();
+            state.held += 1;
+            state.most_held = state.most_held.max(state.held);
+        }
+        let answer = self.hold().await;
+        self.lock().held -= 1;
+        answer
+    }
+
+    /// The next job; 204 where none comes, at once to a runner of GitLab's.
+    async fn hold(&self) -> Answer {
         let hold = tokio::time::Instant::now() + Duration::from_secs(5);
         loop {
             let changed = self.changed.notified();
@@ -320,7 +340,23 @@ impl Fake {
             return with(status(403), &[("job-status", job.phase.word().to_owned())]);
         }
         match body["state"].as_str() {
-            Some("running") if job.phase == Phase::Bound => job.phase = Phase::Running,
+            Some("running") if job.phase == Phase::Bound => {
+                let canceled = state
+                    .faults
+                    .iter()
+                    .position(|f| matches!(f, Fault::CancelAtAcknowledgement));
+                let job = state.jobs.get_mut(&id).unwrap();
+                job.phase = if canceled.is_some() {
+                    Phase::Canceling
+                } else {
+                    Phase::Running
+                };
+                if let Some(at) = canceled {
+                    state.faults.remove(at);
+                }
+                let word = state.jobs[&id].phase.word();
+                return with(status(200), &[("job-status", word.to_owned())]);
+            }
             Some("running" | "pending") => {}
             Some(end @ ("success" | "failed")) => {
                 let crc = format!("crc32:{:08x}", crc32fast::hash(&job.log));

@@ -319,6 +319,25 @@ async fn a_job_whose_acknowledgement_is_refused_is_dropped_silently() {
     bench.stop().await;
 }
 
+/// A job that is canceled between its two phases is only told about.
+#[tokio::test]
+async fn a_job_that_is_canceled_before_it_began_runs_nothing() {
+    let mut bench = Bench::new().await;
+    bench.fake.fault(Fault::CancelAtAcknowledgement);
+    let mut job = payload(1, &["echo never"]);
+    job["steps"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"name": "after_script", "script": ["echo after"], "when": "always"}));
+    job["features"]["failure_reasons"] = json!(["job_canceled"]);
+    bench.fake.add(1, job);
+    bench.start().await;
+    let job = bench.fake.until_final(1).await;
+    assert_eq!(job.final_update.as_ref().unwrap()["failure_reason"], "job_canceled");
+    assert_eq!(text(&job), "", "nothing was begun");
+    bench.stop().await;
+}
+
 #[tokio::test]
 async fn what_a_job_leaves_running_is_gone_at_its_end() {
     let mut bench = Bench::new().await;

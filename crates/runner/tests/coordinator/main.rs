@@ -6,6 +6,8 @@
 mod bench;
 mod fake;
 mod jobs;
+mod keys;
+mod object_store;
 mod registration;
 mod settings;
 mod steps;

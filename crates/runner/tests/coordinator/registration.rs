@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use clap::Parser;
 use tasuki_rt::{Clock, Tasks};
-use tasuki_runner::commands::{self, Context, RunnerCommand};
-use tasuki_runner::config::{ConfigFile, Environment};
+use tasuki_runner::commands::{self, Context, ProgramLog, RunnerCommand};
+use tasuki_runner::config::{ConfigFile, Environment, LogFormat, LogLevel};
 use tasuki_runner::process::Binary;
 
 use super::bench::{Bench, payload};
@@ -33,6 +33,13 @@ impl std::io::Write for Out {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// The log of the tests is the test runner's.
+struct NoLog;
+
+impl ProgramLog for NoLog {
+    fn configure(&self, _level: Option<LogLevel>, _format: Option<LogFormat>) {}
 }
 
 /// A folder with a configuration.
@@ -81,6 +88,7 @@ impl Desk {
             working_dir: self.bench.dir.path().join("work"),
             unit_dir: self.bench.dir.path().join("units"),
             binary: Some(Binary::at(env!("CARGO_BIN_EXE_tasuki-guest"))),
+            log: Arc::new(NoLog),
         };
         std::fs::create_dir_all(&context.working_dir).unwrap();
         let result = Box::pin(commands::run(cli.command, &mut context)).await;
@@ -106,9 +114,16 @@ impl Desk {
     }
 }
 
+/// Covers: GM-REG-01
 #[tokio::test]
 async fn a_runner_that_was_made_on_the_server_is_verified_and_stored() {
     let desk = Desk::new().await;
+    let early = desk.run("run", None).await;
+    assert_eq!(
+        early.code, 2,
+        "nothing is configured before a registration: {}",
+        early.shown
+    );
     desk.registered().await;
     let verified = desk.bench.fake.lock().verified.clone();
     assert_eq!(verified.len(), 1);
@@ -345,6 +360,33 @@ async fn a_service_is_a_unit_file() {
     assert_eq!(desk.run("uninstall", None).await.code, 0);
     assert!(!unit.exists());
     assert_eq!(desk.run("uninstall", None).await.code, 2);
+}
+
+#[tokio::test]
+async fn lint_names_file_line_and_remedy() {
+    let desk = Desk::new().await;
+    assert_eq!(desk.run("lint", None).await.code, 2, "there is no file");
+    desk.registered().await;
+    let ended = desk.run("lint", None).await;
+    assert_eq!(ended.code, 0, "{}", ended.shown);
+    std::fs::write(desk.config(), desk.file().replace("executor", "exekutor")).unwrap();
+    let ended = desk.run("lint", None).await;
+    assert_eq!(ended.code, 1, "{}", ended.shown);
+    let place = format!("{}:", desk.config().display());
+    assert!(
+        ended.shown.starts_with(&place) && ended.shown.contains("did you mean executor?"),
+        "{}",
+        ended.shown
+    );
+    let other = desk.bench.dir.path().join("other.toml");
+    std::fs::write(&other, "concurrent = 0").unwrap();
+    let ended = desk.run(&format!("lint {} --json", other.display()), None).await;
+    assert_eq!(ended.code, 1, "{}", ended.shown);
+    let json = ended.shown.rsplit_once(']').unwrap().0;
+    let problems: serde_json::Value = serde_json::from_str(&format!("{json}]")).unwrap();
+    assert_eq!(problems[1]["file"], other.display().to_string());
+    assert_eq!((&problems[1]["line"], &problems[1]["column"]), (&1.into(), &14.into()));
+    assert!(problems[1]["message"].is_string() && problems[1]["hint"].is_string());
 }
 
 #[tokio::test]

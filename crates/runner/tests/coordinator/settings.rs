@@ -39,6 +39,14 @@ async fn runners_come_and_go_with_the_file() {
     bench.fake.lock().requests.clear();
     bench.fake.until("the second runner goes on", asks("glrt-b")).await;
     assert!(!asks("glrt-a")(&bench.fake.lock()), "the first has gone");
+    let figures = bench.metrics.text("s_1");
+    for line in [
+        "gitlab_runner_configuration_loaded_total 2",
+        "gitlab_runner_configuration_loading_error_total 1",
+        "gitlab_runner_job_queue_duration_seconds_count{project_jobs_running=\"0\"} 1",
+    ] {
+        assert!(figures.contains(&format!("{line}\n")), "{line} in {figures}");
+    }
     bench.stop().await;
 }
 

@@ -66,8 +66,7 @@ async fn a_lost_answer_is_no_lost_or_doubled_byte() {
 #[tokio::test]
 async fn the_final_state_is_repeated_until_the_log_is_stored() {
     let job = check(vec![Fault::Final(202), Fault::Final(202)]).await;
-    let finals = job.updates.iter().filter(|update| update["state"] == "success").count();
-    assert_eq!(finals, 3);
+    assert_eq!(finals(&job), 3);
 }
 
 #[tokio::test]
@@ -79,6 +78,36 @@ async fn a_log_that_differs_is_sent_again_from_the_start() {
 #[tokio::test]
 async fn failures_of_the_final_state_are_retried() {
     check(vec![Fault::Final(500), Fault::Final(500)]).await;
+    let job = check([400, 401, 409, 422].map(Fault::Final).to_vec()).await;
+    assert_eq!(finals(&job), 5);
+}
+
+fn finals(job: &super::fake::Job) -> usize {
+    job.updates.iter().filter(|update| update["state"] == "success").count()
+}
+
+#[tokio::test]
+async fn the_final_state_is_told_no_more_when_refused_or_tried_often_enough() {
+    for (faults, tries) in [(vec![403], 1), (vec![404], 1), (vec![400; 9], 3)] {
+        let mut bench = Bench::new().await;
+        for fault in faults.iter().map(|code| Fault::Final(*code)) {
+            bench.fake.fault(fault);
+        }
+        bench.fake.add(1, live(1, &["true"]));
+        let mut runner = bench.runner();
+        runner.job_status_final_update_retry_limit = 3;
+        bench
+            .start_with(tasuki_runner::config::Config::single(1, runner), Some(1))
+            .await;
+        bench
+            .fake
+            .until("a final state", |state| finals(&state.jobs[&1]) > 0)
+            .await;
+        bench.metrics.all_jobs_ended().await;
+        let job = bench.fake.job(1);
+        assert_eq!((finals(&job), job.phase), (tries, Phase::Running), "{faults:?}");
+        bench.stop().await;
+    }
 }
 
 #[tokio::test]

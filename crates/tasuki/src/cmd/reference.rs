@@ -98,7 +98,9 @@ fn describe(command: &Command, path: &str, page: &mut String) {
 }
 
 fn options(command: &Command, page: &mut String) {
-    let shown = |arg: &&clap::Arg| !arg.is_hide_set() && !matches!(arg.get_id().as_str(), "help" | "log_format");
+    let shown = |arg: &&clap::Arg| {
+        !arg.is_hide_set() && !matches!(arg.get_id().as_str(), "help" | "log_format" | "log_level" | "debug")
+    };
     let mut rows = String::new();
     for arg in command.get_arguments().filter(shown) {
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();

@@ -2,21 +2,43 @@
 
 use std::io::IsTerminal as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use tasuki_proto::rest::NewRunner;
 use tasuki_rt::{Clock, Tasks};
-use tasuki_runner::commands::{self, Context, RunnerCommand};
-use tasuki_runner::config::Environment;
+use tasuki_runner::commands::{self, Context, ProgramLog, RunnerCommand};
+use tasuki_runner::config::{self, Environment, LogLevel};
 
 use crate::config::Connection;
-use crate::exit::{Exit, Outcome, report};
+use crate::exit::{Exit, Mark as _, Outcome, report};
 use crate::print::{self, Style};
-use crate::role::{block_on, settle_later};
+use crate::role::{LogSettings, block_on, settle_later};
 
 /// Runners: register, run and look after them; flags and config.toml as gitlab-runner has them.
 #[derive(Debug, Args)]
 pub(crate) struct Runner {
+    /// Least level of the program's own log: debug, info, warn, error [default: config.toml's log_level, else info]
+    #[arg(
+        short = 'l',
+        long,
+        global = true,
+        env = "LOG_LEVEL",
+        hide_env = true,
+        value_name = "LEVEL",
+        display_order = 901
+    )]
+    log_level: Option<LogLevel>,
+    /// The same as --log-level debug
+    #[arg(
+        long,
+        global = true,
+        env = "RUNNER_DEBUG",
+        hide_env = true,
+        value_parser = clap::builder::BoolishValueParser::new(),
+        display_order = 902
+    )]
+    debug: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -61,11 +83,28 @@ struct Create {
 }
 
 impl Runner {
-    pub(crate) fn run(self) -> Outcome {
+    /// The log as gitlab-runner's flags and variables ask for it (`LOG_FORMAT` besides the flags above).
+    pub(crate) fn log_settings(&self, settings: LogSettings) -> anyhow::Result<LogSettings> {
+        let of_environment = match (settings.format, environment().get("LOG_FORMAT")) {
+            (None, Some(word)) => Some(word.parse::<config::LogFormat>().usage()?.into()),
+            (known, _) => known,
+        };
+        Ok(LogSettings {
+            format: of_environment,
+            level: if self.debug {
+                Some(LogLevel::Debug)
+            } else {
+                self.log_level
+            },
+            ..settings
+        })
+    }
+
+    pub(crate) fn run(self, log: Arc<dyn ProgramLog>) -> Outcome {
         tasuki_proto::tls::install();
         match self.command {
             Command::Create(command) => block_on(command.run()),
-            Command::Own(command) => block_on(run_own(*command)),
+            Command::Own(command) => block_on(run_own(*command, log)),
         }
     }
 }
@@ -91,7 +130,7 @@ impl Create {
     }
 }
 
-async fn run_own(command: RunnerCommand) -> Outcome {
+async fn run_own(command: RunnerCommand, log: Arc<dyn ProgramLog>) -> Outcome {
     let interactive = std::io::stdin().is_terminal();
     let mut context = Context {
         environment: environment(),
@@ -102,6 +141,7 @@ async fn run_own(command: RunnerCommand) -> Outcome {
         working_dir: std::env::current_dir()?,
         unit_dir: Path::new("/etc/systemd/system").to_owned(),
         binary: None,
+        log,
     };
     if matches!(command, RunnerCommand::Run(_)) {
         settle_later(&context.tasks);

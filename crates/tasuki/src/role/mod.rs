@@ -7,7 +7,7 @@ mod runtime;
 mod server;
 mod signal;
 
-pub(crate) use log::{LogFormat, start_log};
+pub(crate) use log::{LogFormat, LogSettings, start_log};
 pub(crate) use memory::settle_later;
 pub(crate) use runner::{LocalExecutor, LocalRunner, Registration, RunningRunner};
 pub(crate) use runtime::{block_on, server_runtime};

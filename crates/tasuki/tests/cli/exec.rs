@@ -128,6 +128,8 @@ pub(crate) fn signal(pid: u32, name: &str) {
     let signal = match name {
         "INT" => rustix::process::Signal::INT,
         "KILL" => rustix::process::Signal::KILL,
+        "QUIT" => rustix::process::Signal::QUIT,
+        "HUP" => rustix::process::Signal::HUP,
         _ => rustix::process::Signal::TERM,
     };
     rustix::process::kill_process(pid, signal).unwrap();

@@ -4,8 +4,9 @@
 
 mod exec;
 mod files;
-mod parity;
 mod github;
+mod parity;
+mod runner;
 mod server;
 mod shell;
 mod world;

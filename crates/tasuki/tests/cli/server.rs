@@ -13,6 +13,7 @@ use crate::world::{Ended, World, wait_for};
 pub(crate) struct Up<'a> {
     world: &'a World,
     child: Child,
+    pub(crate) url: String,
 }
 
 impl Drop for Up<'_> {
@@ -42,12 +43,11 @@ impl<'a> Up<'a> {
             .lines()
             .map_while(Result::ok)
             .find(|line| line.starts_with("ready http://"));
-        assert!(
-            ready.is_some(),
-            "{}",
-            std::fs::read_to_string(world.path("up.log")).unwrap()
-        );
-        Self { world, child }
+        let Some(ready) = ready else {
+            panic!("{}", std::fs::read_to_string(world.path("up.log")).unwrap());
+        };
+        let url = ready.trim_start_matches("ready ").to_owned();
+        Self { world, child, url }
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Ended {

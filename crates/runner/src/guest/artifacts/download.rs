@@ -8,6 +8,8 @@ use futures_util::StreamExt as _;
 use reqwest::StatusCode;
 use reqwest::header::LOCATION;
 use tasuki_model::reason::FailureReason;
+use tasuki_proto::client::request_id;
+use tasuki_proto::gitlab::headers;
 
 use crate::guest::archive::{self, Limits};
 use crate::guest::error::{Error, Result};
@@ -141,7 +143,7 @@ fn attempt_once(
     };
     let bytes = http.run(context, limit, async {
         for _ in 0..=MAX_REDIRECTS {
-            let mut asking = http.client.get(url.clone());
+            let mut asking = http.client.get(url.clone()).header(headers::REQUEST_ID, request_id());
             if with_token {
                 asking = asking.header("JOB-TOKEN", dependency.token.expose());
             }

@@ -8,6 +8,8 @@ use futures_util::stream;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use tasuki_model::reason::FailureReason;
+use tasuki_proto::client::request_id;
+use tasuki_proto::gitlab::headers;
 use tokio::sync::mpsc;
 
 use crate::guest::archive::{self, Method};
@@ -182,6 +184,7 @@ fn send(
             .client
             .post(url.clone())
             .header("JOB-TOKEN", request.token.expose())
+            .header(headers::REQUEST_ID, request_id())
             .header(CONTENT_TYPE, format!("multipart/form-data; boundary={boundary}"))
             .body(reqwest::Body::wrap_stream(pieces));
         let limit = seconds(limits.timeout_s, http::WHOLE);
