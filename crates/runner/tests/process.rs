@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use tasuki_rt::Tasks;
 use tasuki_runner::process::{
-    Binary, Cgroup, Collected, Error, Exit, Finished, Limits, MARKER, Running, Spec, Stdin, Stop, Stream, sweep_marked,
+    Binary, Cgroup, Collected, Error, Exit, Finished, Limits, MARKER, Nets, Running, Spec, Stdin, Stop, Stream,
+    sweep_marked,
 };
 
 fn binary() -> Binary {
@@ -19,7 +20,6 @@ fn spec(script: &str) -> Spec {
         cwd: PathBuf::from("/"),
         stdin: Stdin::Null,
         user: None,
-        cgroup_procs: None,
     }
 }
 
@@ -33,7 +33,7 @@ fn limits() -> Limits {
 
 async fn finish(spec: Spec, limits: Limits) -> (Finished, Collected) {
     let output = Collected::default();
-    let running = Running::start(&binary(), spec).await.expect("starts");
+    let running = Running::start(&binary(), &Nets::default(), spec).await.expect("starts");
     let finished = running
         .finish(&limits, &output, &Tasks::new())
         .await
@@ -106,7 +106,9 @@ async fn standard_input_may_be_large_or_unread() {
 async fn a_program_that_is_not_there_is_named() {
     let mut missing = spec("");
     missing.argv = vec!["no-such-program".to_owned()];
-    let error = Running::start(&binary(), missing).await.expect_err("cannot start");
+    let error = Running::start(&binary(), &Nets::default(), missing)
+        .await
+        .expect_err("cannot start");
     assert!(
         matches!(&error, Error::Start { program, source }
         if program == "no-such-program" && source.kind() == std::io::ErrorKind::NotFound),
@@ -115,7 +117,7 @@ async fn a_program_that_is_not_there_is_named() {
     let mut nowhere = spec("true");
     nowhere.cwd = PathBuf::from("/no/such/folder");
     assert!(matches!(
-        Running::start(&binary(), nowhere).await,
+        Running::start(&binary(), &Nets::default(), nowhere).await,
         Err(Error::Start { .. })
     ));
 }
@@ -150,7 +152,9 @@ async fn nothing_outlives_a_stop() {
                 ..limits()
             };
             let (stop, output) = (limits.stop.clone(), Collected::default());
-            let running = Running::start(&binary(), spec(script)).await.expect("starts");
+            let running = Running::start(&binary(), &Nets::default(), spec(script))
+                .await
+                .expect("starts");
             let tasks = Tasks::new();
             let pull = async {
                 while output.all().is_empty() {
@@ -192,6 +196,7 @@ async fn the_time_to_end_gracefully_is_given() {
     let output = Collected::default();
     let running = Running::start(
         &binary(),
+        &Nets::default(),
         spec("trap 'sleep 0.2; echo cleaned up; exit 5' TERM; echo ready; while :; do sleep 0.01; done"),
     )
     .await
@@ -246,7 +251,9 @@ async fn a_background_process_with_its_own_output_costs_no_time() {
 #[tokio::test]
 async fn dropping_a_running_program_kills_it() {
     let output = Collected::default();
-    let running = Running::start(&binary(), spec(ESCAPES[3].1)).await.expect("starts");
+    let running = Running::start(&binary(), &Nets::default(), spec(ESCAPES[3].1))
+        .await
+        .expect("starts");
     let (limits, tasks) = (limits(), Tasks::new());
     let finish = running.finish(&limits, &output, &tasks);
     let printed = async {
@@ -273,7 +280,7 @@ async fn what_escapes_a_killed_supervisor_is_found_by_its_marker() {
     let mut spec = spec("setsid sh -c 'echo $$; exec sleep 1000' & sleep 0.1; kill -KILL $PPID; sleep 1000");
     spec.env.push((MARKER.to_owned(), marker.clone()));
     let output = Collected::default();
-    let running = Running::start(&binary(), spec).await.expect("starts");
+    let running = Running::start(&binary(), &Nets::default(), spec).await.expect("starts");
     let error = running
         .finish(&limits(), &output, &Tasks::new())
         .await
@@ -292,10 +299,13 @@ async fn a_cgroup_holds_even_those_without_a_marker() {
         eprintln!("skipped: no cgroup can be made here");
         return;
     };
-    let mut spec = spec("setsid env -i sh -c 'echo $$; exec sleep 1000' & sleep 0.1; kill -KILL $PPID; sleep 1000");
-    spec.cgroup_procs = Some(group.procs());
+    let spec = spec("setsid env -i sh -c 'echo $$; exec sleep 1000' & sleep 0.1; kill -KILL $PPID; sleep 1000");
+    let nets = Nets {
+        cgroup_procs: Some(group.procs()),
+        ..Nets::default()
+    };
     let output = Collected::default();
-    let running = Running::start(&binary(), spec).await.expect("starts");
+    let running = Running::start(&binary(), &nets, spec).await.expect("starts");
     running
         .finish(&limits(), &output, &Tasks::new())
         .await

@@ -40,7 +40,7 @@ pub use error::{Error, Result};
 pub use exit::Exit;
 pub use marker::{MARKER, sweep_marked};
 pub use output::{Collected, Discard, Output, Stream};
-pub use running::{DRAIN_GRACE, Finished, Limits, Lingering, Running};
+pub use running::{DRAIN_GRACE, Finished, Limits, Lingering, Nets, Running, Waiting};
 pub use spec::{Spec, Stdin};
 pub(crate) use spec::{encode, frame_length};
 pub use stop::Stop;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -56,20 +57,63 @@ pub struct Lingering {
     supervisor: Supervisor,
 }
 
+/// The nets below a supervisor. Without one of them, the others hold.
+#[derive(Debug, Clone, Default)]
+pub struct Nets {
+    /// Value of [`MARKER`] in its environment, as its programs have it in theirs.
+    pub marker: Option<String>,
+    /// The cgroup it enters: file to write a process id to.
+    pub cgroup_procs: Option<PathBuf>,
+}
+
+/// A supervisor that waits for its program. Dropping it ends it.
+///
+/// It exists because it takes a while to come up, mostly to enter a cgroup: for that, the kernel waits until every
+/// processor has passed a point of rest.
+#[derive(Debug)]
+pub struct Waiting(Running);
+
+impl Waiting {
+    /// Starts a supervisor.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn new(binary: &Binary, nets: &Nets) -> Result<Self> {
+        let (stdout, stdout_writer) = pipe()?;
+        let (stderr, stderr_writer) = pipe()?;
+        Ok(Self(Running {
+            supervisor: Supervisor::spawn(binary, nets, stdout_writer, stderr_writer)?,
+            stdout,
+            stderr,
+        }))
+    }
+
+    /// Starts the program.
+    ///
+    /// # Errors
+    /// [`Error::Start`] when the program cannot be started: mostly the job's fault. All others are ours.
+    pub async fn start(self, spec: Spec) -> Result<Running> {
+        let Self(mut running) = self;
+        running.supervisor.begin(spec).await?;
+        Ok(running)
+    }
+
+    /// Ends it and waits until it is gone.
+    ///
+    /// # Errors
+    /// It cannot be killed.
+    pub async fn end(self) -> Result<()> {
+        self.0.supervisor.end().await
+    }
+}
+
 impl Running {
     /// Starts a supervisor, and the program under it.
     ///
     /// # Errors
     /// [`Error::Start`] when the program cannot be started: mostly the job's fault. All others are ours.
-    pub async fn start(binary: &Binary, spec: Spec) -> Result<Self> {
-        let (stdout, stdout_writer) = pipe()?;
-        let (stderr, stderr_writer) = pipe()?;
-        let supervisor = Supervisor::start(binary, spec, stdout_writer, stderr_writer).await?;
-        Ok(Self {
-            supervisor,
-            stdout,
-            stderr,
-        })
+    pub async fn start(binary: &Binary, nets: &Nets, spec: Spec) -> Result<Self> {
+        Waiting::new(binary, nets)?.start(spec).await
     }
 
     /// Passes the output on until the program has ended, or ends it.
@@ -168,16 +212,14 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Starts a supervisor with these channels, and the program under it.
-    pub(super) async fn start(binary: &Binary, spec: Spec, stdout: OwnedFd, stderr: OwnedFd) -> Result<Self> {
+    /// Starts the program.
+    pub(super) async fn begin(&mut self, spec: Spec) -> Result<()> {
         let program = spec.argv.first().cloned().unwrap_or_default();
-        let mut supervisor = Self::spawn(binary, &spec, stdout, stderr)?;
-        supervisor
-            .order(&Order::Start(Box::new(spec)))
+        self.order(&Order::Start(Box::new(spec)))
             .await
             .map_err(|_| Error::SupervisorLost)?;
-        match supervisor.event().await? {
-            Some(Event::Started { .. }) => Ok(supervisor),
+        match self.event().await? {
+            Some(Event::Started { .. }) => Ok(()),
             Some(Event::NotStarted { errno }) => Err(Error::Start {
                 program,
                 source: io::Error::from_raw_os_error(errno),
@@ -186,7 +228,8 @@ impl Supervisor {
         }
     }
 
-    fn spawn(binary: &Binary, spec: &Spec, stdout: OwnedFd, stderr: OwnedFd) -> Result<Self> {
+    /// Starts a supervisor with these channels.
+    pub(super) fn spawn(binary: &Binary, nets: &Nets, stdout: OwnedFd, stderr: OwnedFd) -> Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(Error::system("make a socket pair"))?;
         ours.set_nonblocking(true).map_err(Error::system("set up a socket"))?;
         let control = UnixStream::from_std(ours).map_err(Error::system("set up a socket"))?;
@@ -197,13 +240,9 @@ impl Supervisor {
             .arg0("tasuki")
             .args(before)
             .args(["guest", "supervise"])
+            .args(&nets.cgroup_procs)
             .env_clear()
-            .envs(
-                spec.env
-                    .iter()
-                    .filter(|(key, _)| key == MARKER)
-                    .map(|(key, value)| (key, value)),
-            )
+            .envs(nets.marker.iter().map(|value| (MARKER, value)))
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(stdout))

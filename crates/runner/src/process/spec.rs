@@ -23,8 +23,6 @@ pub struct Spec {
     pub stdin: Stdin,
     /// Who runs it; absent = who runs the runner.
     pub user: Option<User>,
-    /// The cgroup that the supervisor enters before it starts the program: file to write its process id to.
-    pub cgroup_procs: Option<PathBuf>,
 }
 
 /// Standard input of a program.

@@ -18,30 +18,32 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use super::spec::{self, End, Event, Order, Spec, Stdin};
 use super::{Binary, User, tree};
 
+/// `arguments`: the file by which it enters its cgroup, where it has one.
+///
 /// Runs until the runner's program and all its descendants are gone. The exit code has no meaning to the runner.
 #[must_use]
-pub fn main() -> ExitCode {
-    match supervise() {
+pub fn main(mut arguments: impl Iterator<Item = String>) -> ExitCode {
+    match supervise(arguments.next()) {
         Ok(()) => ExitCode::SUCCESS,
         // Nobody reads our output any more; the runner sees the socket break.
         Err(_) => ExitCode::from(3),
     }
 }
 
-fn supervise() -> io::Result<()> {
+fn supervise(cgroup_procs: Option<String>) -> io::Result<()> {
     let control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     // Our copy on descriptor 0 must not keep the socket open, nor be the program's input.
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     rustix::process::setsid()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let Some(Order::Start(spec)) = spec::receive(&control)? else {
-        return Ok(());
-    };
-    if let Some(procs) = &spec.cgroup_procs {
+    if let Some(procs) = cgroup_procs {
         // One net of three: without it the others hold.
         let _ = fs::write(procs, "0");
     }
+    let Some(Order::Start(spec)) = spec::receive(&control)? else {
+        return Ok(());
+    };
     let main = match start(*spec) {
         Ok(pid) => pid,
         Err(error) => {

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::mpsc;
 
-use super::running::Supervisor;
+use super::running::{Nets, Supervisor};
 use super::{Binary, DRAIN_GRACE, Error, Exit, Limits, Output, Result, Spec, Stream};
 
 /// Bytes that are read at once.
@@ -82,7 +82,7 @@ impl OnTerminal {
     /// # Errors
     /// There is no pty to be had, or the supervisor cannot be started. That the program cannot be started is printed on
     /// the terminal, and its exit code is 127 (not found) or 126.
-    pub async fn start(binary: &Binary, spec: Spec, window: Window, typist: Typist) -> Result<Self> {
+    pub async fn start(binary: &Binary, nets: &Nets, spec: Spec, window: Window, typist: Typist) -> Result<Self> {
         let what = "make a terminal";
         let (master, slave) = pty(&spec, window, typist).map_err(Error::system(what))?;
         let second = master.try_clone().map_err(Error::system(what))?;
@@ -90,7 +90,8 @@ impl OnTerminal {
         let screen = Receiver::from_owned_fd_unchecked(master).map_err(Error::system(what))?;
         let keys = Sender::from_owned_fd_unchecked(second).map_err(Error::system(what))?;
         let second = slave.try_clone().map_err(Error::system(what))?;
-        let supervisor = Supervisor::start(binary, spec, slave, second).await?;
+        let mut supervisor = Supervisor::spawn(binary, nets, slave, second)?;
+        supervisor.begin(spec).await?;
         Ok(Self {
             supervisor,
             screen,

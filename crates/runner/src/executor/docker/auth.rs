@@ -16,7 +16,7 @@ use tasuki_model::secret::Secret;
 
 use super::reference::Reference;
 use crate::executor::{RegistryLogin, Stop, Task};
-use crate::process::{Binary, Collected, Exit, Limits, Running, Spec, Stdin, Stream};
+use crate::process::{Binary, Collected, Exit, Limits, Nets, Running, Spec, Stdin, Stream};
 use tasuki_rt::Tasks;
 
 /// How long a credential helper may take.
@@ -208,7 +208,6 @@ async fn ask(name: &str, server: &str, helpers: &Helpers<'_>) -> Result<Option<S
         cwd: "/".into(),
         stdin: Stdin::Text(server.to_owned()),
         user: None,
-        cgroup_procs: None,
     };
     let limits = Limits {
         timeout: Some(PATIENCE),
@@ -217,7 +216,7 @@ async fn ask(name: &str, server: &str, helpers: &Helpers<'_>) -> Result<Option<S
     };
     let output = Collected::default();
     let ran = async {
-        Running::start(helpers.binary, spec)
+        Running::start(helpers.binary, &Nets::default(), spec)
             .await?
             .finish(&limits, &output, &Tasks::new())
             .await

@@ -18,7 +18,7 @@ use crate::executor::{
     Stream,
 };
 use crate::guest::{self, confined::Confined};
-use crate::process::{self, Limits, Lingering, OnTerminal, Running, Spec, Stdin, User};
+use crate::process::{self, Limits, Lingering, Nets, OnTerminal, Spec, Stdin, User, Waiting};
 
 /// Pieces of the guest's log that may wait for a slow output.
 const LOG_PIECES: usize = 64;
@@ -33,6 +33,8 @@ pub(super) struct ShellSandbox {
     place: Place,
     paths: Paths,
     scripts: AtomicU64,
+    /// For the first script. Where it could not be started, the script meets the error.
+    waiting: Mutex<Option<Waiting>>,
     /// Background processes of commands that ended.
     lingering: Mutex<Vec<Lingering>>,
     /// Held for reading by guests that work in-process; teardown waits for them.
@@ -44,7 +46,9 @@ pub(super) struct ShellSandbox {
 impl ShellSandbox {
     pub(super) fn new(config: Arc<Config>, user: Option<User>, tasks: Tasks, place: Place) -> Self {
         let paths = place.folders.paths();
+        let waiting = Waiting::new(&config.binary, &nets(&place)).ok();
         Self {
+            waiting: Mutex::new(waiting),
             config,
             user,
             tasks,
@@ -119,14 +123,15 @@ impl ShellSandbox {
             cwd: self.working_folder(command.cwd.as_deref())?,
             stdin,
             user: self.user.clone(),
-            cgroup_procs: self.place.cgroup.as_ref().map(process::Cgroup::procs),
         };
         let limits = Limits {
             timeout: command.timeout,
             grace: command.grace,
             stop: command.stop.clone(),
         };
-        let running = Running::start(&self.config.binary, spec).await.map_err(start_error)?;
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let waiting = waiting.map_or_else(|| Waiting::new(&self.config.binary, &nets(&self.place)), Ok);
+        let running = async { waiting?.start(spec).await }.await.map_err(start_error)?;
         let finished = running
             .finish(&limits, output, &self.tasks)
             .await
@@ -271,14 +276,13 @@ impl Sandbox for ShellSandbox {
             cwd: self.working_folder(what.cwd.as_deref())?,
             stdin: Stdin::Terminal,
             user: self.user.clone(),
-            cgroup_procs: self.place.cgroup.as_ref().map(process::Cgroup::procs),
         };
         let limits = Limits {
             timeout: None,
             grace: Command::DEFAULT_GRACE,
             stop: what.stop,
         };
-        let started = OnTerminal::start(&self.config.binary, spec, what.window, what.typist).await;
+        let started = OnTerminal::start(&self.config.binary, &nets(&self.place), spec, what.window, what.typist).await;
         let finished = started.map_err(start_error)?.finish(&limits, keyboard, output).await;
         finished.map_err(|error| Error::system("follow the terminal to its end", error))
     }
@@ -333,6 +337,12 @@ impl Sandbox for ShellSandbox {
         drop(self.in_process.write().await);
         let left = std::mem::take(&mut *self.lingering.lock().unwrap_or_else(PoisonError::into_inner));
         let mut result = Ok(());
+        if let Some(waiting) = self.waiting.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            result = waiting
+                .end()
+                .await
+                .map_err(|error| Error::system("end a supervisor", error));
+        }
         for one in left {
             let ended = one
                 .end()
@@ -343,6 +353,13 @@ impl Sandbox for ShellSandbox {
         let place = self.place;
         let removed = blocking("remove the workspace", move || place.remove()).await;
         result.and(removed)
+    }
+}
+
+fn nets(place: &Place) -> Nets {
+    Nets {
+        marker: Some(place.record.sandbox().to_owned()),
+        cgroup_procs: place.cgroup.as_ref().map(process::Cgroup::procs),
     }
 }
 

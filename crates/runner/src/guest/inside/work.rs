@@ -26,8 +26,8 @@ use crate::executor::shell::{environment, script};
 use crate::executor::{Command, Shell, ShellKind};
 use crate::guest::{Context, Request, serve};
 use crate::process::{
-    self, Binary, Exit, Keyboard, Limits, Lingering, OnTerminal, Output, Running, Spec, Stdin, Stop, Stream, Typed,
-    Window, frame_length,
+    self, Binary, Exit, Keyboard, Limits, Lingering, Nets, OnTerminal, Output, Running, Spec, Stdin, Stop, Stream,
+    Typed, Window, frame_length,
 };
 use crate::trace::chain;
 
@@ -169,7 +169,7 @@ async fn run(work: Script, stop: &Stop, frames: &Frames, tasks: &Tasks) -> (Answ
         stop: stop.clone(),
     };
     let killed = oom::kills();
-    let finished = match Running::start(&Binary::inside(), spec).await {
+    let finished = match Running::start(&Binary::inside(), &Nets::default(), spec).await {
         Ok(running) => running.finish(&limits, frames, tasks).await,
         Err(process::Error::Start { program, source }) => {
             let message = format!("cannot start {program} in its folder: {source}");
@@ -216,7 +216,6 @@ async fn interact(work: Terminal, stop: &Stop, frames: &Frames, keyboard: Keyboa
         cwd: work.cwd.unwrap_or(work.project),
         stdin: Stdin::Terminal,
         user: None,
-        cgroup_procs: None,
     };
     let window = Window {
         columns: work.columns,
@@ -227,7 +226,7 @@ async fn interact(work: Terminal, stop: &Stop, frames: &Frames, keyboard: Keyboa
         grace: Command::DEFAULT_GRACE,
         stop: stop.clone(),
     };
-    let finished = match OnTerminal::start(&Binary::inside(), spec, window, work.typist).await {
+    let finished = match OnTerminal::start(&Binary::inside(), &Nets::default(), spec, window, work.typist).await {
         Ok(running) => running.finish(&limits, keyboard, frames).await,
         Err(process::Error::Start { program, source }) => {
             let message = format!("cannot start {program} in its folder: {source}");
@@ -264,7 +263,6 @@ fn spec(work: &Script) -> Result<Spec, String> {
         cwd: work.cwd.clone().unwrap_or_else(|| work.project.clone()),
         stdin: Stdin::Null,
         user: None,
-        cgroup_procs: None,
     })
 }
 
