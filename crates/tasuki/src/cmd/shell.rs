@@ -12,10 +12,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::config::Connection;
-use crate::exit::{Exit, Mark as _, Outcome};
+use crate::exit::{Exit, Mark as _, Outcome, wrong_usage};
 
 /// Bytes of input that are sent at once.
 const PIECE: usize = 4096;
+
+/// Bytes of a command and its arguments. Written down, each may take six.
+const LONGEST: usize = 10_000;
 
 /// Pieces of input that may wait for a slow connection.
 const PIECES: usize = 16;
@@ -47,6 +50,12 @@ pub(crate) struct Shell {
 
 impl Shell {
     pub(super) async fn run(self) -> Outcome {
+        let bytes: usize = self.command.iter().map(|part| part.len() + 1).sum();
+        if bytes > LONGEST {
+            return Err(wrong_usage(format!(
+                "the command has {bytes} bytes, at most {LONGEST} are sent: put them into a file of the job, or into a pipe"
+            )));
+        }
         let line = self.connection.client()?.shell(self.id, self.part).await?;
         let input = if std::io::stdin().is_terminal() {
             Input::Person

@@ -77,6 +77,9 @@ fn a_shell_in_a_running_job() {
     let missing = up.run(&["job", "shell", &job, "--", "no-such-program"]).expect(127);
     assert!(missing.out.contains("cannot start no-such-program"), "{}", missing.out);
 
+    let long = "x".repeat(10_001);
+    up.run(&["job", "shell", &job, "--", "echo", &long]).expect(2);
+
     // A person who goes takes along what runs in the terminal.
     let (mut child, pid) = stubborn(&world, &job);
     let second = up.run(&["job", "shell", &job]).expect(2);
