@@ -61,14 +61,19 @@ const CONFIG: &str = "workflow: {rules: [{if: $CASE}]}\n\
     work:\n  tags: [outer]\n  script:\n    - touch $FLAGS/started-$CASE\n    \
     - while [ ! -e $FLAGS/go-$CASE ]; do sleep 0.05; done\n";
 
-/// What is sent while a job runs, and what becomes of it.
-struct Case {
-    name: &'static str,
-    args: &'static [&'static str],
-    signals: &'static [&'static str],
-    /// The job may end by itself after the signals.
-    finishes: bool,
-}
+const OWN: &[&str] = &["--signals", "tasuki"];
+
+/// Command, further arguments, signals that are sent while a job runs, and whether the job may end by itself then.
+const CASES: [(&str, &[&str], &[&str], bool); 8] = [
+    ("run", &[], &["QUIT"], true),
+    ("run", &[], &["TERM"], false),
+    ("run", &[], &["QUIT", "TERM"], false),
+    ("run", OWN, &["TERM"], true),
+    ("run", OWN, &["INT", "TERM"], false),
+    ("run-single", &[], &["TERM"], false),
+    ("run-single", &[], &["QUIT"], true),
+    ("run-single", OWN, &["TERM"], true),
+];
 
 /// gitlab-runner's meaning of the signals, which is the default, and tasuki's: both commands, both ways to end.
 #[test]
@@ -84,103 +89,19 @@ fn signals_drain_or_cancel() {
         token.trim()
     );
     std::fs::write(world.path("runner.toml"), file).unwrap();
-    let run = &["run", "--config", "runner.toml"][..];
-    let single = [
-        "run-single",
-        "--url",
-        &up.url,
-        "--token",
-        token.trim(),
-        "--executor",
-        "shell",
-    ];
-    let tasuki = &["--signals", "tasuki"][..];
-    for (number, (command, case)) in [
-        (
-            run,
-            Case {
-                name: "quit",
-                args: &[],
-                signals: &["QUIT"],
-                finishes: true,
-            },
-        ),
-        (
-            run,
-            Case {
-                name: "term",
-                args: &[],
-                signals: &["TERM"],
-                finishes: false,
-            },
-        ),
-        (
-            run,
-            Case {
-                name: "quit-term",
-                args: &[],
-                signals: &["QUIT", "TERM"],
-                finishes: false,
-            },
-        ),
-        (
-            run,
-            Case {
-                name: "own-term",
-                args: tasuki,
-                signals: &["TERM"],
-                finishes: true,
-            },
-        ),
-        (
-            run,
-            Case {
-                name: "own-twice",
-                args: tasuki,
-                signals: &["INT", "TERM"],
-                finishes: false,
-            },
-        ),
-        (
-            &single,
-            Case {
-                name: "single-term",
-                args: &[],
-                signals: &["TERM"],
-                finishes: false,
-            },
-        ),
-        (
-            &single,
-            Case {
-                name: "single-quit",
-                args: &[],
-                signals: &["QUIT"],
-                finishes: true,
-            },
-        ),
-        (
-            &single,
-            Case {
-                name: "single-own",
-                args: tasuki,
-                signals: &["TERM"],
-                finishes: true,
-            },
-        ),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let args = [command, case.args].concat();
-        let runner = Runner::start(&world, case.name, &args, &[]);
-        check(&up, runner, &case, i64::try_from(number).unwrap() + 1);
+    let run = ["--config", "runner.toml"];
+    let single = ["--url", &up.url, "--token", token.trim(), "--executor", "shell"];
+    for (number, (command, more, signals, finishes)) in (1..).zip(CASES) {
+        let settings = if command == "run" { &run[..] } else { &single };
+        let args = [&[command], settings, more].concat();
+        let runner = Runner::start(&world, &format!("case-{number}"), &args, &[]);
+        check(&up, runner, signals, finishes, number);
     }
     assert_eq!(up.stop(), 0);
 }
 
-fn check(up: &Up<'_>, mut runner: Runner<'_>, case: &Case, pipeline: i64) {
-    let name = case.name;
+fn check(up: &Up<'_>, mut runner: Runner<'_>, signals: &[&str], finishes: bool, pipeline: i64) {
+    let name = pipeline;
     let flags = runner.world.folder.path();
     let (case_variable, flags_variable) = (format!("CASE={name}"), format!("FLAGS={}", flags.display()));
     let wish = [
@@ -196,16 +117,16 @@ fn check(up: &Up<'_>, mut runner: Runner<'_>, case: &Case, pipeline: i64) {
     wait_for(&format!("{name}: the job"), || {
         flags.join(format!("started-{name}")).exists().then_some(())
     });
-    for (sent, signal) in case.signals.iter().enumerate() {
+    for (sent, signal) in signals.iter().enumerate() {
         runner.signal(signal);
-        let last = sent + 1 == case.signals.len();
-        runner.wait_for_words(if last && !case.finishes {
+        let last = sent + 1 == signals.len();
+        runner.wait_for_words(if last && !finishes {
             "running jobs are ended"
         } else {
             "no more jobs are taken"
         });
     }
-    if case.finishes {
+    if finishes {
         assert!(
             runner.child.try_wait().unwrap().is_none(),
             "{name}: it waits for its job"
@@ -213,7 +134,7 @@ fn check(up: &Up<'_>, mut runner: Runner<'_>, case: &Case, pipeline: i64) {
         std::fs::write(flags.join(format!("go-{name}")), "").unwrap();
     }
     assert_eq!(runner.ended(), 0, "{name}: {}", runner.log());
-    if case.finishes {
+    if finishes {
         up.wait_for_pipeline(pipeline, "success");
         return;
     }
