@@ -153,7 +153,6 @@ fn unreachable(head: &str) -> String {
     format!("{head}[[runners]]\nname = \"a\"\nurl = \"http://127.0.0.1:9\"\ntoken = \"glrt-a\"\nexecutor = \"shell\"\n")
 }
 
-/// Covers: GM-GLOB-02
 #[test]
 fn the_log_follows_the_configuration_and_the_command_line_goes_first() {
     let world = World::new();
