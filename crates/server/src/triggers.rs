@@ -8,6 +8,7 @@
 //! | `deliveries` | webhooks: checked, stored, answered, worked on |
 //! | `downstream` | pipelines that jobs start |
 //! | `file_schedules` | schedules that stand in workflow files |
+//! | `fit` | what becomes of a Plan before it is saved |
 //! | `forge/<name>` | one forge: signature, delivery id, events |
 //! | `housekeeping` | mirrors are kept small |
 //! | `local` | folders of this machine: their refs are watched |
@@ -26,6 +27,7 @@ mod deliveries;
 mod downstream;
 mod error;
 mod file_schedules;
+mod fit;
 pub mod forge;
 mod housekeeping;
 mod local;

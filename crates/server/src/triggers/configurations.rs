@@ -82,7 +82,7 @@ impl Triggers {
         }
         let has_workflows = all.iter().any(|found| found.path.starts_with(WORKFLOWS));
         let answerer = has_workflows.then(|| self.answerer(&start));
-        self.take_schedules(&start, answerer.as_ref()).await?;
+        Box::pin(self.take_schedules(&start, answerer.as_ref())).await?;
         if start.source == Source::Pipeline {
             // A job of another project follows one pipeline.
             all.truncate(1);
@@ -101,7 +101,7 @@ impl Triggers {
                 key: key(start.key.as_deref(), &found.path, at),
                 ..start.clone()
             };
-            match self.create_of(&start, &settings, &trigger, found).await {
+            match Box::pin(self.create_of(&start, &settings, &trigger, found)).await {
                 Ok(of_it) => made.extend(of_it),
                 Err(error) => unknown = Some(other(unknown, error)?),
             }

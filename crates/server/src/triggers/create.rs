@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use tasuki_model::id::{PipelineId, ProjectId};
-use tasuki_model::plan::{Downstream, DownstreamTarget, ForwardVariables, Job, Language, Variable, Workflow};
+use tasuki_model::plan::{Language, Variable};
 use tasuki_model::trigger::{GitRef, MergeRequest, Source, Trigger, Upstream};
 use tasuki_pipeline::{Context, Diagnostic, Input, Output, Part, PipelineInfo, ProjectInfo, Skip};
 use tasuki_store::{merge_requests, pipelines, projects::Project};
@@ -15,7 +15,7 @@ use super::answer::{Answerer, AtCommit, Comparison, InFolder, OfParent, Projects
 use super::configurations::{CONFIG_PATHS, Found, Made};
 use super::error::NoPipeline;
 use super::forge::PushOptions;
-use super::{Error, Selection, Triggers};
+use super::{Error, Selection, Triggers, fit};
 use crate::config::ProjectSettings;
 use crate::git::{Git, Mirror, Oid, Worktree};
 use crate::scheduler::{Content, Created, NewPipeline};
@@ -181,22 +181,12 @@ impl Triggers {
             if let Some(wanted) = &start.selection {
                 wanted.apply(&mut plan)?;
             }
-            if let Read::Folder { .. } = &start.read {
-                // It runs here, whichever runner it is for.
-                for job in plan.workflows.iter_mut().flat_map(|workflow| &mut workflow.jobs) {
-                    job.tags.clear();
-                    job.resource_class = None;
-                }
+            match &start.read {
+                Read::Folder { .. } => fit::run_here(&mut plan),
+                Read::Commit(_) if start.more.part.is_none() => fit::hold_groups(&mut plan),
+                Read::Commit(_) => {}
             }
-            if !matches!(start.read, Read::Folder { .. }) && start.more.part.is_none() {
-                plan.workflows.iter_mut().for_each(hold_group);
-            }
-            if plan.name.is_none() && plan.language != Language::Gitlab {
-                // In a list it tells the pipelines of one commit apart.
-                let names: Vec<&str> = plan.workflows.iter().map(|workflow| workflow.name.as_str()).collect();
-                let title = trigger.commit.message.lines().next().unwrap_or_default();
-                plan.name = Some(format!("{}: {title}", names.join(", ")));
-            }
+            fit::name(&mut plan, &trigger.commit.message);
             let content = Content::Plan(Box::new(plan));
             made.push(self.save(start, settings, trigger.clone(), content, &rest).await?);
             if errors.is_empty() {
@@ -459,27 +449,6 @@ pub fn project_info(row: &Project, settings: &ProjectSettings, server_url: &str)
         },
         ..ProjectInfo::default()
     }
-}
-
-/// A workflow with a group runs as a pipeline of its own, which one job here starts and waits for: that job holds the
-/// group. In a folder that is run by hand nothing else runs.
-fn hold_group(workflow: &mut Workflow) {
-    let Some(group) = workflow.concurrency.take() else {
-        return;
-    };
-    let mut job = Job::new(workflow.name.clone());
-    job.resource_group = Some(group);
-    job.downstream = Some(Downstream {
-        target: DownstreamTarget::Part {
-            file: workflow.file.clone(),
-            job: String::new(),
-        },
-        strategy: Some("depend".to_owned()),
-        forward: ForwardVariables::default(),
-        inputs: BTreeMap::new(),
-    });
-    workflow.stages.clear();
-    workflow.jobs = vec![job];
 }
 
 /// `[skip ci]` and `[ci skip]` anywhere, with a space, `-` or `_`, in any case.
