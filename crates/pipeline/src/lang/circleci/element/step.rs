@@ -203,8 +203,9 @@ impl Compiler<'_, '_> {
         let step = match name {
             "run" | "deploy" => self.run(key, value, sink),
             "checkout" => self.checkout(value, sink),
-            "save_cache" => self.save_cache(key, value, sink),
-            "restore_cache" => self.restore_cache(key, value),
+            // The hyphen is no longer documented, but CircleCI takes it.
+            "save_cache" | "save-cache" => self.save_cache(key, value, sink),
+            "restore_cache" | "restore-cache" => self.restore_cache(key, value),
             "persist_to_workspace" => self.persist(key, value, sink),
             "attach_workspace" => self.attach(key, value, sink),
             "store_artifacts" => self.store_artifacts(key, value, sink),
