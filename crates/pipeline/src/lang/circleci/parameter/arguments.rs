@@ -144,6 +144,7 @@ impl Compiler<'_, '_> {
                 sight: Sight::None,
                 what: format!("the default of parameter `{}`", declaration.name),
                 depth: inner.depth,
+                calls: inner.calls.clone(),
             })
         };
         match declaration.kind {
