@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use crate::{program, workspace};
 
 /// What one input may take, at most: a limit of the compiler that lets more through is a finding.
-const SECONDS_OF_AN_INPUT: u32 = 25;
+const SECONDS_OF_AN_INPUT: u32 = 60;
 const MEGABYTES: u32 = 2_048;
 /// Bytes of the longest input that is tried.
 const LONGEST: u32 = 16_384;
@@ -19,6 +19,7 @@ pub(crate) struct Args {
     minutes: u32,
 }
 
+#[expect(clippy::print_stderr, reason = "whoever waits wants to know what for")]
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let known = targets()?;
     if let Some(unknown) = args.targets.iter().find(|name| !known.contains(name)) {
@@ -42,7 +43,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             format!("-max_len={LONGEST}"),
             "-print_final_stats=1".to_owned(),
         ];
-        let mut all = vec!["+nightly", "fuzz", "run", target.as_str(), found.as_str(), corpus.as_str(), "--"];
+        let mut all = vec![
+            "+nightly",
+            "fuzz",
+            "run",
+            target.as_str(),
+            found.as_str(),
+            corpus.as_str(),
+            "--",
+        ];
         all.extend(limits.iter().map(String::as_str));
         program::run_in(&root, "cargo", &all, &[])
             .with_context(|| format!("{target}: the input that did it is in fuzz/artifacts/{target}"))?;

@@ -12,7 +12,9 @@ const LONG: Duration = Duration::from_secs(120);
 #[test]
 fn the_corpus_of_every_target_does_no_harm() {
     for (name, _) in harness::TARGETS {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../fuzz/corpus")
+            .join(name);
         let entries = std::fs::read_dir(&folder).unwrap_or_else(|err| panic!("{}: {err}", folder.display()));
         let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
         paths.sort();
@@ -26,7 +28,12 @@ fn the_corpus_of_every_target_does_no_harm() {
                 .stack_size(2 << 20)
                 .spawn(move || harness::run(name, &text));
             assert!(thread.expect("a thread").join().is_ok(), "{} fails", path.display());
-            assert!(started.elapsed() < LONG, "{} takes {:?}", path.display(), started.elapsed());
+            assert!(
+                started.elapsed() < LONG,
+                "{} takes {:?}",
+                path.display(),
+                started.elapsed()
+            );
         }
     }
 }

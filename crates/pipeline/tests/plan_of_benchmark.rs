@@ -15,14 +15,25 @@ fn check(lang: Language, file: &str, files: &[(String, String)]) {
         context: &context,
     };
     let output = compile_with(&input, Mode::Create, |request| match request {
-        Request::Tree { .. } => Answer::Tree(files.iter().map(|(path, _)| (path.as_str(), "1")).collect::<Tree>().into()),
+        Request::Tree { .. } => Answer::Tree(
+            files
+                .iter()
+                .map(|(path, _)| (path.as_str(), "1"))
+                .collect::<Tree>()
+                .into(),
+        ),
         Request::File { path, .. } => {
-            let (_, text) = files.iter().find(|(known, _)| known == path).expect("a file that is there");
+            let (_, text) = files
+                .iter()
+                .find(|(known, _)| known == path)
+                .expect("a file that is there");
             Answer::file(text.as_str())
         }
         _ => Answer::Refused(Refusal::NotFound),
     });
-    let plan = output.plan.unwrap_or_else(|| panic!("{:?}", output.diagnostics.first()));
+    let plan = output
+        .plan
+        .unwrap_or_else(|| panic!("{:?}", output.diagnostics.first()));
     let jobs: usize = plan.workflows.iter().map(|workflow| workflow.jobs.len()).sum();
     assert_eq!(jobs, 10_000, "{file}");
 }
@@ -30,10 +41,18 @@ fn check(lang: Language, file: &str, files: &[(String, String)]) {
 #[test]
 fn circleci_has_ten_thousand_jobs() {
     let text = configs::circleci().expect("a configuration");
-    check(Language::Circleci, ".circleci/config.yml", &[(".circleci/config.yml".to_owned(), text)]);
+    check(
+        Language::Circleci,
+        ".circleci/config.yml",
+        &[(".circleci/config.yml".to_owned(), text)],
+    );
 }
 
 #[test]
 fn github_has_ten_thousand_jobs() {
-    check(Language::Github, ".github/workflows", &configs::github().expect("workflows"));
+    check(
+        Language::Github,
+        ".github/workflows",
+        &configs::github().expect("workflows"),
+    );
 }

@@ -5,7 +5,6 @@
     clippy::disallowed_methods,
     reason = "where the files lie is said by the environment"
 )]
-#![expect(clippy::print_stdout, reason = "whoever looks wants the counts")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -56,7 +55,10 @@ fn refusal(language: Language, file: &str, text: &str) -> Option<String> {
     });
     let blamed = |code: &str| code != "unsupported" && !(absent && BEYOND.contains(&code));
     let error = output.diagnostics.iter().find(|d| d.is_error() && blamed(d.code))?;
-    Some(format!("{}:{} {} {}", error.line, error.column, error.code, error.message))
+    Some(format!(
+        "{}:{} {} {}",
+        error.line, error.column, error.code, error.message
+    ))
 }
 
 #[test]
@@ -81,10 +83,7 @@ fn real_files_are_judged_as_their_owners_see_them() {
         paths.sort();
         let (mut accepted, mut rightly) = (0, 0);
         for path in &paths {
-            let name = format!(
-                "{folder}/{}",
-                path.file_name().unwrap_or_default().to_string_lossy()
-            );
+            let name = format!("{folder}/{}", path.file_name().unwrap_or_default().to_string_lossy());
             let bytes = std::fs::read(path).unwrap_or_default();
             let refused = refusal(language, place, &String::from_utf8_lossy(&bytes));
             match (refused, listed.get(name.as_str())) {
@@ -94,7 +93,15 @@ fn real_files_are_judged_as_their_owners_see_them() {
                 (None, Some(why)) => faults.push(format!("{name}: accepted, although {why}")),
             }
         }
-        println!("{folder}: {} files, {accepted} accepted, {rightly} refused as listed", paths.len());
+        println!(
+            "{folder}: {} files, {accepted} accepted, {rightly} refused as listed",
+            paths.len()
+        );
     }
-    assert!(faults.is_empty(), "{} judged otherwise:\n{}", faults.len(), faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{} judged otherwise:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
 }

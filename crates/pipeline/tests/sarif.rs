@@ -60,7 +60,11 @@ fn faults(log: &Value) -> Vec<String> {
     for run in &runs {
         all.object(run, &["!tool", "!results", "columnKind"]);
         let kinds = ["utf16CodeUnits", "unicodeCodePoints"];
-        all.want(kinds.iter().any(|kind| run["columnKind"] == *kind), "a column kind", run);
+        all.want(
+            kinds.iter().any(|kind| run["columnKind"] == *kind),
+            "a column kind",
+            run,
+        );
         all.object(&run["tool"], &["!driver"]);
         let driver = &run["tool"]["driver"];
         all.object(driver, &["!name", "version", "rules"]);
@@ -80,7 +84,9 @@ fn faults(log: &Value) -> Vec<String> {
             all.object(&result, &["!message", "ruleId", "ruleIndex", "level", "locations"]);
             all.text(&result["message"]["text"], "a message");
             all.want(level_is_known(&result["level"]), "a level", &result);
-            let index = result["ruleIndex"].as_u64().and_then(|index| usize::try_from(index).ok());
+            let index = result["ruleIndex"]
+                .as_u64()
+                .and_then(|index| usize::try_from(index).ok());
             let rule = index.and_then(|index| ids.get(index));
             all.want(rule == Some(&result["ruleId"]), "its rule by index", &result);
             for location in result["locations"].as_array().cloned().unwrap_or_default() {
@@ -111,9 +117,21 @@ fn check(diagnostics: &[Diagnostic]) {
 #[test]
 fn what_each_language_finds_is_sarif() {
     for (language, file, text) in [
-        (Language::Gitlab, ".gitlab-ci.yml", "include: 'a b:c.yml'\nj: {scirpt: x}\nj: {script: y}\n"),
-        (Language::Circleci, ".circleci/config.yml", "version: 2.1\njobs: {a: {steps: 1}}\nworkflow: x\n"),
-        (Language::Github, ".github/workflows/ä b.yml", "on: psuh\njobs: {a: {steps: [{run: '${{ x'}]}}\n"),
+        (
+            Language::Gitlab,
+            ".gitlab-ci.yml",
+            "include: 'a b:c.yml'\nj: {scirpt: x}\nj: {script: y}\n",
+        ),
+        (
+            Language::Circleci,
+            ".circleci/config.yml",
+            "version: 2.1\njobs: {a: {steps: 1}}\nworkflow: x\n",
+        ),
+        (
+            Language::Github,
+            ".github/workflows/ä b.yml",
+            "on: psuh\njobs: {a: {steps: [{run: '${{ x'}]}}\n",
+        ),
     ] {
         let context = Context::default();
         let input = Input {
@@ -131,7 +149,14 @@ fn what_each_language_finds_is_sarif() {
 
 #[test]
 fn every_code_severity_and_place_is_sarif() {
-    let places = ["", "a.yml", "a:b, c%d.yml", "C:/x.yml", "https://example.com/a.yml?x=1#y", "é\n\u{1b}"];
+    let places = [
+        "",
+        "a.yml",
+        "a:b, c%d.yml",
+        "C:/x.yml",
+        "https://example.com/a.yml?x=1#y",
+        "é\n\u{1b}",
+    ];
     for (at, code) in codes().iter().enumerate() {
         for (line, column, length) in [(0, 0, 0), (1, 0, 0), (7, 3, u16::MAX)] {
             check(&[Diagnostic {
@@ -155,8 +180,14 @@ fn the_check_itself_finds_what_is_wrong() {
         ("/version", Value::from("2.0.0")),
         ("/runs/0/results/0/level", Value::from("fatal")),
         ("/runs/0/results/0/ruleIndex", Value::from(9)),
-        ("/runs/0/results/0/locations/0/physicalLocation/artifactLocation/uri", Value::from("a b")),
-        ("/runs/0/results/0/locations/0/physicalLocation/region/startLine", Value::from(0)),
+        (
+            "/runs/0/results/0/locations/0/physicalLocation/artifactLocation/uri",
+            Value::from("a b"),
+        ),
+        (
+            "/runs/0/results/0/locations/0/physicalLocation/region/startLine",
+            Value::from(0),
+        ),
         ("/runs/0/tool/driver/name", Value::Null),
     ] {
         let mut log = sarif(&[Diagnostic {

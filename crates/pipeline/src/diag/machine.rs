@@ -79,7 +79,11 @@ fn result(diagnostic: &Diagnostic, rules: &[&Code]) -> Value {
 /// of a path, which would make it a scheme.
 fn uri(file: &str) -> String {
     let is_address = file.starts_with("https://") || file.starts_with("http://");
-    let first_part = if is_address { 0 } else { file.find('/').unwrap_or(file.len()) };
+    let first_part = if is_address {
+        0
+    } else {
+        file.find('/').unwrap_or(file.len())
+    };
     let mut out = String::with_capacity(file.len());
     for (at, byte) in file.bytes().enumerate() {
         let plain = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=@/".contains(&byte);

@@ -8,14 +8,17 @@ use tasuki_model::plan::{Language, Plan};
 use tasuki_model::trigger::{GitRef, MergeRequest, Source};
 use tasuki_pipeline::diag::{Colour, Excerpts, code_quality, github, human, sarif};
 use tasuki_pipeline::yaml::{FileId, Limits, MergeKeys, Options, Schema, parse, split};
-use tasuki_pipeline::{
-    Answer, Context, FileAnswer, Input, Mode, Origin, Output, Refusal, Request, Tree, compile_with,
-};
+use tasuki_pipeline::{Answer, Context, FileAnswer, Input, Mode, Origin, Output, Refusal, Request, Tree, compile_with};
+
+/// Panics where a promise of the compiler is broken.
+pub(crate) type Trial = fn(&str);
 
 /// What is tried on an input, by the name of the fuzz target and of the folder of its corpus.
-pub(crate) const TARGETS: [(&str, fn(&str)); 5] = [
+pub(crate) const TARGETS: [(&str, Trial); 5] = [
     ("yaml", read),
-    ("gitlab", |text| compile_all(Language::Gitlab, &[".gitlab-ci.yml"], text)),
+    ("gitlab", |text| {
+        compile_all(Language::Gitlab, &[".gitlab-ci.yml"], text);
+    }),
     ("circleci", |text| {
         compile_all(Language::Circleci, &[".circleci/config.yml"], text);
     }),
@@ -104,11 +107,7 @@ fn compile_all(language: Language, files: &[&str], text: &str) {
     });
     let push = Context::default();
     for file in files {
-        for (context, mode) in [
-            (&push, Mode::Create),
-            (&request, Mode::Create),
-            (&push, Mode::Lint),
-        ] {
+        for (context, mode) in [(&push, Mode::Create), (&request, Mode::Create), (&push, Mode::Lint)] {
             let input = Input {
                 lang: language,
                 file,
@@ -197,7 +196,10 @@ impl<'t> World<'t> {
         let longest = self.sections.iter().map(|(_, text)| text.split('\n').count()).max();
         for diagnostic in &output.diagnostics {
             let lines = longest.unwrap_or_default() + 1;
-            assert!(diagnostic.line as usize <= lines, "{file}: no such line: {diagnostic:?}");
+            assert!(
+                diagnostic.line as usize <= lines,
+                "{file}: no such line: {diagnostic:?}"
+            );
             let _ = human(diagnostic, self, Colour::Always);
         }
         let found = sarif(&output.diagnostics);

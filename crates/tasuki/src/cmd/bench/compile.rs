@@ -169,7 +169,9 @@ fn jobs_of(subject: Subject, files: &[(String, String)]) -> anyhow::Result<usize
         Request::File { path, .. } => files
             .iter()
             .find(|(known, _)| known == path)
-            .map_or(Answer::Refused(Refusal::NotFound), |(_, text)| Answer::file(text.as_str())),
+            .map_or(Answer::Refused(Refusal::NotFound), |(_, text)| {
+                Answer::file(text.as_str())
+            }),
         Request::Changed { .. } | Request::LastCommits { .. } | Request::Orb { .. } => {
             Answer::Refused(Refusal::NotFound)
         }

@@ -69,7 +69,10 @@ impl Compiler<'_, '_> {
     }
 
     fn paths(&self, node: &Node, what: &str, sink: &Sink) -> Vec<String> {
-        let paths = self.texts(node, what).into_iter().map(|(path, _)| place::path(&sink.directory, &path));
+        let paths = self
+            .texts(node, what)
+            .into_iter()
+            .map(|(path, _)| place::path(&sink.directory, &path));
         paths.collect()
     }
 

@@ -19,7 +19,9 @@ pub(in crate::lang::circleci) fn check_title<'n>(session: &Session<'_>, key: &'n
 pub(in crate::lang::circleci) fn check_parameter<'n>(session: &Session<'_>, key: &'n Node) -> Option<&'n Text> {
     let good = |text: &str| {
         text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
     };
     check(session, key, "parameter", good, "letters, digits, `-` and `_`")
 }

@@ -82,7 +82,8 @@ impl Scope<'_> {
         let folded = self.folded(session, field)?;
         let value = fold::known(&folded);
         // Without a trigger and settings, nothing may only mean that it is not known yet.
-        let nothing = matches!(&value, Some(Value::Null)) || value.as_ref().is_some_and(|value| value.to_text().is_empty());
+        let nothing =
+            matches!(&value, Some(Value::Null)) || value.as_ref().is_some_and(|value| value.to_text().is_empty());
         if nothing && session.mode == Mode::Lint && !matches!(field.expr, Expr::Literal(_)) {
             return None;
         }
