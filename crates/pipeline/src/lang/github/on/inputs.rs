@@ -127,7 +127,7 @@ fn input(session: &Session<'_>, name: &str, span: Span, node: &Node, giver: Give
     }
     input.kind = kind(session, &what, span, map.get("type"), map.get("options"), giver)?;
     if let Some(default) = map.get("default") {
-        input.default = default_of(session, &input, default, giver);
+        input.default = default_of(session, &input, default, map.get("type").is_some());
     }
     Some(input)
 }
@@ -197,30 +197,17 @@ fn kind(
     }
 }
 
-/// The default, which must have the type that is declared. People's inputs are texts at first: theirs may be written as
-/// any scalar that can be read as the type.
-fn default_of(session: &Session<'_>, input: &Input, node: &Node, giver: Giver) -> Option<Field> {
-    let mut field = fields::field(session, node, "`default`", Wanted::Any, &names::WORKFLOW)?;
+/// The default, which must have the type that is declared. An input without a type takes any scalar as a text.
+fn default_of(session: &Session<'_>, input: &Input, node: &Node, typed: bool) -> Option<Field> {
+    let field = fields::field(session, node, "`default`", Wanted::Any, &names::WORKFLOW)?;
     let Expr::Literal(literal) = &field.expr else {
         return Some(field);
     };
-    let read = match (&input.kind, literal) {
-        (InputKind::Bool, Literal::Text(text)) if giver == Giver::Person => text.parse().ok().map(Literal::Bool),
-        (InputKind::Number, Literal::Text(text)) if giver == Giver::Person => {
-            let number = text.parse().ok().filter(|number: &f64| number.is_finite());
-            number.map(Literal::Number)
-        }
-        _ => None,
-    };
-    if let Some(read) = read {
-        field.expr = Expr::Literal(read);
-        return Some(field);
-    }
     let fits = match (&input.kind, literal) {
         (InputKind::Bool, Literal::Bool(_)) | (InputKind::Number, Literal::Number(_)) => true,
         (InputKind::Bool | InputKind::Number, _) => false,
         (InputKind::Choice(options), _) => node.text().is_some_and(|text| options.iter().any(|o| **o == **text)),
-        (InputKind::Text | InputKind::Environment, Literal::Bool(_)) => giver == Giver::Person,
+        (InputKind::Text | InputKind::Environment, Literal::Bool(_)) => !typed,
         (InputKind::Text | InputKind::Environment, _) => true,
     };
     if !fits {
