@@ -1,8 +1,9 @@
-//! The workspace's own commands: `cargo xtask tidy|test|bench|requirements|codegen`.
+//! The workspace's own commands: `cargo xtask tidy|test|fuzz|bench|requirements|codegen`.
 
 mod bench;
 mod codegen;
 mod engine;
+mod fuzz;
 mod program;
 mod requirements;
 mod suites;
@@ -25,6 +26,8 @@ enum Command {
     Tidy,
     /// Runs the test suites: all, or those named.
     Test(suites::Args),
+    /// Runs the fuzz targets, ten minutes each unless told otherwise; needs a nightly toolchain.
+    Fuzz(fuzz::Args),
     /// Runs the benchmarks on a release build and prints them as a table and as JSON.
     Bench(bench::Args),
     /// Lists which requirements the tests cover and which are open.
@@ -37,6 +40,7 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Tidy => tidy::run(),
         Command::Test(args) => suites::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Requirements(args) => requirements::run(&args),
         Command::Codegen(args) => codegen::run(&args),

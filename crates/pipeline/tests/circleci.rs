@@ -21,7 +21,7 @@ macro_rules! subjects {
 
 subjects! {
     steps, executors, commands, parameters, values, conditions, workflows, requires, filters, matrix, groups, orbs, format,
-    unused,
+    unused, real,
 }
 
 /// Covers: CM-RC-05

@@ -5,23 +5,28 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Diagnostic, Severity, codes};
+use super::{Code, Diagnostic, Severity, codes};
 
 /// The diagnostics as a SARIF 2.1.0 log.
 #[must_use]
 pub fn sarif(diagnostics: &[Diagnostic]) -> Value {
-    let rules: Vec<Value> = codes()
+    let used: Vec<&Code> = codes()
         .iter()
+        .copied()
         .filter(|code| diagnostics.iter().any(|d| d.code == code.name))
+        .collect();
+    let rules: Vec<Value> = used
+        .iter()
         .map(|code| {
             json!({
                 "id": code.name,
                 "shortDescription": {"text": code.summary},
+                "defaultConfiguration": {"level": level(code.severity)},
                 "help": {"text": code.explanation, "markdown": code.explanation},
             })
         })
         .collect();
-    let results: Vec<Value> = diagnostics.iter().map(result).collect();
+    let results: Vec<Value> = diagnostics.iter().map(|found| result(found, &used)).collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -37,13 +42,28 @@ pub fn sarif(diagnostics: &[Diagnostic]) -> Value {
     })
 }
 
-fn result(diagnostic: &Diagnostic) -> Value {
-    let level = match diagnostic.severity {
+fn level(severity: Severity) -> &'static str {
+    match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
         Severity::Info => "note",
-    };
-    let mut physical = json!({"artifactLocation": {"uri": diagnostic.file}});
+    }
+}
+
+fn result(diagnostic: &Diagnostic, rules: &[&Code]) -> Value {
+    let mut result = json!({
+        "ruleId": diagnostic.code,
+        "level": level(diagnostic.severity),
+        "message": {"text": text(diagnostic)},
+    });
+    if let Some(index) = rules.iter().position(|code| code.name == diagnostic.code) {
+        result["ruleIndex"] = json!(index);
+    }
+    // A result without a file has no location.
+    if diagnostic.file.is_empty() {
+        return result;
+    }
+    let mut physical = json!({"artifactLocation": {"uri": uri(&diagnostic.file)}});
     if diagnostic.line > 0 {
         physical["region"] = json!({
             "startLine": diagnostic.line,
@@ -51,12 +71,29 @@ fn result(diagnostic: &Diagnostic) -> Value {
             "endColumn": diagnostic.column.max(1) + u32::from(diagnostic.length.max(1)),
         });
     }
-    json!({
-        "ruleId": diagnostic.code,
-        "level": level,
-        "message": {"text": text(diagnostic)},
-        "locations": [{"physicalLocation": physical}],
-    })
+    result["locations"] = json!([{"physicalLocation": physical}]);
+    result
+}
+
+/// A path or an address as a URI reference (RFC 3986): whatever may not stand there is escaped, also a colon in the first part
+/// of a path, which would make it a scheme.
+fn uri(file: &str) -> String {
+    let is_address = file.starts_with("https://") || file.starts_with("http://");
+    let first_part = if is_address {
+        0
+    } else {
+        file.find('/').unwrap_or(file.len())
+    };
+    let mut out = String::with_capacity(file.len());
+    for (at, byte) in file.bytes().enumerate() {
+        let plain = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=@/".contains(&byte);
+        if plain || (byte == b':' && at >= first_part) || (is_address && b"?%#".contains(&byte)) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
 }
 
 fn text(diagnostic: &Diagnostic) -> String {

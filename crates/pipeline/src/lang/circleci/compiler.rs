@@ -14,7 +14,7 @@ use super::parameter::Declaration;
 use super::values::Values;
 
 /// Steps of all jobs together: commands that call commands multiply.
-const MOST_STEPS: usize = 2_000_000;
+const MOST_STEPS: usize = 500_000;
 
 pub(super) struct Compiler<'s, 'a> {
     pub(super) session: &'s Session<'a>,

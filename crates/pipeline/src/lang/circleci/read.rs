@@ -177,7 +177,7 @@ impl Compiler<'_, '_> {
         found
     }
 
-    /// A map of names to texts, also as a list of maps.
+    /// A map of names to texts, also as a list of maps or of `NAME=value`.
     pub(super) fn environment(&self, node: &Node, what: &str) -> Vec<(String, String)> {
         let mut all = Vec::new();
         let what = format!("`environment` of {what}");
@@ -185,9 +185,10 @@ impl Compiler<'_, '_> {
             Kind::Map(map) => self.variables(map, &what, &mut all),
             Kind::Seq(items) => {
                 for item in items.iter() {
-                    match item.as_map() {
-                        Some(map) => self.variables(map, &what, &mut all),
-                        None => self.wrong_type(item, &format!("each of {what}"), "a map"),
+                    match (item.as_map(), item.text().and_then(|text| text.split_once('='))) {
+                        (Some(map), _) => self.variables(map, &what, &mut all),
+                        (None, Some((name, value))) => all.push((name.to_owned(), value.to_owned())),
+                        (None, None) => self.wrong_type(item, &format!("each of {what}"), "a map or `NAME=value`"),
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::yaml::{Node, Seq, Text};
+use crate::yaml::{Node, Seq, Span, Text};
 
 use super::package::Package;
 use super::read::unknown;
@@ -50,6 +50,16 @@ pub(super) struct Scope {
     pub(super) what: String,
     /// Commands around it.
     pub(super) depth: u16,
+    /// The command that it belongs to, and those that led there.
+    pub(super) calls: Option<Rc<Call>>,
+}
+
+/// A command that is being expanded.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// Place of the command's definition.
+    pub(super) element: Span,
+    pub(super) outer: Option<Rc<Call>>,
 }
 
 impl Scope {
@@ -62,7 +72,13 @@ impl Scope {
             matrix: None,
             what: what.into(),
             depth: 0,
+            calls: None,
         }
+    }
+
+    /// Whether a command is being expanded here.
+    pub(super) fn is_inside(&self, element: Span) -> bool {
+        std::iter::successors(self.calls.as_deref(), |call| call.outer.as_deref()).any(|call| call.element == element)
     }
 
     pub(super) fn parameter(&self, name: &str) -> Option<&Value> {
@@ -89,6 +105,7 @@ impl Scope {
             sight: self.sight,
             what: self.what.clone(),
             depth: self.depth,
+            calls: self.calls.clone(),
         }
     }
 }

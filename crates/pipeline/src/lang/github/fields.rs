@@ -22,14 +22,6 @@ impl Field {
             expr: Expr::Literal(Literal::Text(text.to_owned())),
         }
     }
-
-    /// The text, where no expression is in it.
-    pub(super) fn as_text(&self) -> Option<String> {
-        match &self.expr {
-            Expr::Literal(literal) => Some(literal_value(literal).to_text().to_string()),
-            _ => None,
-        }
-    }
 }
 
 pub(super) fn literal_value(literal: &Literal) -> ExprValue {

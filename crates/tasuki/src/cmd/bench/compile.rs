@@ -1,14 +1,16 @@
-//! A configuration of 10,000 jobs, compiled: time and memory, in processes of their own.
+//! A configuration of 10,000 jobs in each language, compiled: time and memory, in processes of their own.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tasuki_model::plan::Language;
-use tasuki_pipeline::{Answer, Context, Input, Mode, Refusal, compile_with};
+use tasuki_pipeline::{Answer, Context, Input, Mode, Refusal, Request, Tree, compile_with};
 use tasuki_rt::Clock;
 
+use super::configs;
 use super::figure::{Figure, Samples, Target};
 use super::process::{megabytes, own_peak};
 use super::stage::tasuki;
@@ -19,39 +21,94 @@ const RUNS: usize = 10;
 /// Processes, each of which has one first compilation.
 const PROCESSES: usize = 10;
 
+/// The language of a configuration of 10,000 jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Subject {
+    Gitlab,
+    Circleci,
+    Github,
+}
+
+impl Subject {
+    /// Names of the figures: cold p50, p99 and maximum, the same warm, memory.
+    fn names(self) -> ([&'static str; 3], [&'static str; 3], &'static str) {
+        match self {
+            Self::Gitlab => (
+                [
+                    "compile 10,000 jobs, cold p50",
+                    "compile 10,000 jobs, cold p99",
+                    "compile 10,000 jobs, cold max",
+                ],
+                [
+                    "compile 10,000 jobs, warm p50",
+                    "compile 10,000 jobs, warm p99",
+                    "compile 10,000 jobs, warm max",
+                ],
+                "compile 10,000 jobs, peak RSS",
+            ),
+            Self::Circleci => (
+                [
+                    "compile 10,000 CircleCI jobs, cold p50",
+                    "compile 10,000 CircleCI jobs, cold p99",
+                    "compile 10,000 CircleCI jobs, cold max",
+                ],
+                [
+                    "compile 10,000 CircleCI jobs, warm p50",
+                    "compile 10,000 CircleCI jobs, warm p99",
+                    "compile 10,000 CircleCI jobs, warm max",
+                ],
+                "compile 10,000 CircleCI jobs, peak RSS",
+            ),
+            Self::Github => (
+                [
+                    "compile 10,000 GitHub jobs, cold p50",
+                    "compile 10,000 GitHub jobs, cold p99",
+                    "compile 10,000 GitHub jobs, cold max",
+                ],
+                [
+                    "compile 10,000 GitHub jobs, warm p50",
+                    "compile 10,000 GitHub jobs, warm p99",
+                    "compile 10,000 GitHub jobs, warm max",
+                ],
+                "compile 10,000 GitHub jobs, peak RSS",
+            ),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Gitlab => "gitlab",
+            Self::Circleci => "circleci",
+            Self::Github => "github",
+        }
+    }
+}
+
 pub(super) fn measure() -> anyhow::Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for subject in [Subject::Gitlab, Subject::Circleci, Subject::Github] {
+        figures.extend(measure_one(subject)?);
+    }
+    Ok(figures)
+}
+
+fn measure_one(subject: Subject) -> anyhow::Result<Vec<Figure>> {
     let (mut cold, mut warm, mut peak) = (Vec::new(), Vec::new(), 0.0_f64);
     for _ in 0..PROCESSES {
-        let output = tasuki()?.args(["bench", "compile", "--inner"]).output()?;
+        let output = tasuki()?
+            .args(["bench", "compile", "--inner", subject.word()])
+            .output()?;
         anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let inner: Inner = serde_json::from_slice(&output.stdout).context("the inner run printed no JSON")?;
         cold.push(Duration::from_secs_f64(inner.cold_s));
         warm.extend(inner.warm_s.into_iter().map(Duration::from_secs_f64));
         peak = peak.max(inner.peak_mb);
     }
-    let mut figures = Samples::new(cold)?.figures(
-        [
-            "compile 10,000 jobs, cold p50",
-            "compile 10,000 jobs, cold p99",
-            "compile 10,000 jobs, cold max",
-        ],
-        [None, None, Some(Target::AtMost(150.0))],
-    );
-    figures.extend(Samples::new(warm)?.figures(
-        [
-            "compile 10,000 jobs, warm p50",
-            "compile 10,000 jobs, warm p99",
-            "compile 10,000 jobs, warm max",
-        ],
-        [None; 3],
-    ));
-    figures.push(Figure::new(
-        "compile 10,000 jobs, peak RSS",
-        "MB",
-        peak,
-        Some(Target::AtMost(100.0)),
-        PROCESSES,
-    ));
+    let (cold_names, warm_names, peak_name) = subject.names();
+    let mut figures = Samples::new(cold)?.figures(cold_names, [None, None, Some(Target::AtMost(150.0))]);
+    figures.extend(Samples::new(warm)?.figures(warm_names, [None; 3]));
+    let most = Some(Target::AtMost(100.0));
+    figures.push(Figure::new(peak_name, "MB", peak, most, PROCESSES));
     Ok(figures)
 }
 
@@ -65,12 +122,16 @@ struct Inner {
 
 /// Compiles in this process and prints what it took.
 #[expect(clippy::print_stdout, reason = "read by the process that asked")]
-pub(super) fn inner() -> anyhow::Result<()> {
-    let config = config()?;
+pub(super) fn inner(subject: Subject) -> anyhow::Result<()> {
+    let files = match subject {
+        Subject::Gitlab => vec![(".gitlab-ci.yml".to_owned(), config()?)],
+        Subject::Circleci => vec![(".circleci/config.yml".to_owned(), configs::circleci()?)],
+        Subject::Github => configs::github()?,
+    };
     let mut runs = Vec::with_capacity(RUNS);
     for _ in 0..=RUNS {
         let start = Clock::instant();
-        let jobs = jobs_of(&config)?;
+        let jobs = jobs_of(subject, &files)?;
         runs.push(start.elapsed());
         anyhow::ensure!(jobs == JOBS, "{jobs} jobs instead of {JOBS}");
     }
@@ -85,15 +146,36 @@ pub(super) fn inner() -> anyhow::Result<()> {
 }
 
 /// Compiles for a push to `main` and counts the jobs.
-fn jobs_of(config: &str) -> anyhow::Result<usize> {
+fn jobs_of(subject: Subject, files: &[(String, String)]) -> anyhow::Result<usize> {
     let context = Context::default();
+    let (first, text) = files.first().context("there is no file")?;
+    let (lang, file) = match subject {
+        Subject::Gitlab => (Language::Gitlab, first.as_str()),
+        Subject::Circleci => (Language::Circleci, first.as_str()),
+        // All workflows of the folder become one pipeline.
+        Subject::Github => (Language::Github, ".github/workflows"),
+    };
     let input = Input {
-        lang: Language::Gitlab,
-        file: ".gitlab-ci.yml",
-        text: config,
+        lang,
+        file,
+        text,
         context: &context,
     };
-    let output = compile_with(&input, Mode::Create, |_| Answer::Refused(Refusal::NotFound));
+    let output = compile_with(&input, Mode::Create, |request| match request {
+        Request::Tree { .. } => {
+            let tree: Tree = files.iter().map(|(path, _)| (path.as_str(), "1")).collect();
+            Answer::Tree(tree.into())
+        }
+        Request::File { path, .. } => files
+            .iter()
+            .find(|(known, _)| known == path)
+            .map_or(Answer::Refused(Refusal::NotFound), |(_, text)| {
+                Answer::file(text.as_str())
+            }),
+        Request::Changed { .. } | Request::LastCommits { .. } | Request::Orb { .. } => {
+            Answer::Refused(Refusal::NotFound)
+        }
+    });
     let plan = output
         .plan
         .with_context(|| format!("it does not compile: {:?}", output.diagnostics))?;

@@ -4,6 +4,7 @@
 //! with the settings of production (embedded database, `synchronous=FULL`), so it can run anywhere at any time.
 
 mod compile;
+mod configs;
 mod create;
 mod dispatch;
 mod exec;
@@ -56,8 +57,8 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "DIR")]
     scratch: Option<std::path::PathBuf>,
     /// Measure in this process and print one JSON line (used by `compile` to get a process of its own).
-    #[arg(long, hide = true)]
-    inner: bool,
+    #[arg(long, hide = true, value_enum, value_name = "LANGUAGE")]
+    inner: Option<compile::Subject>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -69,7 +70,7 @@ enum What {
     Throughput,
     /// Last command of a job → first command of the job that needs it, with the real shell runner.
     Hop,
-    /// A configuration of 10,000 jobs, compiled.
+    /// A configuration of 10,000 jobs, compiled; of each language.
     Compile,
     /// A pipeline of 10,000 jobs, created in a running server.
     Create,
@@ -96,8 +97,8 @@ struct Scene {
 impl Bench {
     /// Runs the measurements in order; prints the figures of each as soon as they are there.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        if self.inner {
-            return compile::inner();
+        if let Some(subject) = self.inner {
+            return compile::inner(subject);
         }
         let scratch = tempfile::Builder::new()
             .prefix("tasuki-bench-")

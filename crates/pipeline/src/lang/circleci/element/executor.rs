@@ -110,9 +110,9 @@ impl Compiler<'_, '_> {
         machine.size = Some(class);
     }
 
-    /// Exactly one of the environments may be written.
+    /// At most one of the environments may be written. One beside `executor` stands for the executor's own.
     pub(super) fn one_environment(&self, map: &Map, what: &str) {
-        let said: Vec<&(Node, Node)> = ["docker", "machine", "macos", "executor"]
+        let said: Vec<&(Node, Node)> = ["docker", "machine", "macos"]
             .iter()
             .filter_map(|key| map.entry(key))
             .collect();

@@ -149,7 +149,7 @@ impl Compiler<'_, '_> {
         }
         self.unused_keys(map, &what);
         let setting = self.setting(map, element, &scope, &what);
-        if let Some(node) = map.get("parallelism") {
+        if let Some(node) = map.get("parallelism").filter(|node| !is_null(node)) {
             let node = self.interpolate(node, &scope);
             let parts = self.integer(&node, &format!("`parallelism` of {what}"), 1, MOST_PARTS);
             job.parallelism = parts.and_then(|parts| u32::try_from(parts).ok()).unwrap_or(1);

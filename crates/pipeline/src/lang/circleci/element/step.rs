@@ -9,7 +9,7 @@ use crate::lang::circleci::compiler::Compiler;
 use crate::lang::circleci::package::{Found, Kind, Package};
 use crate::lang::circleci::parameter::{Given, Owner, Resolved, whole};
 use crate::lang::circleci::read::{is_null, is_unknown};
-use crate::lang::circleci::scope::Scope;
+use crate::lang::circleci::scope::{Call, Scope};
 use crate::yaml::{Node, Seq, Text};
 
 /// Commands that call commands.
@@ -138,8 +138,13 @@ impl Compiler<'_, '_> {
         sink: &mut Sink,
     ) {
         self.mark_used(element);
-        if scope.depth >= DEEPEST {
-            let message = format!("command `{name}` is called deeper than {DEEPEST} levels, or calls itself");
+        let again = scope.is_inside(element.span);
+        if again || scope.depth >= DEEPEST {
+            let message = if again {
+                format!("command `{name}` calls itself")
+            } else {
+                format!("command `{name}` is called deeper than {DEEPEST} levels")
+            };
             self.error(&code::CIRCLECI_RECURSION, key.span, message);
             return;
         }
@@ -154,7 +159,7 @@ impl Compiler<'_, '_> {
             },
         };
         let given = Given::Arguments { entries, scope };
-        self.expand_command(owner, name, element, &given, (key, scope.depth + 1), sink);
+        self.expand_command(owner, name, element, &given, (key, Some(scope)), sink);
     }
 
     fn expand_command(
@@ -163,7 +168,7 @@ impl Compiler<'_, '_> {
         name: &str,
         element: &Node,
         given: &Given<'_>,
-        (at, depth): (&Node, u16),
+        (at, caller): (&Node, Option<&Scope>),
         sink: &mut Sink,
     ) {
         let what = format!("command `{name}`");
@@ -171,7 +176,11 @@ impl Compiler<'_, '_> {
         self.only(map, &what, &["description", "parameters", "steps"]);
         let declared = self.declarations(element, Owner::Command);
         let inner = Scope {
-            depth,
+            depth: caller.map_or(0, |caller| caller.depth + 1),
+            calls: Some(Rc::new(Call {
+                element: element.span,
+                outer: caller.and_then(|caller| caller.calls.clone()),
+            })),
             ..Scope::of(owner, what.clone())
         };
         let scope = self.bind(&declared, given, inner, at.span);
@@ -183,7 +192,7 @@ impl Compiler<'_, '_> {
     /// Checks a command that nothing uses.
     pub(in crate::lang::circleci) fn try_command(&self, package: &Rc<Package>, name: &Text, element: &Node) {
         let mut sink = Sink::new(".".to_owned(), None);
-        self.expand_command(package, name, element, &Given::Unknown, (element, 0), &mut sink);
+        self.expand_command(package, name, element, &Given::Unknown, (element, None), &mut sink);
     }
 
     fn built_in(&self, key: &Node, name: &str, value: Option<&Node>, scope: &Rc<Scope>, sink: &mut Sink) {
@@ -203,8 +212,9 @@ impl Compiler<'_, '_> {
         let step = match name {
             "run" | "deploy" => self.run(key, value, sink),
             "checkout" => self.checkout(value, sink),
-            "save_cache" => self.save_cache(key, value, sink),
-            "restore_cache" => self.restore_cache(key, value),
+            // The hyphen is no longer documented, but CircleCI takes it.
+            "save_cache" | "save-cache" => self.save_cache(key, value, sink),
+            "restore_cache" | "restore-cache" => self.restore_cache(key, value),
             "persist_to_workspace" => self.persist(key, value, sink),
             "attach_workspace" => self.attach(key, value, sink),
             "store_artifacts" => self.store_artifacts(key, value, sink),

@@ -69,8 +69,10 @@ impl Compiler<'_, '_> {
     }
 
     fn paths(&self, node: &Node, what: &str, sink: &Sink) -> Vec<String> {
-        let paths = self.seq(node, what).map(|_| self.texts(node, what)).unwrap_or_default();
-        let paths = paths.into_iter().map(|(path, _)| place::path(&sink.directory, &path));
+        let paths = self
+            .texts(node, what)
+            .into_iter()
+            .map(|(path, _)| place::path(&sink.directory, &path));
         paths.collect()
     }
 
@@ -111,7 +113,7 @@ impl Compiler<'_, '_> {
         let paths = self.required(map, "paths", "`persist_to_workspace`", key.span);
         let (root, paths) = (self.text(root?, "`root`")?, paths?);
         // Relative to the root, not to the working directory.
-        let paths = self.seq(paths, "`paths`").map(|_| self.texts(paths, "`paths`"))?;
+        let paths = self.texts(paths, "`paths`");
         let kind = StepKind::PersistWorkspace {
             root: place::path(&sink.directory, &root),
             paths: paths.into_iter().map(|(path, _)| path).collect(),

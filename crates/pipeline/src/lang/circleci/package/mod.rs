@@ -8,5 +8,5 @@ mod source;
 
 pub(super) use contents::{Found, Kind, Package};
 pub(super) use load::load;
-pub(super) use name::{check_lower, check_title};
+pub(super) use name::{check_parameter, check_title};
 pub(super) use source::read;

@@ -15,7 +15,18 @@ pub(in crate::lang::circleci) fn check_title<'n>(session: &Session<'_>, key: &'n
     check(session, key, what, good, "letters, digits, spaces, `-` and `_`")
 }
 
-/// Names of commands, executors and parameters: lower case, no spaces.
+/// Names of parameters: no spaces. (Documented is lower case; CircleCI takes both.)
+pub(in crate::lang::circleci) fn check_parameter<'n>(session: &Session<'_>, key: &'n Node) -> Option<&'n Text> {
+    let good = |text: &str| {
+        text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+    };
+    check(session, key, "parameter", good, "letters, digits, `-` and `_`")
+}
+
+/// Names of commands and executors: lower case, no spaces.
 pub(in crate::lang::circleci) fn check_lower<'n>(session: &Session<'_>, key: &'n Node, what: &str) -> Option<&'n Text> {
     let good = |text: &str| {
         text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')

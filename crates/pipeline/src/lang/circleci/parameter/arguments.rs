@@ -8,7 +8,7 @@ use crate::lang::circleci::read::{SCHEMA, is_unknown, kind, unknown};
 use crate::lang::circleci::scope::{Executor, Scope, Sight, Steps, Value};
 use crate::yaml::{self, Node, Span, Text};
 
-use super::declaration::{Declaration, Type, fits};
+use super::declaration::{Declaration, Type, fits, of_pipeline};
 use super::interpolate::{Resolved, whole};
 
 /// What is given to an element.
@@ -144,6 +144,7 @@ impl Compiler<'_, '_> {
                 sight: Sight::None,
                 what: format!("the default of parameter `{}`", declaration.name),
                 depth: inner.depth,
+                calls: inner.calls.clone(),
             })
         };
         match declaration.kind {
@@ -156,7 +157,15 @@ impl Compiler<'_, '_> {
                 scope: home(),
             })),
             Type::String | Type::Boolean | Type::Integer | Type::Enum(_) | Type::EnvVarName => {
-                Value::Node(typed(declaration, node.clone()))
+                if !of_pipeline(node) {
+                    return Value::Node(typed(declaration, node.clone()));
+                }
+                let found = self.interpolate(node, &Scope::of(&inner.package, home().what.clone()));
+                if self.check(declaration, &found, inner) && !is_unknown(&found) {
+                    Value::Node(typed(declaration, found))
+                } else {
+                    unknown_value(declaration, node.span, inner)
+                }
             }
         }
     }

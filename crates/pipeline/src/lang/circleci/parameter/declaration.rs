@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::Session;
 use crate::diag::{Problem, code};
 use crate::lang::circleci::compiler::Compiler;
-use crate::lang::circleci::package::check_lower;
+use crate::lang::circleci::package::check_parameter;
 use crate::lang::circleci::read::{SCHEMA, is_null, kind, listed, scalar};
 use crate::yaml::{Node, Span, Text, Value};
 
@@ -93,7 +93,7 @@ pub(in crate::lang::circleci) fn declarations(session: &Session<'_>, node: &Node
     };
     let mut all = Vec::with_capacity(map.len());
     for (key, value) in map.iter() {
-        let Some(name) = check_lower(session, key, "parameter") else {
+        let Some(name) = check_parameter(session, key) else {
             continue;
         };
         if owner == Owner::Job && RESERVED.contains(&&**name) {
@@ -166,7 +166,7 @@ fn declaration(session: &Session<'_>, name: &Text, span: Span, node: &Node, owne
         error(span, format!("pipeline parameter `{name}` has no `default`"));
     }
     if let Some(default) = &default {
-        check_default(session, name, &kind, default);
+        check_default(session, name, &kind, default, owner);
     }
     Some(Declaration {
         name: name.clone(),
@@ -188,8 +188,11 @@ fn members(session: &Session<'_>, name: &str, node: Option<&Node>, span: Span) -
     Some(members)
 }
 
-fn check_default(session: &Session<'_>, name: &str, kind: &Type, default: &Node) {
+fn check_default(session: &Session<'_>, name: &str, kind: &Type, default: &Node, owner: Owner) {
     let refers = default.text().is_some_and(|text| references(text).next().is_some());
+    if owner != Owner::Pipeline && of_pipeline(default) {
+        return;
+    }
     if refers && *kind != Type::Steps {
         let message = format!("the default of parameter `{name}` refers to a value, which is not known there");
         session.error(&code::CIRCLECI_INTERPOLATION, default.span, message);
@@ -199,6 +202,13 @@ fn check_default(session: &Session<'_>, name: &str, kind: &Type, default: &Node)
         let message = format!("the default of parameter `{name}` must be {expected}");
         session.error(&code::CIRCLECI_PARAMETER, default.span, message);
     }
+}
+
+/// Whether a default refers to pipeline values and to nothing else: those are known wherever an element is used.
+pub(super) fn of_pipeline(default: &Node) -> bool {
+    let Some(text) = default.text() else { return false };
+    let mut all = references(text).peekable();
+    all.peek().is_some() && all.all(|found| found.path.starts_with("pipeline."))
 }
 
 /// Whether a value is of the type; else what it should be.

@@ -9,13 +9,13 @@ use crate::yaml::Span;
 use super::entry::{Edge, Entry};
 
 impl Compiler<'_, '_> {
-    /// Makes names unique: those that were not given get numbers where there are several.
+    /// Makes names unique: where there are several, they get numbers.
     pub(super) fn name(&self, entries: &mut [Entry]) {
         let mut counts: HashMap<String, (usize, usize)> = HashMap::with_capacity(entries.len());
-        for entry in entries.iter().filter(|entry| !entry.named) {
+        for entry in entries.iter() {
             counts.entry(entry.name.clone()).or_default().0 += 1;
         }
-        for entry in entries.iter_mut().filter(|entry| !entry.named) {
+        for entry in entries.iter_mut() {
             if let Some((several, number)) = counts.get_mut(&entry.name).filter(|(count, _)| *count > 1) {
                 *number += 1;
                 debug_assert!(number <= several);
@@ -55,6 +55,11 @@ impl Compiler<'_, '_> {
                 let mut found = others(&by_name);
                 if found.is_empty() {
                     found = others(&by_family);
+                    let is_renamed = |entry: &Entry| entry.named && entry.member.is_none();
+                    // One that has a name of its own is meant only where nothing else is.
+                    if found.iter().any(|&other| !is_renamed(&entries[other])) {
+                        found.retain(|&other| !is_renamed(&entries[other]));
+                    }
                 }
                 let matrix = found
                     .windows(2)

@@ -62,6 +62,7 @@ impl Compiler<'_, '_> {
             sight: crate::lang::circleci::scope::Sight::Pipeline,
             what: what.to_owned(),
             depth: 0,
+            calls: None,
         };
         filters.is_some_and(|filters| self.keeps(Some(filters), &scope, "`schedule`"))
     }

@@ -309,19 +309,19 @@ fn call(session: &Session<'_>, uses: &Node, map: &Map) -> Option<Call> {
         Some(path) => (path, true),
         None => (text.split_once('@').map_or("", |(path, _)| path), false),
     };
-    let file = path.strip_prefix(".github/workflows/").or_else(|| {
-        let (_, file) = path.split_once("/.github/workflows/")?;
-        (!local).then_some(file)
-    });
+    let (repository, file) = if local {
+        (true, path.strip_prefix(".github/workflows/"))
+    } else {
+        let (repository, file) = path.rsplit_once("/.github/workflows/").unwrap_or_default();
+        let good = repository
+            .split_once('/')
+            .is_some_and(|(owner, name)| !owner.is_empty() && !name.is_empty() && !name.contains('/'));
+        (good, Some(file))
+    };
     let is_yaml = |file: &str| {
         let stem = file.strip_suffix(".yml").or_else(|| file.strip_suffix(".yaml"));
         stem.is_some_and(|stem| !stem.is_empty() && !stem.contains('/'))
     };
-    let repository = local
-        || path
-            .splitn(3, '/')
-            .take(2)
-            .all(|part| !part.is_empty() && part != ".github");
     if !repository || !file.is_some_and(is_yaml) {
         session.report(
             Problem::new(

@@ -1,6 +1,6 @@
 //! Inputs of `workflow_dispatch` and `workflow_call`.
 
-use tasuki_model::expr::Value as ExprValue;
+use tasuki_model::expr::{Expr, Literal, Value as ExprValue};
 
 use super::super::fields::{self, Field, Wanted};
 use super::super::names;
@@ -127,7 +127,7 @@ fn input(session: &Session<'_>, name: &str, span: Span, node: &Node, giver: Give
     }
     input.kind = kind(session, &what, span, map.get("type"), map.get("options"), giver)?;
     if let Some(default) = map.get("default") {
-        input.default = default_of(session, &input, default);
+        input.default = default_of(session, &input, default, map.get("type").is_some());
     }
     Some(input)
 }
@@ -197,15 +197,17 @@ fn kind(
     }
 }
 
-/// The default, which must have the type that is declared.
-fn default_of(session: &Session<'_>, input: &Input, node: &Node) -> Option<Field> {
+/// The default, which must have the type that is declared. An input without a type takes any scalar as a text.
+fn default_of(session: &Session<'_>, input: &Input, node: &Node, typed: bool) -> Option<Field> {
     let field = fields::field(session, node, "`default`", Wanted::Any, &names::WORKFLOW)?;
-    let fits = match (&input.kind, value(node)) {
-        _ if field.as_text().is_none() => true,
-        (InputKind::Bool, Value::Bool(_)) | (InputKind::Number, Value::Int(_) | Value::Float(_)) => true,
+    let Expr::Literal(literal) = &field.expr else {
+        return Some(field);
+    };
+    let fits = match (&input.kind, literal) {
+        (InputKind::Bool, Literal::Bool(_)) | (InputKind::Number, Literal::Number(_)) => true,
         (InputKind::Bool | InputKind::Number, _) => false,
         (InputKind::Choice(options), _) => node.text().is_some_and(|text| options.iter().any(|o| **o == **text)),
-        (InputKind::Text | InputKind::Environment, Value::Bool(_)) => false,
+        (InputKind::Text | InputKind::Environment, Literal::Bool(_)) => !typed,
         (InputKind::Text | InputKind::Environment, _) => true,
     };
     if !fits {
@@ -224,7 +226,7 @@ fn default_of(session: &Session<'_>, input: &Input, node: &Node) -> Option<Field
         InputKind::Text | InputKind::Environment | InputKind::Choice(_)
     );
     match (is_text, node.text()) {
-        (true, Some(text)) if field.as_text().is_some() => Some(Field::text(text, node.span)),
+        (true, Some(text)) if !text.contains("${{") => Some(Field::text(text, node.span)),
         _ => Some(field),
     }
 }

@@ -73,6 +73,12 @@ impl Scope<'_> {
     pub(super) fn value(&self, session: &Session<'_>, field: &Field, what: &str) -> Option<Value> {
         let folded = self.folded(session, field)?;
         let value = fold::known(&folded);
+        // Without a trigger and settings, nothing may only mean that it is not known yet.
+        let nothing =
+            matches!(&value, Some(Value::Null)) || value.as_ref().is_some_and(|value| value.to_text().is_empty());
+        if nothing && session.mode == Mode::Lint && !matches!(field.expr, Expr::Literal(_)) {
+            return None;
+        }
         if value.is_none() {
             let message = format!("{what} depends on what is known only while the pipeline runs");
             session.report(
