@@ -1,7 +1,6 @@
 //! Following a pipeline or a job to its end: `--wait`, `job log -f`, `exec`.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -81,7 +80,7 @@ pub(super) async fn pipeline(client: &ApiClient, id: i64, form: Form) -> Outcome
                 }
             }
         }
-        if details.iter().all(is_over) && children(&details).is_empty() && shown.open_logs.is_empty() {
+        if details.iter().all(is_over) && children(&details).is_empty() && shown.is_complete() {
             break;
         }
         loop {
@@ -148,6 +147,8 @@ struct Shown {
     open_logs: HashMap<i64, i64>,
     /// Jobs that have ended and whose logs are still on their way: the end is told after the last line.
     ended: HashMap<i64, Job>,
+    /// Jobs with an attempt whose log is shown once that of the attempt before is complete.
+    tried_again: HashSet<i64>,
 }
 
 impl Shown {
@@ -158,16 +159,18 @@ impl Shown {
             tasks: HashMap::new(),
             open_logs: HashMap::new(),
             ended: HashMap::new(),
+            tried_again: HashSet::new(),
         }
     }
 
-    /// Whether the job has another status than was shown.
+    /// Whether the job has another status than was shown, or an attempt whose turn has come.
     fn is_news(&self, job: &Job) -> bool {
-        self.status.get(&job.id) != Some(&job.status)
+        self.status.get(&job.id) != Some(&job.status) || (self.tried_again.contains(&job.id) && !self.is_open(job.id))
     }
 
     /// Tells a job's new status; gives the tasks whose logs are to be followed from now on.
     fn news_of(&mut self, at: usize, job: &Job) -> anyhow::Result<Vec<i64>> {
+        self.tried_again.remove(&job.id);
         let started = |status: Status| !matches!(status, Status::Created | Status::Pending | Status::Skipped);
         let mut new = Vec::new();
         for task in job
@@ -175,17 +178,22 @@ impl Shown {
             .iter()
             .filter(|task| started(task.status) && task.started_at.is_some())
         {
-            if let Entry::Vacant(place) = self.tasks.entry(task.id) {
-                let several = job.tasks.iter().any(|other| other.parallel_index > 0);
-                let name = if several {
-                    format!("{} {}", job.name, task.parallel_index + 1)
-                } else {
-                    job.name.clone()
-                };
-                place.insert((at, name));
-                self.open_logs.insert(task.id, job.id);
-                new.push(task.id);
+            if self.tasks.contains_key(&task.id) {
+                continue;
             }
+            let several = job.tasks.iter().any(|other| other.parallel_index > 0);
+            let name = if several {
+                format!("{} {}", job.name, task.parallel_index + 1)
+            } else {
+                job.name.clone()
+            };
+            if self.is_shown_as(&name, job.id) {
+                self.tried_again.insert(job.id);
+                continue;
+            }
+            self.tasks.insert(task.id, (at, name));
+            self.open_logs.insert(task.id, job.id);
+            new.push(task.id);
         }
         if self.status.insert(job.id, job.status) != Some(job.status) {
             if job.status.is_final() && self.is_open(job.id) {
@@ -198,15 +206,27 @@ impl Shown {
         Ok(new)
     }
 
+    /// Whether every log that was begun has been shown to its end.
+    fn is_complete(&self) -> bool {
+        self.open_logs.is_empty() && self.tried_again.is_empty()
+    }
+
     fn is_open(&self, job: i64) -> bool {
         self.open_logs.values().any(|other| *other == job)
+    }
+
+    /// Whether a log of the job is on its way under this name: that of the attempt before.
+    fn is_shown_as(&self, name: &str, job: i64) -> bool {
+        let open = self.open_logs.iter().filter(|(_, other)| **other == job);
+        open.filter_map(|(task, _)| self.tasks.get(task))
+            .any(|(_, other)| other == name)
     }
 
     fn log_ended(&mut self, task: i64) -> anyhow::Result<()> {
         let Some(job) = self.open_logs.remove(&task) else {
             return Ok(());
         };
-        if self.is_open(job) {
+        if self.is_open(job) || self.tried_again.contains(&job) {
             return Ok(());
         }
         match self.ended.remove(&job) {
