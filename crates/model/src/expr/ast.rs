@@ -30,6 +30,21 @@ pub enum Expr {
     Concat(Vec<Expr>),
 }
 
+impl Expr {
+    /// The expressions that it is directly made of, in the order of the text.
+    pub fn parts(&self) -> impl Iterator<Item = &Self> {
+        let (two, more): ([Option<&Self>; 2], &[Self]) = match self {
+            Self::Literal(_) | Self::Context(_) => ([None, None], &[]),
+            Self::Filter(of) | Self::Not(of) => ([Some(of), None], &[]),
+            Self::Index { of, index } => ([Some(of), Some(index)], &[]),
+            Self::Binary { left, right, .. } => ([Some(left), Some(right)], &[]),
+            Self::Call { arguments, .. } => ([None, None], arguments),
+            Self::Concat(parts) => ([None, None], parts),
+        };
+        two.into_iter().flatten().chain(more)
+    }
+}
+
 /// A constant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tasuki_rt::Tasks;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
+
+use super::serve::{Answer, serve};
 
 /// Where a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,8 +105,6 @@ pub(crate) struct Fake {
     pub(crate) changed: Arc<Notify>,
 }
 
-type Answer = Response<Full<Bytes>>;
-
 impl Fake {
     pub(crate) async fn start(tasks: &Tasks) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -115,21 +113,10 @@ impl Fake {
             state: Arc::default(),
             changed: Arc::default(),
         };
-        let (server, workers) = (fake.clone(), tasks.clone());
-        tasks.spawn("fake coordinator", async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let fake = server.clone();
-                workers.spawn("connection", async move {
-                    let service = service_fn(move |request| {
-                        let fake = fake.clone();
-                        async move { Ok::<_, std::convert::Infallible>(fake.answer(request).await) }
-                    });
-                    let _ = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
-                });
-            }
+        let server = fake.clone();
+        serve(tasks, "fake coordinator", listener, move |request| {
+            let fake = server.clone();
+            async move { fake.answer(request).await }
         });
         fake
     }

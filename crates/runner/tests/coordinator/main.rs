@@ -9,6 +9,7 @@ mod jobs;
 mod keys;
 mod object_store;
 mod registration;
+mod serve;
 mod settings;
 mod steps;
 mod trace;

@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tasuki_model::secret::Secret;
@@ -17,6 +15,7 @@ use tasuki_runner::config::{Config, RunnerConfig};
 
 use super::bench::{Bench, payload, text};
 use super::fake::Phase;
+use super::serve::{Answer, serve};
 
 const SECRET: &str = "store-secret-key";
 
@@ -41,26 +40,15 @@ impl Store {
             address: listener.local_addr().unwrap().to_string(),
             objects: Arc::default(),
         };
-        let (server, workers) = (store.clone(), tasks.clone());
-        tasks.spawn("object store", async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let store = server.clone();
-                workers.spawn("connection", async move {
-                    let service = service_fn(move |request| {
-                        let store = store.clone();
-                        async move { Ok::<_, std::convert::Infallible>(store.answer(request).await) }
-                    });
-                    let _ = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
-                });
-            }
+        let server = store.clone();
+        serve(tasks, "object store", listener, move |request| {
+            let store = server.clone();
+            async move { store.answer(request).await }
         });
         store
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let headers: BTreeMap<String, String> = head

@@ -48,13 +48,17 @@ impl Kind {
 /// # Errors
 /// When the system gives no random numbers.
 pub fn new(kind: Kind) -> Result<Secret, getrandom::Error> {
+    Ok(Secret::new(format!("{}{}", kind.prefix(), random()?)))
+}
+
+/// 192 random bits in letters, digits, `-` and `_`.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub(crate) fn random() -> Result<String, getrandom::Error> {
     let mut random = [0_u8; 24];
     getrandom::fill(&mut random)?;
-    Ok(Secret::new(format!(
-        "{}{}",
-        kind.prefix(),
-        URL_SAFE_NO_PAD.encode(random)
-    )))
+    Ok(URL_SAFE_NO_PAD.encode(random))
 }
 
 /// The form in which a token is stored and looked up. Tokens are random and long, so a plain digest suffices; a

@@ -162,15 +162,11 @@ impl Context for Scope<'_> {
 fn asks_outputs(plan: &Job) -> bool {
     fn asks(expr: &Expr) -> bool {
         match expr {
-            Expr::Literal(_) => false,
             Expr::Context(name) => name == "needs",
-            Expr::Index { of, index } => match index.as_ref() {
-                Expr::Literal(Literal::Text(key)) if key == "result" => false,
-                _ => asks(of) || asks(index),
-            },
-            Expr::Filter(of) | Expr::Not(of) => asks(of),
-            Expr::Binary { left, right, .. } => asks(left) || asks(right),
-            Expr::Call { arguments: parts, .. } | Expr::Concat(parts) => parts.iter().any(asks),
+            Expr::Index { index, .. } if matches!(&**index, Expr::Literal(Literal::Text(key)) if key == "result") => {
+                false
+            }
+            _ => expr.parts().any(asks),
         }
     }
     plan.condition.as_ref().is_some_and(asks)

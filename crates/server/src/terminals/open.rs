@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::upgrade::OnUpgrade;
 use subtle::ConstantTimeEq as _;
 use tasuki_model::id::TaskId;
 use tasuki_model::secret::Secret;
 use tokio::sync::oneshot;
+
+use crate::identity::token;
 
 /// The runner's connection, once its request has been answered.
 pub type Line = OnUpgrade;
@@ -44,17 +44,13 @@ impl Terminals {
     /// # Errors
     /// There is one already, or the system gives no random numbers.
     pub fn want(&self, task: TaskId) -> Result<Wish, Error> {
-        let mut random = [0_u8; 24];
-        getrandom::fill(&mut random).map_err(Error::Random)?;
+        let id = Secret::new(token::random().map_err(Error::Random)?);
         let (dialled, line) = oneshot::channel();
         let mut all = self.lock();
         let Entry::Vacant(place) = all.entry(task) else {
             return Err(Error::Taken);
         };
-        place.insert(Phase::Wanted {
-            id: Secret::new(URL_SAFE_NO_PAD.encode(random)),
-            dialled,
-        });
+        place.insert(Phase::Wanted { id, dialled });
         let seat = Seat {
             terminals: self.clone(),
             task,

@@ -68,21 +68,23 @@ impl Triggers {
         if let Some(skipped) = self.skipped(&start, &settings, &trigger).await? {
             return Ok(vec![Made::new("", skipped)]);
         }
-        let mut all = match (&start.more.config, &start.more.part) {
-            (Some(text), _) => vec![Found {
+        let answerer = self.answerer(&start);
+        let mut all = match &start.more.config {
+            Some(text) => vec![Found {
                 path: "trigger:include".to_owned(),
                 text: Arc::from(text.as_str()),
             }],
-            (None, Some(part)) => find(&self.answerer(&start), &part.file).await,
-            (None, None) => find(&self.answerer(&start), &settings.config_path).await,
+            None => {
+                let part = start.more.part.as_ref();
+                find(&answerer, part.map_or(&settings.config_path, |part| &part.file)).await
+            }
         };
         let of_file = start.more.schedule_description.as_deref().and_then(github::turn_of);
         if let (Source::Schedule, Some(_)) = (start.source, of_file) {
             all.retain(|found| found.path == WORKFLOWS);
         }
         let has_workflows = all.iter().any(|found| found.path.starts_with(WORKFLOWS));
-        let answerer = has_workflows.then(|| self.answerer(&start));
-        Box::pin(self.take_schedules(&start, answerer.as_ref())).await?;
+        Box::pin(self.take_schedules(&start, has_workflows.then_some(&answerer))).await?;
         if start.source == Source::Pipeline {
             // A job of another project follows one pipeline.
             all.truncate(1);

@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::Value;
 use tasuki_model::id::PipelineId;
 use tasuki_model::plan::Variable;
-use tasuki_model::secret::Secret;
 use tasuki_model::time::Timestamp;
 use tasuki_model::trigger::Source;
 use tasuki_store::projects::{self, Project};
@@ -143,15 +142,13 @@ impl Triggers {
         let Some(project) = project else {
             return Err(Error::NoFolder(format!("of project {id}")));
         };
-        let sealed = match schedule.variables_sealed.as_str() {
+        let variables: Vec<Variable> = match schedule.variables_sealed.as_str() {
             // Of a workflow file: there are none.
-            "" => Some(Secret::new("")),
-            sealed => self.inner.parts.vault.open(sealed),
-        };
-        let sealed = sealed.ok_or(Error::Sealed)?;
-        let variables: Vec<Variable> = match sealed.expose() {
             "" => Vec::new(),
-            json => serde_json::from_str(json).map_err(|_| Error::Sealed)?,
+            sealed => {
+                let json = self.inner.parts.vault.open(sealed).ok_or(Error::Sealed)?;
+                serde_json::from_str(json.expose()).map_err(|_| Error::Sealed)?
+            }
         };
         let inputs: serde_json::Map<String, Value> = serde_json::from_str(&schedule.inputs_json).unwrap_or_default();
         let owner = schedule.owner_json.as_deref();

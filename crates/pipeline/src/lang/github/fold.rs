@@ -265,14 +265,7 @@ pub(super) fn names_context(expr: &Expr, name: &str) -> bool {
 
 /// Whether something holds for a part of an expression.
 pub(super) fn any(expr: &Expr, holds: &dyn Fn(&Expr) -> bool) -> bool {
-    holds(expr)
-        || match expr {
-            Expr::Literal(_) | Expr::Context(_) => false,
-            Expr::Filter(of) | Expr::Not(of) => any(of, holds),
-            Expr::Index { of, index } => any(of, holds) || any(index, holds),
-            Expr::Binary { left, right, .. } => any(left, holds) || any(right, holds),
-            Expr::Call { arguments: parts, .. } | Expr::Concat(parts) => parts.iter().any(|part| any(part, holds)),
-        }
+    holds(expr) || expr.parts().any(|part| any(part, holds))
 }
 
 /// An object of these entries, in order.

@@ -2,6 +2,39 @@
 
 use std::fmt::Write as _;
 
+/// Templates, anchors, rules, a matrix, needs.
+pub(super) fn gitlab() -> Result<String, std::fmt::Error> {
+    let mut text = String::from(
+        "stages: [build, test, deploy]\n\
+         variables: {GLOBAL: \"1\", GIT_STRATEGY: none}\n\
+         .defaults: &defaults\n  tags: [linux]\n  retry: 1\n\
+         .base:\n  <<: *defaults\n  before_script: [echo prepare]\n  cache: {key: \"$CI_COMMIT_REF_SLUG\", paths: [target/]}\n\
+         .rules:\n  rules:\n    - if: $CI_COMMIT_TAG\n      when: never\n    - if: $GLOBAL == \"1\"\n",
+    );
+    // 4,000 plain jobs, 20 matrices of 200, 2,000 jobs that need others.
+    for job in 0..4000 {
+        writeln!(
+            text,
+            "build-{job}:\n  extends: [.base, .rules]\n  stage: build\n  variables: {{N: \"{job}\"}}\n  script:\n    - make {job}\n    - echo done"
+        )?;
+    }
+    for matrix in 0..20 {
+        let values = (0..20).map(|n| format!("v{n}")).collect::<Vec<_>>().join(", ");
+        writeln!(
+            text,
+            "matrix-{matrix}:\n  extends: .base\n  stage: test\n  parallel:\n    matrix:\n      - A: [{values}]\n        B: [a, b, c, d, e, f, g, h, i, j]\n  script: [\"test $A $B\"]"
+        )?;
+    }
+    for job in 0..2000 {
+        writeln!(
+            text,
+            "deploy-{job}:\n  extends: .rules\n  stage: deploy\n  needs: [build-{job}, build-{}]\n  script: [\"deploy {job}\"]\n  artifacts: {{paths: [out/]}}",
+            job + 2000
+        )?;
+    }
+    Ok(text)
+}
+
 /// 2,000 jobs with commands, executors and parameters, and two workflows: 4,000 plain entries, 20 matrices of 200, 2,000 that
 /// require others.
 pub(super) fn circleci() -> Result<String, std::fmt::Error> {

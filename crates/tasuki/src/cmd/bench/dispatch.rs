@@ -62,17 +62,10 @@ pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
         )
     };
     let mut figures = waits(|(sent, _)| sent)?.figures(
-        ["dispatch p50", "dispatch p99", "dispatch max"],
+        "dispatch",
         [Some(Target::AtMost(5.0)), Some(Target::AtMost(25.0)), None],
     );
-    figures.extend(waits(|(_, acknowledged)| acknowledged)?.figures(
-        [
-            "dispatch after acknowledgement p50",
-            "dispatch after acknowledgement p99",
-            "dispatch after acknowledgement max",
-        ],
-        [None; 3],
-    ));
+    figures.extend(waits(|(_, acknowledged)| acknowledged)?.figures("dispatch after acknowledgement", [None; 3]));
     Ok(figures)
 }
 

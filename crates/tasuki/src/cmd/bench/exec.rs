@@ -38,18 +38,8 @@ pub(super) fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
         first.push(at.saturating_sub(start));
         whole.push(end.saturating_sub(start));
     }
-    let mut figures = Samples::new(first)?.figures(
-        [
-            "exec to first command p50",
-            "exec to first command p99",
-            "exec to first command max",
-        ],
-        [Some(Target::AtMost(15.0)), None, None],
-    );
-    figures.extend(Samples::new(whole)?.figures(
-        ["exec whole run p50", "exec whole run p99", "exec whole run max"],
-        [None; 3],
-    ));
+    let mut figures = Samples::new(first)?.figures("exec to first command", [Some(Target::AtMost(15.0)), None, None]);
+    figures.extend(Samples::new(whole)?.figures("exec whole run", [None; 3]));
     Ok(figures)
 }
 

@@ -1,5 +1,6 @@
 //! A measured number, its target, and how both are printed.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use serde::Serialize;
 /// One measured number.
 #[derive(Debug, Serialize)]
 pub(super) struct Figure {
-    name: &'static str,
+    name: Cow<'static, str>,
     unit: &'static str,
     value: f64,
     /// What `docs/performance.md` promises.
@@ -27,14 +28,14 @@ pub(super) enum Target {
 
 impl Figure {
     pub(super) fn new(
-        name: &'static str,
+        name: impl Into<Cow<'static, str>>,
         unit: &'static str,
         value: f64,
         target: Option<Target>,
         samples: usize,
     ) -> Self {
         Self {
-            name,
+            name: name.into(),
             unit,
             value,
             target,
@@ -66,13 +67,15 @@ impl Samples {
         self.0[rank - 1].as_secs_f64() * 1000.0
     }
 
-    /// p50, p99 and maximum as figures.
-    pub(super) fn figures(&self, names: [&'static str; 3], targets: [Option<Target>; 3]) -> Vec<Figure> {
-        [50, 99, 100]
+    /// p50, p99 and maximum of `what` as figures.
+    pub(super) fn figures(&self, what: &str, targets: [Option<Target>; 3]) -> Vec<Figure> {
+        [(50, "p50"), (99, "p99"), (100, "max")]
             .into_iter()
-            .zip(names)
             .zip(targets)
-            .map(|((percent, name), target)| Figure::new(name, "ms", self.ms(percent), target, self.0.len()))
+            .map(|((percent, word), target)| {
+                let name = format!("{what} {word}");
+                Figure::new(name, "ms", self.ms(percent), target, self.0.len())
+            })
             .collect()
     }
 }

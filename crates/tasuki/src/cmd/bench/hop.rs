@@ -32,8 +32,7 @@ pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
         .skip(WARM_UP)
         .map(|pair| Duration::from_nanos(pair[1].saturating_sub(pair[0])))
         .collect();
-    let names = ["DAG hop p50", "DAG hop p99", "DAG hop max"];
-    Ok(Samples::new(hops)?.figures(names, [None, Some(Target::AtMost(100.0)), None]))
+    Ok(Samples::new(hops)?.figures("DAG hop", [None, Some(Target::AtMost(100.0)), None]))
 }
 
 /// Nanoseconds since the epoch that a job printed as `at=N`; the echo of the command itself holds no digits there.

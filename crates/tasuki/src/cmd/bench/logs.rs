@@ -66,13 +66,8 @@ pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
         }
     }
     let live = lags.split_off(lags.len().min(10));
-    let names = [
-        "log byte to reader p50",
-        "log byte to reader p99",
-        "log byte to reader max",
-    ];
     let samples = Samples::new(live).context("no line of the live log arrived")?;
-    Ok(samples.figures(names, [None, Some(Target::AtMost(200.0)), None]))
+    Ok(samples.figures("log byte to reader", [None, Some(Target::AtMost(200.0)), None]))
 }
 
 #[expect(

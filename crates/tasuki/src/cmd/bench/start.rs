@@ -11,8 +11,5 @@ pub(super) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
     for _ in 0..RUNS {
         times.push(Stage::start(scene, 0).await?.started_in);
     }
-    Ok(Samples::new(times)?.figures(
-        ["start to ready p50", "start to ready p99", "start to ready max"],
-        [None, None, Some(Target::AtMost(1000.0))],
-    ))
+    Ok(Samples::new(times)?.figures("start to ready", [None, None, Some(Target::AtMost(1000.0))]))
 }

@@ -1,5 +1,7 @@
 //! Reusable workflows: their jobs stand in the place of the job that calls them.
 
+use std::rc::Rc;
+
 use tasuki_model::expr::BinaryOp::Or;
 use tasuki_model::expr::Expr;
 
@@ -41,7 +43,8 @@ impl Maker<'_, '_> {
             );
             return found;
         };
-        let scope = self.job_scope(job, &needs, level);
+        let ground = Rc::clone(&self.ground);
+        let scope = ground.of_job(job, &needs, level);
         // A group is held by one job: the one that stands for all of them.
         if self.is_later(job, level) && (job.concurrency.is_some() || self.waits(job, &scope)) {
             if let Some(output) = declared.outputs.first() {
@@ -71,18 +74,11 @@ impl Maker<'_, '_> {
             (outer, own) => outer.or(own),
         };
         let members = self.members(job, &scope);
-        let (github, vars) = (self.github.clone(), self.vars.clone());
         for (member, matrix, strategy) in members {
             let scope = Scope {
-                github: &github,
-                vars: &vars,
-                inputs: Some(level.inputs),
-                secrets: level.secrets,
-                job: Some(&job.id),
-                needs: &needs,
                 matrix,
                 strategy,
-                ended: self.ended.clone(),
+                ..ground.of_job(job, &needs, level)
             };
             let inputs = inputs(session, declared, given, &scope);
             let secrets = secrets(session, declared, given, &scope);
@@ -107,7 +103,7 @@ impl Maker<'_, '_> {
             let scope = Scope {
                 needs: &jobs,
                 inputs: Some(&inputs),
-                ..self.outer(&inner)
+                ..ground.outside(&inner)
             };
             for output in &declared.outputs {
                 add_output(&mut found, &output.name, scope.fold(session, &output.value));

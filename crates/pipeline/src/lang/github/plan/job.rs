@@ -1,5 +1,7 @@
 //! A job with steps → jobs of the Plan.
 
+use std::rc::Rc;
+
 use tasuki_model::expr::BinaryOp::And;
 use tasuki_model::expr::{Expr, Literal, Value};
 use tasuki_model::plan::{self, AllowFailure, Need, Port, Variable, seconds};
@@ -62,15 +64,6 @@ impl Maker<'_, '_> {
         members.into_iter().enumerate().map(one).collect()
     }
 
-    /// The scope of a job, before its matrix.
-    pub(super) fn job_scope<'m>(&'m self, job: &'m Job, needs: &'m [NeedScope], level: &'m Level<'_>) -> Scope<'m> {
-        Scope {
-            job: Some(&job.id),
-            needs,
-            ..self.outer(level)
-        }
-    }
-
     /// Makes a job with steps of its own.
     pub(super) fn own(
         &mut self,
@@ -81,7 +74,8 @@ impl Maker<'_, '_> {
         level: &Level<'_>,
     ) -> NeedScope {
         let session = self.session;
-        let scope = self.job_scope(job, &needs, level);
+        let ground = Rc::clone(&self.ground);
+        let scope = ground.of_job(job, &needs, level);
         if self.is_later(job, level) && self.waits(job, &scope) {
             return self.later(job, &needs, level);
         }
@@ -93,19 +87,12 @@ impl Maker<'_, '_> {
         let strategy = job.strategy.as_ref().and_then(|_| rules(session, job, &scope));
         let members = self.members(job, &scope);
         let total = u32::try_from(members.len()).unwrap_or(u32::MAX);
-        let (github, vars) = (self.github.clone(), self.vars.clone());
         let mut names = Vec::with_capacity(members.len());
         for (index, (member, matrix, strategy_value)) in members.into_iter().enumerate() {
             let scope = Scope {
-                github: &github,
-                vars: &vars,
-                inputs: Some(level.inputs),
-                secrets: level.secrets,
-                job: Some(&job.id),
-                needs: &needs,
                 matrix,
                 strategy: strategy_value,
-                ended: self.ended.clone(),
+                ..ground.of_job(job, &needs, level)
             };
             let name = self.name(job, &member, &scope, level);
             let mut made = plan::Job::new(name.clone());

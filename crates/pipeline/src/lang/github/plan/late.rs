@@ -53,16 +53,13 @@ impl Ended {
             Expr::Literal(_) => true,
             // Alone it would be all of them, whichever these are.
             Expr::Context(_) => false,
-            Expr::Index { of, index } => match (of.as_ref(), index.as_ref()) {
-                (Expr::Context(root), Expr::Literal(Literal::Text(name))) if root == "needs" => {
-                    *asks = true;
-                    self.has(name)
-                }
-                _ => self.knows(of, asks) && self.knows(index, asks),
-            },
-            Expr::Filter(of) | Expr::Not(of) => self.knows(of, asks),
-            Expr::Concat(parts) => parts.iter().all(|part| self.knows(part, asks)),
-            Expr::Binary { left, right, .. } => self.knows(left, asks) && self.knows(right, asks),
+            Expr::Index { of, index }
+                if let (Expr::Context(root), Expr::Literal(Literal::Text(name))) = (of.as_ref(), index.as_ref())
+                    && root == "needs" =>
+            {
+                *asks = true;
+                self.has(name)
+            }
             Expr::Call { function, arguments } => match function.as_str() {
                 "success" | "failure" | "cancelled" => {
                     *asks = true;
@@ -71,8 +68,11 @@ impl Ended {
                     !arguments.is_empty() && arguments.iter().all(named)
                 }
                 "hashfiles" | "always" => false,
-                _ => arguments.iter().all(|part| self.knows(part, asks)),
+                _ => expr.parts().all(|part| self.knows(part, asks)),
             },
+            Expr::Index { .. } | Expr::Filter(_) | Expr::Not(_) | Expr::Concat(_) | Expr::Binary { .. } => {
+                expr.parts().all(|part| self.knows(part, asks))
+            }
         }
     }
 
@@ -168,24 +168,12 @@ impl Maker<'_, '_> {
     /// The job that stands for one that waits. What can be checked of it is checked now.
     pub(super) fn later(&mut self, job: &Job, needs: &[NeedScope], level: &Level<'_>) -> NeedScope {
         let session = self.session;
-        let (github, vars) = (self.github.clone(), self.vars.clone());
-        let own = {
-            let scope = self.job_scope(job, needs, level);
-            job.condition
-                .as_ref()
-                .and_then(|field| condition(session, field, &scope))
-        };
-        let scope = Scope {
-            github: &github,
-            vars: &vars,
-            inputs: Some(level.inputs),
-            secrets: level.secrets,
-            job: Some(&job.id),
-            needs,
-            matrix: Value::Null,
-            strategy: Value::Null,
-            ended: self.ended.clone(),
-        };
+        let ground = Rc::clone(&self.ground);
+        let scope = ground.of_job(job, needs, level);
+        let own = job
+            .condition
+            .as_ref()
+            .and_then(|field| condition(session, field, &scope));
         let id = format!("{}{}", level.id_prefix, job.id);
         let name = self.unique(&format!("{}{}", level.prefix, job.id), &job.id);
         let mut made = plan::Job::new(name.clone());

@@ -5,11 +5,12 @@ use std::rc::Rc;
 use tasuki_model::expr::BinaryOp::{self, And, Or};
 use tasuki_model::expr::{Expr, Literal, Value};
 
-use super::super::entry::Secrets as GivenSecrets;
+use super::super::entry::{Job, Secrets as GivenSecrets};
 use super::super::fields::{Entry, Field, literal_value};
 use super::super::fold::{self, Known, World};
 use super::facts;
 use super::late::Ended;
+use super::workflow::Level;
 use crate::diag::{Problem, code};
 use crate::{Mode, Session};
 
@@ -29,6 +30,39 @@ pub(super) enum Secrets {
     Own,
     /// Those that the caller gave, in its own terms.
     Given(Vec<(String, Expr)>),
+}
+
+/// What all scopes of a file share. Apart from the maker, which makes jobs while it is read.
+pub(super) struct Ground {
+    pub(super) github: Value,
+    pub(super) vars: Value,
+    pub(super) ended: Option<Rc<Ended>>,
+}
+
+impl Ground {
+    /// What is seen outside of jobs.
+    pub(super) fn outside<'g>(&'g self, level: &'g Level<'_>) -> Scope<'g> {
+        Scope {
+            github: &self.github,
+            vars: &self.vars,
+            inputs: Some(level.inputs),
+            secrets: level.secrets,
+            job: None,
+            needs: &[],
+            matrix: Value::Null,
+            strategy: Value::Null,
+            ended: self.ended.clone(),
+        }
+    }
+
+    /// The scope of a job, before its matrix.
+    pub(super) fn of_job<'g>(&'g self, job: &'g Job, needs: &'g [NeedScope], level: &'g Level<'_>) -> Scope<'g> {
+        Scope {
+            job: Some(&job.id),
+            needs,
+            ..self.outside(level)
+        }
+    }
 }
 
 /// What expressions of one job (or of the workflow, without needs and matrix) see.

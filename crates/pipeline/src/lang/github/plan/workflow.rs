@@ -13,7 +13,7 @@ use super::super::entry::{self, Action, Job, JobKind, Queue};
 use super::super::fold;
 use super::super::on::{Input, default_value, given};
 use super::late::{self, Ended};
-use super::scope::{NeedScope, Scope, Secrets};
+use super::scope::{Ground, NeedScope, Scope, Secrets};
 use super::{facts, graph};
 use crate::diag::code;
 use crate::{Mode, Session};
@@ -21,8 +21,7 @@ use crate::{Mode, Session};
 /// What is shared while one workflow is made, with the workflows that it calls.
 pub(super) struct Maker<'s, 'a> {
     pub(super) session: &'s Session<'a>,
-    pub(super) github: Value,
-    pub(super) vars: Value,
+    pub(super) ground: Rc<Ground>,
     pub(super) jobs: Vec<plan::Job>,
     pub(super) names: HashSet<String>,
     /// Files of reusable workflows read so far.
@@ -30,7 +29,6 @@ pub(super) struct Maker<'s, 'a> {
     pub(super) actions: HashMap<String, Option<Rc<Action>>>,
     /// The file at the top, which jobs that wait are made of.
     pub(super) file: String,
-    pub(super) ended: Option<Rc<Ended>>,
 }
 
 /// A workflow where it stands: at the top, or in the place of a job of another one.
@@ -65,14 +63,16 @@ pub(crate) fn make(session: &Session<'_>, workflow: &entry::Workflow) -> Option<
         .collect();
     let mut maker = Maker {
         session,
-        github,
-        vars: facts::vars(session.input.context),
+        ground: Rc::new(Ground {
+            github,
+            vars: facts::vars(session.input.context),
+            ended: session.input.context.part.as_ref().map(Ended::of),
+        }),
         jobs: Vec::with_capacity(workflow.jobs.len()),
         names: HashSet::default(),
         called: HashSet::default(),
         actions: HashMap::new(),
         file: workflow.file.clone(),
-        ended: session.input.context.part.as_ref().map(Ended::of),
     };
     let level = Level {
         inputs: &inputs,
@@ -88,7 +88,7 @@ pub(crate) fn make(session: &Session<'_>, workflow: &entry::Workflow) -> Option<
     if let Some(part) = &session.input.context.part {
         late::only(&mut maker.jobs, part);
     }
-    let scope = maker.outer(&level);
+    let scope = maker.ground.outside(&level);
     let run_name = workflow
         .run_name
         .as_ref()
@@ -145,21 +145,6 @@ fn inputs(session: &Session<'_>, workflow: &entry::Workflow) -> Vec<(String, Val
 }
 
 impl Maker<'_, '_> {
-    /// What is seen outside of jobs.
-    pub(super) fn outer<'m>(&'m self, level: &'m Level<'_>) -> Scope<'m> {
-        Scope {
-            github: &self.github,
-            vars: &self.vars,
-            inputs: Some(level.inputs),
-            secrets: level.secrets,
-            job: None,
-            needs: &[],
-            matrix: Value::Null,
-            strategy: Value::Null,
-            ended: self.ended.clone(),
-        }
-    }
-
     /// Makes the jobs of a workflow. Gives what each id became.
     pub(super) fn level(&mut self, workflow: &entry::Workflow, level: &Level<'_>) -> Option<Vec<NeedScope>> {
         let order = graph::order(self.session, &workflow.jobs)?;

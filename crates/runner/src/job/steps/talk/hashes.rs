@@ -14,16 +14,14 @@ use crate::job::failure::Failure;
 pub(super) type Hashes = Vec<(Vec<String>, String)>;
 
 impl Build<'_> {
-    /// Computes what the step's expressions ask for. Patterns that have no value yet are left out: their expression
+    /// Computes what is asked for. Patterns that have no value yet are left out: their expression
     /// fails where it is evaluated.
     pub(super) async fn hashes_of(
         &self,
         sandbox: &dyn Sandbox,
-        step: &Step,
+        asked: &[&[Expr]],
         scope: &Scope<'_>,
     ) -> Result<Hashes, Failure> {
-        let mut asked = Vec::new();
-        expressions(step).for_each(|expr| collect(expr, &mut asked));
         let mut hashes = Hashes::new();
         for arguments in asked {
             let values: Result<Vec<Value>, _> = arguments.iter().map(|argument| evaluate(argument, scope)).collect();
@@ -45,6 +43,13 @@ impl Build<'_> {
         }
         Ok(hashes)
     }
+}
+
+/// The arguments of each digest that the step's expressions ask for.
+pub(super) fn asked(step: &Step) -> Vec<&[Expr]> {
+    let mut asked = Vec::new();
+    expressions(step).for_each(|expr| collect(expr, &mut asked));
+    asked
 }
 
 pub(super) fn texts(values: &[Value]) -> Vec<String> {
@@ -74,23 +79,10 @@ fn expressions(step: &Step) -> impl Iterator<Item = &Expr> {
 }
 
 fn collect<'e>(expr: &'e Expr, found: &mut Vec<&'e [Expr]>) {
-    match expr {
-        Expr::Literal(_) | Expr::Context(_) => {}
-        Expr::Filter(of) | Expr::Not(of) => collect(of, found),
-        Expr::Index { of, index } => {
-            collect(of, found);
-            collect(index, found);
-        }
-        Expr::Binary { left, right, .. } => {
-            collect(left, found);
-            collect(right, found);
-        }
-        Expr::Concat(parts) => parts.iter().for_each(|part| collect(part, found)),
-        Expr::Call { function, arguments } => {
-            if function == "hashfiles" {
-                found.push(arguments);
-            }
-            arguments.iter().for_each(|part| collect(part, found));
-        }
+    if let Expr::Call { function, arguments } = expr
+        && function == "hashfiles"
+    {
+        found.push(arguments);
     }
+    expr.parts().for_each(|part| collect(part, found));
 }

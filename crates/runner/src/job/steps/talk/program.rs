@@ -1,9 +1,7 @@
 //! Programs that steps run, what they find, and what they leave.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
-use async_trait::async_trait;
 use tasuki_model::expr::{self, Expr, Value};
 use tasuki_model::plan::{Step, StepKind, StepWhen};
 use tasuki_model::reason::FailureReason;
@@ -11,10 +9,11 @@ use tasuki_model::reason::FailureReason;
 use super::output::{Said, Spoken};
 use super::run::{Level, Work};
 use super::{environment::Left, files};
-use crate::executor::{Command, Output, Sandbox, Stream};
+use crate::executor::{Command, Sandbox, Stream};
 use crate::job::build::Build;
 use crate::job::failure::Failure;
 use crate::job::stage::Stage;
+use crate::process::Collected;
 
 /// What runs after the last step.
 pub(super) struct Post {
@@ -79,14 +78,14 @@ impl Build<'_> {
         if let Some(known) = &work.usual_path {
             return Ok(known.clone());
         }
-        let heard = Heard::default();
+        let heard = Collected::default();
         let command = Command {
             env: self.variables.environment(),
             stop: self.control.all(),
             ..Command::script(self.shell.clone(), "printf %s \"$PATH\"")
         };
         sandbox.run(command, &heard).await?;
-        let path = heard.text();
+        let path = String::from_utf8_lossy(&heard.of(Stream::Stdout)).into_owned();
         work.usual_path = Some(path.clone());
         Ok(path)
     }
@@ -199,28 +198,6 @@ fn node_of(script: &str) -> StepKind {
         lines: Vec::new(),
         shell: Some(format!("node '{quoted}' {{0}}")),
         directory: None,
-    }
-}
-
-/// Keeps what a program prints.
-#[derive(Default)]
-struct Heard(Mutex<Vec<u8>>);
-
-impl Heard {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
-    }
-}
-
-#[async_trait]
-impl Output for Heard {
-    async fn write(&self, stream: Stream, bytes: &[u8]) {
-        if stream == Stream::Stdout {
-            self.0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .extend_from_slice(bytes);
-        }
     }
 }
 

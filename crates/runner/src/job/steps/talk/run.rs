@@ -8,7 +8,7 @@ use tasuki_model::plan::{Step, StepKind, StepWhen};
 use tasuki_model::reason::FailureReason;
 
 use super::files;
-use super::hashes::Hashes;
+use super::hashes::{self, Hashes};
 use super::matcher::Matchers;
 use super::program::{Post, environment, inputs_as_variables, literal, node, take};
 use super::scope::{Cancelled, Conclusion, Failed, Record, Scope};
@@ -142,11 +142,14 @@ impl Build<'_> {
     ) -> Result<(), Failure> {
         work.number += 1;
         let number = work.number;
-        work.hashes = {
+        let asked = hashes::asked(step);
+        work.hashes = if asked.is_empty() {
+            Hashes::new()
+        } else {
             let mut env = self.variables.environment();
             env.extend(work.env.iter().chain(&level.env).cloned());
             env.extend(step.env.iter().map(|(key, value)| (key.clone(), value.clone())));
-            self.hashes_of(sandbox, step, &self.scope(work, level, &env)).await?
+            self.hashes_of(sandbox, &asked, &self.scope(work, level, &env)).await?
         };
         let decided = self.decide(step, work, level);
         let (conclusion, outcome, outputs) = match decided {
