@@ -149,8 +149,9 @@ impl Triggers {
     /// A project was added: a folder is watched from now on, and its present branch is built. A repository by URL is
     /// fetched in the background. What moves after this has returned starts a pipeline.
     pub async fn added(&self, project: &projects::Project) {
-        self.watch(project);
+        // First: a look that the kernel's reports lead to must not find them unnoted.
         self.note_present_refs(project).await;
+        self.watch(project);
         let (this, project) = (self.clone(), project.clone());
         self.inner
             .parts
