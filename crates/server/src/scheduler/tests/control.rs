@@ -24,7 +24,7 @@ async fn a_play_may_bring_variables() {
 #[tokio::test]
 async fn a_delayed_job_can_be_played_or_held() {
     let world = World::new().await;
-    let delay = r#"when=delayed | {"gate": {"type": "delay", "seconds": 3600}}"#;
+    let delay = r#"when=delayed | {"gate": {"type": "delay", "seconds": 1800}}"#;
     let id = world
         .create(&[&format!("a {delay}"), &format!("b {delay}"), &format!("c {delay}")])
         .await;
@@ -35,7 +35,7 @@ async fn a_delayed_job_can_be_played_or_held() {
         .unwrap();
     world.scheduler.unschedule(world.job(id, "b").await).await.unwrap();
     world.check(id, "a:pending b:manual c:scheduled =running").await;
-    world.advance(Duration::from_hours(1)).await;
+    world.advance(Duration::from_mins(30)).await;
     world.check(id, "a:pending b:manual c:pending =running").await;
 }
 
