@@ -205,7 +205,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .collect();
     if args.names.is_empty() {
         say(
-            "SKIPPED docker: it was whole only once in a row so far; it runs when it is named: `cargo xtask test docker`",
+            "SKIPPED docker: not yet known to be steady on other machines; it runs when it is named: `cargo xtask test docker`",
         );
     }
     let missing = provide(&chosen, !args.no_install);
