@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tasuki_rt::Tasks;
 use tasuki_runner::process::{
     Binary, Cgroup, Collected, Error, Exit, Finished, Limits, MARKER, Nets, Running, Spec, Stdin, Stop, Stream,
-    sweep_marked,
+    User, sweep_marked,
 };
 
 fn binary() -> Binary {
@@ -293,15 +293,43 @@ async fn what_escapes_a_killed_supervisor_is_found_by_its_marker() {
     assert_eq!(sweep_marked(&marker).expect("sweeps"), 0);
 }
 
+fn cgroup(of: &str) -> Option<Cgroup> {
+    let made = Cgroup::create(&format!("test-{of}-{}", std::process::id()));
+    if made.is_none() {
+        eprintln!("SKIPPED: no cgroup can be made here");
+    }
+    made
+}
+
+#[tokio::test]
+async fn a_program_is_in_its_cgroup_whoever_runs_it() {
+    let Some(group) = cgroup("member") else { return };
+    let nets = Nets {
+        cgroup: Some(group.clone()),
+        ..Nets::default()
+    };
+    let nobody = User::find("nobody").ok().filter(|_| User::switchable());
+    for user in [None, nobody] {
+        let spec = Spec {
+            user,
+            ..spec("exec 3</proc/self/cgroup; cat <&3")
+        };
+        let output = Collected::default();
+        let running = Running::start(&binary(), &nets, spec).await.expect("starts");
+        let finished = running.finish(&limits(), &output, &Tasks::new()).await.expect("ends");
+        assert_eq!(finished.exit, Exit::Code(0));
+        let name = group.dir().file_name().and_then(|name| name.to_str()).expect("a name");
+        assert!(output.text().contains(name), "{}", output.text());
+    }
+    assert_eq!(group.destroy().expect("destroys"), 0, "the supervisor stands outside");
+}
+
 #[tokio::test]
 async fn a_cgroup_holds_even_those_without_a_marker() {
-    let Some(group) = Cgroup::create(&format!("test-{}", std::process::id())) else {
-        eprintln!("skipped: no cgroup can be made here");
-        return;
-    };
+    let Some(group) = cgroup("unmarked") else { return };
     let spec = spec("setsid env -i sh -c 'echo $$; exec sleep 1000' & sleep 0.1; kill -KILL $PPID; sleep 1000");
     let nets = Nets {
-        cgroup_procs: Some(group.procs()),
+        cgroup: Some(group.clone()),
         ..Nets::default()
     };
     let output = Collected::default();

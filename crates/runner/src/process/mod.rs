@@ -23,6 +23,7 @@ mod binary;
 mod cgroup;
 mod error;
 mod exit;
+mod fork;
 mod marker;
 mod output;
 mod running;

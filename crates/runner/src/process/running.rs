@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::spec::{self, End, Event, Order, Spec};
-use super::{Binary, Error, Exit, MARKER, Output, Result, Stop, Stream};
+use super::{Binary, Cgroup, Error, Exit, MARKER, Output, Result, Stop, Stream};
 
 /// How long the output is read on after the program ended, when a background process keeps it open.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(1);
@@ -62,14 +61,13 @@ pub struct Lingering {
 pub struct Nets {
     /// Value of [`MARKER`] in its environment, as its programs have it in theirs.
     pub marker: Option<String>,
-    /// The cgroup it enters: file to write a process id to.
-    pub cgroup_procs: Option<PathBuf>,
+    /// The cgroup of its programs.
+    pub cgroup: Option<Cgroup>,
 }
 
 /// A supervisor that waits for its program. Dropping it ends it.
 ///
-/// It exists because it takes a while to come up, mostly to enter a cgroup: for that, the kernel waits until every
-/// processor has passed a point of rest.
+/// It exists because a process of our own program takes a few milliseconds to come up.
 #[derive(Debug)]
 pub struct Waiting(Running);
 
@@ -240,7 +238,7 @@ impl Supervisor {
             .arg0("tasuki")
             .args(before)
             .args(["guest", "supervise"])
-            .args(&nets.cgroup_procs)
+            .args(nets.cgroup.as_ref().map(Cgroup::dir))
             .env_clear()
             .envs(nets.marker.iter().map(|value| (MARKER, value)))
             .current_dir("/")

@@ -4,7 +4,7 @@
 //! starts the program and reaps whatever ends; the other obeys the runner.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -16,35 +16,32 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::spec::{self, End, Event, Order, Spec, Stdin};
-use super::{Binary, User, tree};
+use super::fork::{Fork, fork_into};
+use super::{Binary, Cgroup, User, tree};
 
-/// `arguments`: the file by which it enters its cgroup, where it has one.
+/// `arguments`: the folder of the program's cgroup, where it has one.
 ///
 /// Runs until the runner's program and all its descendants are gone. The exit code has no meaning to the runner.
 #[must_use]
 pub fn main(mut arguments: impl Iterator<Item = String>) -> ExitCode {
-    match supervise(arguments.next()) {
+    match supervise(arguments.next().map(Cgroup::at)) {
         Ok(()) => ExitCode::SUCCESS,
         // Nobody reads our output any more; the runner sees the socket break.
         Err(_) => ExitCode::from(3),
     }
 }
 
-fn supervise(cgroup_procs: Option<String>) -> io::Result<()> {
+fn supervise(cgroup: Option<Cgroup>) -> io::Result<()> {
     let control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     // Our copy on descriptor 0 must not keep the socket open, nor be the program's input.
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     rustix::process::setsid()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    if let Some(procs) = cgroup_procs {
-        // One net of three: without it the others hold.
-        let _ = fs::write(procs, "0");
-    }
     let Some(Order::Start(spec)) = spec::receive(&control)? else {
         return Ok(());
     };
-    let main = match start(*spec) {
+    let main = match start(*spec, cgroup.as_ref()) {
         Ok(pid) => pid,
         Err(error) => {
             spec::send(
@@ -74,48 +71,52 @@ fn supervise(cgroup_procs: Option<String>) -> io::Result<()> {
     Ok(())
 }
 
-/// Starts the program with the rights of its user. The thread that starts it takes the user's identity for good, and
-/// the child inherits the thread's: the supervisor itself keeps the rights to kill it.
-fn start(spec: Spec) -> io::Result<Pid> {
-    let starter = std::thread::Builder::new()
-        .name("start".to_owned())
-        .spawn(move || -> io::Result<u32> {
-            if let Some(user) = &spec.user {
-                become_user(user)?;
-            }
-            let mut command = command(&spec.argv, &spec.stdin)?;
-            command.env_clear().envs(spec.env).current_dir(&spec.cwd);
-            let feed = match spec.stdin {
-                Stdin::Null => {
-                    command.stdin(Stdio::null());
-                    None
-                }
-                Stdin::Text(text) => {
-                    let (reader, writer) = io::pipe()?;
-                    command.stdin(reader);
-                    Some((writer, text))
-                }
-                Stdin::Terminal => {
-                    command.stdin(io::stdout().as_fd().try_clone_to_owned()?);
-                    None
-                }
-            };
-            let child = command.spawn()?;
-            if let Some((mut writer, text)) = feed {
-                std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
-                    // A program that does not read its input is its own matter.
-                    let _ = writer.write_all(text.as_bytes());
-                })?;
-            }
-            Ok(child.id())
+/// Starts the program with the rights of its user, in the cgroup.
+fn start(spec: Spec, cgroup: Option<&Cgroup>) -> io::Result<Pid> {
+    let (stdin, feed) = match &spec.stdin {
+        Stdin::Null => (Stdio::null(), None),
+        Stdin::Terminal => (Stdio::from(io::stdout().as_fd().try_clone_to_owned()?), None),
+        Stdin::Text(_) => {
+            let (reader, writer) = io::pipe()?;
+            (Stdio::from(reader), Some(writer))
+        }
+    };
+    // Closed by a successful start; otherwise the reason comes through it.
+    let (mut reason, mut teller) = io::pipe()?;
+    let pid = match fork_into(cgroup)? {
+        Fork::Parent(pid) => pid,
+        Fork::Child => {
+            let error = become_program(&spec, stdin);
+            let _ = teller.write_all(&error.raw_os_error().unwrap_or(0).to_le_bytes());
+            std::process::exit(127);
+        }
+    };
+    drop((teller, stdin));
+    let mut errno = [0; size_of::<i32>()];
+    if reason.read_exact(&mut errno).is_ok() {
+        return Err(io::Error::from_raw_os_error(i32::from_le_bytes(errno)));
+    }
+    if let (Some(mut writer), Stdin::Text(text)) = (feed, spec.stdin) {
+        std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
+            // A program that does not read its input is its own matter.
+            let _ = writer.write_all(text.as_bytes());
         })?;
-    let id = starter
-        .join()
-        .map_err(|_| io::Error::other("the starting thread panicked"))??;
-    i32::try_from(id)
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or_else(|| io::Error::other("bad process id"))
+    }
+    Ok(pid)
+}
+
+/// Returns only when it cannot.
+fn become_program(spec: &Spec, stdin: Stdio) -> io::Error {
+    let prepared = spec.user.as_ref().map_or(Ok(()), become_user);
+    match prepared.and_then(|()| command(&spec.argv, &spec.stdin)) {
+        Ok(mut command) => command
+            .env_clear()
+            .envs(spec.env.iter().map(|(name, value)| (name, value)))
+            .current_dir(&spec.cwd)
+            .stdin(stdin)
+            .exec(),
+        Err(error) => error,
+    }
 }
 
 /// The program in a process group of its own, or by way of [`super::terminal::lead`] in a session of its own.

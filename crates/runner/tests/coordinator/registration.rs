@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use clap::Parser;
+use clap::builder::Resettable;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use tasuki_rt::{Clock, Tasks};
 use tasuki_runner::commands::{self, Context, ProgramLog, RunnerCommand};
 use tasuki_runner::config::{ConfigFile, Environment, LogFormat, LogLevel};
@@ -18,6 +19,13 @@ use super::fake::Phase;
 struct Cli {
     #[command(subcommand)]
     command: RunnerCommand,
+}
+
+/// The commands as where no variable is set: these tests may run in a job, which has many that the commands read.
+fn without_environment(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| argument.env(Resettable::Reset))
+        .mut_subcommands(without_environment)
 }
 
 /// Takes what a command prints.
@@ -77,7 +85,10 @@ impl Desk {
             .into_iter()
             .chain(line.split_whitespace())
             .chain(["--config", &config]);
-        let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let parsed = without_environment(Cli::command())
+            .try_get_matches_from(words)
+            .and_then(|matches| Cli::from_arg_matches(&matches));
+        let cli = parsed.unwrap_or_else(|error| panic!("{line}: {error}"));
         let out = Out::default();
         let mut context = Context {
             environment: Environment::default(),

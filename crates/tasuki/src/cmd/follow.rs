@@ -16,9 +16,11 @@ use crate::print::{self, Form, Live, LogReader, Piece, Style};
 /// How often a broken connection is taken up again before the command gives up.
 const TRIES: u32 = 5;
 
-/// From this many jobs on a pipeline is not read again for every single change.
+/// Changes come in groups: after one, what else changes within this time is read with it.
+const GROUP: Duration = Duration::from_millis(5);
+/// The same of pipelines with more jobs than [`MANY`]: reading those costs more.
+const LARGE_GROUP: Duration = Duration::from_millis(200);
 const MANY: usize = 200;
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// The exit code of an outcome.
 pub(super) fn exit_of(status: Status) -> Exit {
@@ -66,6 +68,7 @@ pub(super) async fn pipeline(client: &ApiClient, id: i64, form: Form) -> Outcome
     let mut shown = Shown::new(Live::new(form, Style::stdout(), &names));
     let mut feeds: SelectAll<Feed<'_>> = SelectAll::new();
     feeds.push(changes(client, format!("pipelines/{id}/events")));
+    let group = if names.len() > MANY { LARGE_GROUP } else { GROUP };
     loop {
         for id in children(&details) {
             details.push(client.pipeline(id).await?);
@@ -83,21 +86,7 @@ pub(super) async fn pipeline(client: &ApiClient, id: i64, form: Form) -> Outcome
         if details.iter().all(is_over) && children(&details).is_empty() && shown.is_complete() {
             break;
         }
-        loop {
-            match feeds.next().await {
-                Some(Ok(News::Piece { task, piece })) => shown.piece(task, &piece)?,
-                Some(Ok(News::LogEnded { task })) => {
-                    shown.log_ended(task)?;
-                    break;
-                }
-                Some(Ok(News::Changed)) => break,
-                Some(Err(error)) => return Err(error),
-                None => break,
-            }
-        }
-        if names.len() > MANY {
-            tokio::time::sleep(PAUSE).await;
-        }
+        shown.until_stale(&mut feeds, group).await?;
         for detail in &mut details {
             *detail = client.pipeline(detail.pipeline.id).await?;
         }
@@ -242,6 +231,29 @@ impl Shown {
             .map(|(start, end)| end.0.since(start.0).as_millis());
         let took = took.and_then(|ms| u64::try_from(ms).ok());
         self.live.status(job.id, &job.name, job.status, took)
+    }
+
+    /// Shows pieces of logs as they come, until the pipelines have to be read again.
+    async fn until_stale(&mut self, feeds: &mut SelectAll<Feed<'_>>, group: Duration) -> anyhow::Result<()> {
+        let mut stale_at = None;
+        loop {
+            let news = match stale_at {
+                None => feeds.next().await,
+                Some(at) => match tokio::time::timeout_at(at, feeds.next()).await {
+                    Ok(news) => news,
+                    Err(_) => return Ok(()),
+                },
+            };
+            match news {
+                Some(Ok(News::Piece { task, piece })) => self.piece(task, &piece)?,
+                Some(Ok(News::LogEnded { task })) => return self.log_ended(task),
+                Some(Ok(News::Changed)) => {
+                    stale_at.get_or_insert_with(|| tokio::time::Instant::now() + group);
+                }
+                Some(Err(error)) => return Err(error),
+                None => return Ok(()),
+            }
+        }
     }
 
     fn piece(&mut self, task: i64, piece: &Piece) -> anyhow::Result<()> {

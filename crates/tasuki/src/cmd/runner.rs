@@ -13,7 +13,7 @@ use tasuki_runner::config::{self, Environment, LogLevel};
 use crate::config::Connection;
 use crate::exit::{Exit, Mark as _, Outcome, report};
 use crate::print::{self, Style};
-use crate::role::{LogSettings, block_on, settle_later};
+use crate::role::{LogSettings, block_on, settle_when_idle};
 
 /// Runners: register, run and look after them; flags and config.toml as gitlab-runner has them.
 #[derive(Debug, Args)]
@@ -144,7 +144,7 @@ async fn run_own(command: RunnerCommand, log: Arc<dyn ProgramLog>) -> Outcome {
         log,
     };
     if matches!(command, RunnerCommand::Run(_)) {
-        settle_later(&context.tasks);
+        settle_when_idle(&context.tasks);
     }
     match commands::run(command, &mut context).await {
         Ok(()) => Ok(Exit::Success),

@@ -1,8 +1,9 @@
-//! Gives memory back that only the start needed.
+//! Gives memory back that an idle process does not need.
 //!
 //! A process that has started has read most of its program's file: relocations, tables, the command line's parser, the
 //! code that opens and checks things. An idle runner needs a small part of that, but the kernel leaves the pages
-//! mapped until memory is short. So does the heap with what was freed.
+//! mapped until memory is short. So does the heap with what was freed. The same holds after a job, and, in small, after
+//! each answer "no job": a page that is touched brings those around it with it.
 
 #![expect(
     unsafe_code,
@@ -12,20 +13,55 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use tasuki_rt::Tasks;
 
 /// When whatever the start does is over.
 const STARTED: Duration = Duration::from_secs(2);
+/// How often is looked whether the process was idle.
+const EVERY: Duration = Duration::from_secs(10);
+/// A process that used less of the processor since the last look was idle.
+const IDLE: Duration = Duration::from_millis(20);
+/// Less than this is not worth the while.
+const WORTH: usize = 1 << 20;
 
-/// Gives back what the start needed, once it is over.
-pub(crate) fn settle_later(tasks: &Tasks) {
+/// From now on what the process does not need while it is idle is given back.
+pub(crate) fn settle_when_idle(tasks: &Tasks) {
     let stop = tasks.token();
+    let work = async move {
+        tokio::time::sleep(STARTED).await;
+        settle();
+        let mut last = (processor_time(), pages_of_files());
+        loop {
+            tokio::time::sleep(EVERY).await;
+            let (time, files) = (processor_time(), pages_of_files());
+            let was_idle = time.saturating_sub(last.0) < IDLE;
+            if was_idle && files > last.1 + WORTH {
+                settle();
+                last.1 = pages_of_files();
+            }
+            last.0 = time;
+        }
+    };
     drop(tasks.spawn("memory", async move {
         tokio::select! {
-            () = tokio::time::sleep(STARTED) => settle(),
+            () = work => {}
             () = stop.cancelled() => {}
         }
     }));
+}
+
+/// Used by this process so far.
+fn processor_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
+}
+
+/// Bytes of files that are mapped and resident.
+fn pages_of_files() -> usize {
+    // Sizes in pages: all, resident, of files.
+    let sizes = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: usize = sizes.split_whitespace().nth(2).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    pages * rustix::param::page_size()
 }
 
 /// Gives back free memory of the heap, and the pages of the program and its libraries that the kernel can read again from

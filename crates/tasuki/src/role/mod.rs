@@ -8,7 +8,7 @@ mod server;
 mod signal;
 
 pub(crate) use log::{LogFormat, LogSettings, start_log};
-pub(crate) use memory::settle_later;
+pub(crate) use memory::settle_when_idle;
 pub(crate) use runner::{LocalExecutor, LocalRunner, Registration, RunningRunner};
 pub(crate) use runtime::{block_on, server_runtime};
 pub(crate) use server::{reachable, read_config, start_server};

@@ -38,7 +38,7 @@ pub(crate) async fn start_server(config: Config) -> anyhow::Result<Running> {
         pid: std::process::id(),
     }
     .write(&data)?;
-    super::settle_later(running.app().tasks());
+    super::settle_when_idle(running.app().tasks());
     Ok(running)
 }
 

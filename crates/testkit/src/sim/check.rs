@@ -11,6 +11,26 @@ use tasuki_store::{Tx, jobs, pipelines, tasks};
 
 use super::world::{Sim, shown};
 
+/// A job has passed when, and only when, the newest attempt of each of its parts has.
+fn check_outcome(job: &jobs::Job, status: Status, attempts: &[&tasks::Task]) -> Result<(), String> {
+    if attempts.is_empty() {
+        return Ok(());
+    }
+    let mut newest: BTreeMap<i64, &tasks::Task> = BTreeMap::new();
+    for task in attempts {
+        let of_part = newest.entry(task.parallel_index).or_insert(task);
+        if task.attempt > of_part.attempt {
+            *of_part = task;
+        }
+    }
+    let passed = newest.values().all(|task| task.state == Status::Success.as_str());
+    if passed == (status == Status::Success) {
+        return Ok(());
+    }
+    let shown: Vec<_> = newest.values().map(|task| format!("{} {}", task.id, task.state)).collect();
+    Err(format!("job {} is {status} with newest attempts {}", job.id, shown.join(", ")))
+}
+
 /// The queue as the database has it, before a claim.
 pub(super) struct Before {
     /// Fitting tasks that wait, by project.
@@ -87,6 +107,7 @@ impl Sim {
             if attempts.len() != count {
                 return Err(format!("job {} has an attempt twice", job.id));
             }
+            check_outcome(job, states[&job.id], &own)?;
             let first = own.iter().any(|task| task.id > newest && task.attempt == 1);
             if first {
                 self.check_gates(job, &states, now)?;

@@ -359,7 +359,7 @@ impl Sandbox for ShellSandbox {
 fn nets(place: &Place) -> Nets {
     Nets {
         marker: Some(place.record.sandbox().to_owned()),
-        cgroup_procs: place.cgroup.as_ref().map(process::Cgroup::procs),
+        cgroup: place.cgroup.clone(),
     }
 }
 
