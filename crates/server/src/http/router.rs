@@ -7,6 +7,7 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::{Code, Problem};
@@ -17,7 +18,14 @@ use crate::ui;
 
 /// Everything that the server answers to.
 pub fn router(app: &App) -> Router {
-    let json_bytes = app.config().limits.json_bytes;
+    // One layer made of all: each further one of a router costs every request a copy of those below it. The first is
+    // the outermost.
+    let shared = ServiceBuilder::new()
+        .layer(from_fn(request_id::layer))
+        .layer(from_fn(headers::layer))
+        .layer(CatchPanicLayer::custom(panic::answer))
+        .layer(from_fn_with_state(app.clone(), count))
+        .layer(DefaultBodyLimit::max(app.config().limits.json_bytes));
     Router::new()
         .nest("/api/v4", runner_api::router(app).merge(trigger_api::router()))
         .nest("/api/v1", rest::router(app))
@@ -31,11 +39,7 @@ pub fn router(app: &App) -> Router {
         .merge(ui::router(app))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(json_bytes))
-        .layer(from_fn_with_state(app.clone(), count))
-        .layer(CatchPanicLayer::custom(panic::answer))
-        .layer(from_fn(headers::layer))
-        .layer(from_fn(request_id::layer))
+        .layer(shared)
         .with_state(app.clone())
 }
 
