@@ -89,6 +89,7 @@ pub async fn make(app: &App, claimed: &ClaimedTask, claimant: &Claimant) -> Resu
         dependencies: &gathered.dependencies,
         needs: &gathered.needs,
         workspaces: &gathered.workspaces,
+        environment: gathered.environment.as_ref(),
         workflow: &gathered.workflow,
         part: claimed.parallel_index,
         project_timeout_s: gathered.settings.timeout_s,
@@ -111,7 +112,7 @@ pub async fn make(app: &App, claimed: &ClaimedTask, claimant: &Claimant) -> Resu
     }
 }
 
-async fn dotenv_of(app: &App, reports: &[String]) -> Result<Vec<Variable>, Error> {
+pub(super) async fn dotenv_of(app: &App, reports: &[String]) -> Result<Vec<Variable>, Error> {
     let mut all = Vec::new();
     for blob_key in reports {
         match dotenv::read(app, blob_key).await {
