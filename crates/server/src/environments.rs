@@ -22,7 +22,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Makes the urls that are wanted, until the server stops.
 pub(crate) fn start(app: &App) {
     let own = app.clone();
-    app.tasks().spawn("urls of environments", async move { run(&own).await });
+    app.tasks()
+        .spawn("urls of environments", async move { run(&own).await });
 }
 
 async fn run(app: &App) {

@@ -175,7 +175,12 @@ impl Triggers {
         let scheduler = &self.inner.parts.scheduler;
         let stopped = scheduler.stop_environments_of(project, git_ref).await?;
         if stopped > 0 {
-            tracing::info!(project.id = project.0, git_ref = git_ref.full(), stopped, "environments of a ref that is gone");
+            tracing::info!(
+                project.id = project.0,
+                git_ref = git_ref.full(),
+                stopped,
+                "environments of a ref that is gone"
+            );
         }
         Ok(stopped)
     }

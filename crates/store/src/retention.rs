@@ -7,7 +7,8 @@ use crate::value::params;
 use crate::{Result, Tx};
 
 /// A pipeline stays for as long as it has the job that stops an environment.
-const STOPS_NOTHING: &str = "NOT EXISTS (SELECT 1 FROM deployments AS d JOIN environments AS e ON e.last_deployment_id = d.id
+const STOPS_NOTHING: &str =
+    "NOT EXISTS (SELECT 1 FROM deployments AS d JOIN environments AS e ON e.last_deployment_id = d.id
            WHERE d.pipeline_id = pipelines.id AND d.stop_job_id IS NOT NULL AND e.state <> 'stopped')";
 
 /// Finished pipelines that ended before `before`, oldest first. Those that are kept on purpose, and those that are

@@ -17,8 +17,12 @@ pub enum State {
         stops_at: Option<Timestamp>,
     },
     /// A job that stops it was started and has not ended.
-    Stopping { since: Timestamp },
-    Stopped { at: Timestamp },
+    Stopping {
+        since: Timestamp,
+    },
+    Stopped {
+        at: Timestamp,
+    },
 }
 
 /// How long an environment lives on after a job that names it (`auto_stop_in`).
@@ -117,9 +121,10 @@ impl State {
                 stops_at: lifetime.end(now, stops_at),
             },
             (Event::Stop(Stopper::Job), Self::Available { .. }) => Self::Stopping { since: now },
-            (Event::Stop(Stopper::Nothing) | Event::StopJobSucceeded, Self::Available { .. } | Self::Stopping { .. }) => {
-                Self::Stopped { at: now }
-            }
+            (
+                Event::Stop(Stopper::Nothing) | Event::StopJobSucceeded,
+                Self::Available { .. } | Self::Stopping { .. },
+            ) => Self::Stopped { at: now },
             // What it ran is there still, and whoever looks at it is to see that.
             (Event::StopJobFailed, Self::Stopping { .. }) | (Event::Keep, Self::Available { .. }) => Self::new(),
             (Event::Keep, Self::Stopping { .. } | Self::Stopped { .. }) => {
@@ -162,7 +167,11 @@ mod tests {
         for (event, expected) in [
             (
                 Event::Deployed(minute),
-                [available(Some(61_000)), available(Some(61_000)), available(Some(61_000))],
+                [
+                    available(Some(61_000)),
+                    available(Some(61_000)),
+                    available(Some(61_000)),
+                ],
             ),
             (
                 Event::Deployed(Lifetime::of(None)),
@@ -173,7 +182,10 @@ mod tests {
                 [available(None), available(None), available(None)],
             ),
             (Event::Used(minute), [available(Some(61_000)), stopping, stopped]),
-            (Event::Used(Lifetime::Unchanged), [available(Some(9)), stopping, stopped]),
+            (
+                Event::Used(Lifetime::Unchanged),
+                [available(Some(9)), stopping, stopped],
+            ),
             (
                 Event::Stop(Stopper::Job),
                 [State::Stopping { since: NOW }, stopping, stopped],

@@ -73,7 +73,12 @@ fn deployed(tx: &mut Tx<'_>, deployment: &Deployment, app: &App) -> Result<Deplo
     let mut left = Vec::new();
     for task in newest.values() {
         let files = artifacts::of_task(tx, task.id)?;
-        left.extend(files.into_iter().filter(|file| file.kind == "dotenv").map(|file| file.blob_key));
+        left.extend(
+            files
+                .into_iter()
+                .filter(|file| file.kind == "dotenv")
+                .map(|file| file.blob_key),
+        );
     }
     let task = newest.into_values().next();
     let runner = match task.as_ref().and_then(|task| task.runner_id) {

@@ -13,8 +13,8 @@ use tasuki_store::{State as Stored, jobs, pipelines, resource_groups, workflows}
 
 use super::auto_cancel::Newcomer;
 use super::conditions::Planned;
-use super::environments;
 use super::entry::{Entry, Facts, Ingredients, JobMeta, write};
+use super::environments;
 use super::error::Error;
 use super::events::Event;
 use super::op::Op;
