@@ -44,7 +44,12 @@ async fn run(app: &App) {
     }
 }
 
-async fn make_wanted(app: &App) -> Result<(), tasuki_store::Error> {
+/// Makes all urls that are wanted by now. Who shows environments calls it first, so that a job's end is seen with its
+/// url.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn make_wanted(app: &App) -> Result<(), tasuki_store::Error> {
     loop {
         let wanted = app.store().read(move |tx| deployments::url_wanted(tx, AT_ONCE)).await?;
         if wanted.is_empty() {
@@ -56,7 +61,11 @@ async fn make_wanted(app: &App) -> Result<(), tasuki_store::Error> {
     }
 }
 
-async fn settle(app: &App, deployment: Deployment) -> Result<(), tasuki_store::Error> {
+/// Makes the url of a deployment and gives it.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn settle(app: &App, deployment: Deployment) -> Result<Option<String>, tasuki_store::Error> {
     let url = match url_of(app, &deployment).await {
         Ok(url) => url,
         Err(payload::Error::Store(failed)) => return Err(failed),
@@ -70,17 +79,17 @@ async fn settle(app: &App, deployment: Deployment) -> Result<(), tasuki_store::E
             None
         }
     };
-    let (id, environment) = (deployment.id, deployment.environment_id);
+    let (id, environment, made) = (deployment.id, deployment.environment_id, url.clone());
     let set = app.store().write(move |tx| {
-        if !deployments::set_url(tx, id, url.as_deref())? {
+        if !deployments::set_url(tx, id, made.as_deref())? {
             return Ok(());
         }
-        if let Some(url) = url {
+        if let Some(url) = made {
             environments::set_url(tx, environment, id, &url)?;
         }
         Ok(())
     });
     set.await?;
     app.scheduler().deployment_changed(&deployment);
-    Ok(())
+    Ok(url)
 }

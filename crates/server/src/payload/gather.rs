@@ -8,6 +8,7 @@ use tasuki_model::trigger::Trigger;
 use tasuki_pipeline::lang::gitlab::predefined::KnownEnvironment;
 use tasuki_pipeline::{Context, PipelineInfo, ServerInfo};
 use tasuki_proto::gitlab::WorkspaceLayer;
+use tasuki_store::deployments::{self, Deployment};
 use tasuki_store::{Tx, environments, jobs, pipelines, projects, tasks, workflows};
 
 use super::{UpstreamFile, elsewhere, upstream, workspace};
@@ -33,6 +34,8 @@ pub(super) struct Gathered {
     pub(super) needs: serde_json::Map<String, serde_json::Value>,
     /// The environment that the job names.
     pub(super) environment: Option<KnownEnvironment>,
+    /// Its last deployment, where the job goes by that one's url and it is still to be made.
+    pub(super) url_wanted: Option<Deployment>,
     /// Name of the job's workflow, where the language shows it to jobs.
     pub(super) workflow: String,
 }
@@ -159,13 +162,15 @@ pub(super) fn gather_of(
         ..Context::default()
     };
     elsewhere::add(tx, &pipeline, &job, &context, subject.now, &mut files)?;
+    let (environment, url_wanted) = known_environment(tx, subject.project, &job)?;
     Ok(Gathered {
         workflow: workflow_name(tx, &row, head.language)?,
         needs: match head.language {
             Language::Github => outputs::of_needs(tx, &row)?,
             Language::Gitlab | Language::Circleci => serde_json::Map::new(),
         },
-        environment: known_environment(tx, subject.project, &job)?,
+        environment,
+        url_wanted,
         workspaces: workspace::layers(tx, &row, &job, subject.now)?,
         dependencies: files.archives,
         dotenv: files.dotenv,
@@ -182,13 +187,22 @@ fn known_environment(
     tx: &mut Tx<'_>,
     project: ProjectId,
     job: &plan::Job,
-) -> Result<Option<KnownEnvironment>, Missing> {
-    let Some(named) = &job.environment else { return Ok(None) };
-    let row = environments::by_name(tx, project, &named.name)?;
-    Ok(row.map(|row| KnownEnvironment {
+) -> Result<(Option<KnownEnvironment>, Option<Deployment>), Missing> {
+    let Some(named) = &job.environment else {
+        return Ok((None, None));
+    };
+    let Some(row) = environments::by_name(tx, project, &named.name)? else {
+        return Ok((None, None));
+    };
+    let last = match row.last_deployment_id {
+        Some(id) if named.url.is_none() => deployments::get(tx, id)?,
+        Some(_) | None => None,
+    };
+    let known = KnownEnvironment {
         id: row.id,
         url: row.url,
-    }))
+    };
+    Ok((Some(known), last.filter(|last| last.url_wanted)))
 }
 
 /// GitLab's jobs never see it, and a claim is to cost as little as it can.

@@ -9,6 +9,7 @@ use tasuki_proto::gitlab::{Features, JobResponse, feature};
 use super::gather::{Missing, gather};
 use super::{Facts, build, needs};
 use crate::app::App;
+use crate::environments;
 use crate::http::runner_api::dotenv;
 use crate::scheduler::ClaimedTask;
 
@@ -70,10 +71,16 @@ impl Error {
 pub async fn make(app: &App, claimed: &ClaimedTask, claimant: &Claimant) -> Result<JobResponse, Error> {
     let days = app.config().retention.artifacts_days;
     let (own, server, vault) = (claimed.clone(), app.server_info(), app.vault().clone());
-    let gathered = app
+    let mut gathered = app
         .store()
         .read_as(move |tx| gather(tx, &own, server, vault.keys(), days))
         .await?;
+    if let Some(last) = gathered.url_wanted.take()
+        && let Some(url) = environments::settle(app, last).await.map_err(Error::Store)?
+        && let Some(known) = &mut gathered.environment
+    {
+        known.url = Some(url);
+    }
     let dotenv = dotenv_of(app, &gathered.dotenv).await?;
     let facts = Facts {
         task: claimed.id,

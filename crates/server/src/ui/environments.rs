@@ -14,6 +14,7 @@ use tasuki_store::projects;
 use super::frame::{self, Frame, Result, not_found};
 use super::show::{Address, StatusView, Took, short_sha};
 use crate::app::App;
+use crate::environments::make_wanted;
 use crate::http::extract::Id;
 use crate::http::rest::{self, view};
 use crate::identity::Caller;
@@ -88,6 +89,7 @@ struct Before {
 }
 
 async fn list(State(app): State<App>, caller: Caller, Id(id): Id, Query(after): Query<After>) -> Result {
+    make_wanted(&app).await?;
     let url = app.url().to_owned();
     let found = app.store().read(move |tx| {
         let Some(project) = projects::get(tx, ProjectId(id))? else {
@@ -119,6 +121,7 @@ async fn list(State(app): State<App>, caller: Caller, Id(id): Id, Query(after): 
 }
 
 async fn show(State(app): State<App>, caller: Caller, Id(id): Id, Query(before): Query<Before>) -> Result {
+    make_wanted(&app).await?;
     let url = app.url().to_owned();
     let found = app.store().read(move |tx| {
         let Some(row) = environments::get(tx, id)? else {

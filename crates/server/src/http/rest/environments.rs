@@ -10,6 +10,7 @@ use tasuki_store::{Tx, deployments, environments};
 use super::api::Api;
 use super::{LISTING, Listing, projects, view};
 use crate::app::App;
+use crate::environments::make_wanted;
 use crate::http::error::{Code, Problem, Result};
 use crate::http::extract::{Id, Json as Body, Name, Params};
 use crate::identity::Access::{Read, Write};
@@ -87,6 +88,7 @@ fn find(tx: &mut Tx<'_>, id: i64) -> Result<environments::Environment> {
 
 /// An environment as the API shows it.
 async fn read(app: &App, id: i64) -> Result<Json<Environment>> {
+    make_wanted(app).await?;
     let url = app.url().to_owned();
     let found = app.store().read_as(move |tx| {
         let row = find(tx, id)?;
@@ -108,6 +110,7 @@ async fn list(
     Name(project): Name,
     Params(which): Params<Which>,
 ) -> Result<Json<Page<Environment>>> {
+    make_wanted(&app).await?;
     let url = app.url().to_owned();
     let page = app.store().read_as(move |tx| {
         let project = projects::find(tx, &project)?;
@@ -156,6 +159,7 @@ async fn deployments_of(
         Some(Ok(before)) => Some(before),
         Some(Err(_)) => return Err(Problem::invalid("cursor", "is not one of ours")),
     };
+    make_wanted(&app).await?;
     let url = app.url().to_owned();
     let page = app.store().read_as(move |tx| {
         let environment = find(tx, id)?;

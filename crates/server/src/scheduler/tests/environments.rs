@@ -92,7 +92,7 @@ async fn a_deployment_follows_its_job() {
     let environment = world.environment("Prod").await.unwrap();
     assert_eq!(
         (environment.tier.as_str(), environment.slug.as_str()),
-        ("production", "prod-4ycqdj")
+        ("production", "prod-njlta9")
     );
     let newest = world.deployments(&environment).await.remove(0);
     assert_eq!(environment.last_deployment_id, Some(newest.id));
@@ -152,7 +152,7 @@ async fn a_stop_runs_the_stop_job_of_an_ended_pipeline() {
     let environment = world.environment("review/x").await.unwrap();
     assert_eq!(environment.url.as_deref(), Some("https://x.example.com"));
     world.stop_environment("review/x", HowToStop::ByItsJob).await;
-    world.check(id, "deploy:success stop:pending =pending").await;
+    world.check(id, "deploy:success stop:pending =running").await;
     world.see("review/x", "stopping success").await;
     // Once more: it is on its way.
     world.stop_environment("review/x", HowToStop::ByItsJob).await;
@@ -166,7 +166,7 @@ async fn a_stop_runs_the_stop_job_of_an_ended_pipeline() {
     world.run_next().await;
     world.see("review/x", "available success success").await;
     world.stop_environment("review/x", HowToStop::ByItsJob).await;
-    world.check(id, "deploy:success stop:pending =pending").await;
+    world.check(id, "deploy:success stop:pending =running").await;
     let task = world.take(&runner(1)).await;
     world.finish(&task, failed(FailureReason::ScriptFailure)).await.unwrap();
     world.see("review/x", "available success success").await;
@@ -237,7 +237,7 @@ async fn a_matrix_stops_member_by_member() {
     world
         .check(
             id,
-            "deploy: [a]:success deploy: [b]:success stop: [a]:manual stop: [b]:pending =pending",
+            "deploy: [a]:success deploy: [b]:success stop: [a]:manual stop: [b]:pending =running",
         )
         .await;
 }
@@ -254,7 +254,7 @@ async fn the_clock_stops_it_also_over_a_restart() {
     world.stop().await;
     world.advance(MINUTE).await;
     world.see("review/x", "stopping success").await;
-    world.check(id, "deploy:success stop:pending =pending").await;
+    world.check(id, "deploy:success stop:pending =running").await;
     world.run_next().await;
     world.see("review/x", "stopped success").await;
     assert_eq!(world.environment("review/x").await.unwrap().due_ms, None);
