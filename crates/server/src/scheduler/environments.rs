@@ -194,6 +194,9 @@ impl Op<'_, '_> {
             last_deployment: Some(deployment.id),
         };
         let environment = self.environment(deployment.project_id, named)?;
+        // One that began later may have been quicker: what is newest is what is there.
+        let is_newest = environment.last_deployment_id.is_none_or(|last| last < deployment.id);
+        let along = if is_newest { along } else { Along::default() };
         let event = Event::Deployed(Lifetime::of(named.auto_stop_in_s));
         self.change_environment(&environment, event, &along)?;
         match &named.url {

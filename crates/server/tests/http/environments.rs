@@ -89,7 +89,11 @@ async fn environments_are_listed_shown_stopped_and_removed() {
     let id = &found["id"];
     assert_eq!(server.get(&format!("/environments/{id}")).await, found);
     let job = server.job(pipeline, "deploy: [b]").await;
-    assert_eq!(job["environment"], json!({"name": "review/b", "action": "start"}), "in a list");
+    assert_eq!(
+        job["environment"],
+        json!({"name": "review/b", "action": "start"}),
+        "in a list"
+    );
     let job = server.get(&format!("/jobs/{}", job["id"])).await;
     assert_eq!(
         (

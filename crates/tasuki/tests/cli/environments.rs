@@ -38,6 +38,7 @@ fn wait_for_state(up: &Up<'_>, name: &str, state: &str) -> Value {
 fn an_environment_lives_from_its_deployment_to_its_stop() {
     let world = World::new();
     let repository = world.repository("app", &[(".gitlab-ci.yml", CONFIG)]);
+    world.git(&repository, &["branch", "topic"]);
     let up = Up::start(&world);
     up.run(&["project", "add", repository.to_str().unwrap()]).expect(0);
     let set = |value: &str, scope: &str| {
@@ -57,13 +58,9 @@ fn an_environment_lives_from_its_deployment_to_its_stop() {
     set("everywhere", "*");
     set("some-review", "review/*");
     set("the-topic", "review/topic");
-    world.git(&repository, &["checkout", "-q", "-b", "topic"]);
-    world.commit(&repository, &[("file", "x")], "On a topic");
-    let pipeline = wait_for("the pipeline of the branch's commit", || {
-        let id = up.wait_for_end("local/app", "topic", "push");
-        let head = world.git(&repository, &["rev-parse", "HEAD"]);
-        (up.json(&["pipeline", "show", &id.to_string()])["sha"] == head.as_str()).then_some(id)
-    });
+    up.run(&["pipeline", "run", "local/app", "--ref", "topic", "--wait"])
+        .expect(0);
+    let pipeline = up.wait_for_end("local/app", "topic", "api");
     assert!(log(&up, pipeline, "review").contains("to review/topic development start the-topic"));
     let url = "http://topic.example.com:8080/";
     assert!(log(&up, pipeline, "check").contains(&format!("checks {url} the-topic")));

@@ -394,6 +394,28 @@ async fn an_older_commit_is_not_deployed_over_a_newer_one() {
 }
 
 #[tokio::test]
+async fn of_two_at_once_the_one_that_began_later_counts() {
+    let world = World::new().await;
+    let of = |url: &str| with("start", &format!(r#", "url": "https://{url}", "auto_stop_in_s": 60"#));
+    world.create_at("a", &[&of("first")]).await;
+    let first = world.take(&runner(1)).await;
+    let second = world.create_at("b", &[&of("second")]).await;
+    world.run_next().await;
+    world.advance(Duration::from_secs(5)).await;
+    world.pass(&first).await;
+    let environment = world.environment("e").await.unwrap();
+    let newest = world.deployments(&environment).await.remove(0);
+    assert_eq!(
+        (environment.last_deployment_id, newest.pipeline_id),
+        (Some(newest.id), second)
+    );
+    assert_eq!(environment.url.as_deref(), Some("https://second"));
+    // Both keep it alive.
+    let left = environment.due_ms.unwrap().since(Timestamp(world.clock.now_ms()));
+    assert_eq!(left, MINUTE);
+}
+
+#[tokio::test]
 async fn a_deployment_is_repeated_to_go_back() {
     let world = World::new().await;
     let old = world.create_at("a", &[&with("start", "")]).await;
