@@ -34,16 +34,18 @@ fn names(page: &Value) -> Vec<&str> {
     items.map(|item| item["name"].as_str().unwrap()).collect()
 }
 
+/// Three environments that were deployed to, each with a job that stops it.
+const REVIEWS: &str = "deploy:\n  script: x\n  parallel: {matrix: [{TO: [a, b, c]}]}\n  \
+    environment: {name: review/$TO, url: 'https://example.com/', on_stop: stop, auto_stop_in: 1 day}\n\
+    stop:\n  script: x\n  when: manual\n  parallel: {matrix: [{TO: [a, b, c]}]}\n  \
+    environment: {name: review/$TO, action: stop}\n";
+
 #[tokio::test]
-async fn environments_are_listed_shown_stopped_and_removed() {
+async fn environments_are_listed_and_shown() {
     let server = Server::start().await;
     let project = server.project("group/name").await;
     let runner = server.new_runner(json!({})).await;
-    let yaml = "deploy:\n  script: x\n  parallel: {matrix: [{TO: [a, b, c]}]}\n  \
-                environment: {name: review/$TO, url: 'https://example.com/', on_stop: stop, auto_stop_in: 1 day}\n\
-                stop:\n  script: x\n  when: manual\n  parallel: {matrix: [{TO: [a, b, c]}]}\n  \
-                environment: {name: review/$TO, action: stop}\n";
-    let pipeline = server.pipeline(project, yaml).await;
+    let pipeline = server.pipeline(project, REVIEWS).await;
     for _ in 0..3 {
         run(&server, &runner).await;
     }
@@ -57,14 +59,11 @@ async fn environments_are_listed_shown_stopped_and_removed() {
         .get("/projects/group%2Fname/environments?limit=2&cursor=review%2Fb")
         .await;
     assert_eq!((names(&page), page.get("next")), (vec!["review/c"], None));
-    server
-        .api(Method::GET, &format!("{path}?state=x"), None)
-        .await
-        .expect(400);
-    server
-        .api(Method::GET, "/projects/no%2Fne/environments", None)
-        .await
-        .expect(404);
+    let refused = async |path: &str, status: u16| {
+        server.api(Method::GET, path, None).await.expect(status);
+    };
+    refused(&format!("{path}?state=x"), 400).await;
+    refused("/projects/no%2Fne/environments", 404).await;
 
     let found = environment(&server, project, "review/b").await;
     assert_eq!(
@@ -88,6 +87,7 @@ async fn environments_are_listed_shown_stopped_and_removed() {
     assert!(found["auto_stop_at"].is_string() && found.get("latest_deployment").is_none());
     let id = &found["id"];
     assert_eq!(server.get(&format!("/environments/{id}")).await, found);
+    refused(&format!("/environments/{id}/deployments?cursor=x"), 422).await;
     let job = server.job(pipeline, "deploy: [b]").await;
     assert_eq!(
         job["environment"],
@@ -103,25 +103,37 @@ async fn environments_are_listed_shown_stopped_and_removed() {
         ),
         (&json!("review/b"), id, last)
     );
+}
 
+#[tokio::test]
+async fn environments_are_stopped_deployed_to_again_and_removed() {
+    let server = Server::start().await;
+    let project = server.project("group/name").await;
+    let runner = server.new_runner(json!({})).await;
+    let pipeline = server.pipeline(project, REVIEWS).await;
+    for _ in 0..3 {
+        run(&server, &runner).await;
+    }
+    let first = environment(&server, project, "review/b").await;
+    let id = &first["id"];
     let change = async |what: &str, body: Value, status: u16| {
-        let answer = server
-            .post(&format!("/environments/{id}/{what}"), body)
-            .await
-            .expect(status);
-        answer.json()
+        let path = format!("/environments/{id}/{what}");
+        server.post(&path, body).await.expect(status).json()
+    };
+    let remove = async |status: u16| {
+        let path = format!("/environments/{id}");
+        server.api(Method::DELETE, &path, None).await.expect(status)
     };
     assert_eq!(change("keep", json!({}), 200).await.get("auto_stop_at"), None);
-    server
-        .api(Method::DELETE, &format!("/environments/{id}"), None)
-        .await
-        .expect(409);
+    remove(409).await;
     assert_eq!(change("stop", json!({}), 200).await["state"], "stopping");
     assert_eq!(server.job_status(pipeline, "stop: [b]").await, "pending");
     assert_eq!(server.job_status(pipeline, "stop: [a]").await, "manual");
     change("keep", json!({}), 409).await;
     run(&server, &runner).await;
-    let stopped = server.get(&format!("{path}?state=stopped")).await;
+    let stopped = server
+        .get(&format!("/projects/{project}/environments?state=stopped"))
+        .await;
     assert_eq!(names(&stopped), ["review/b"]);
 
     let again = server.job(pipeline, "deploy: [b]").await["id"].clone();
@@ -141,30 +153,15 @@ async fn environments_are_listed_shown_stopped_and_removed() {
         .get(&format!("/environments/{id}/deployments?limit=1&cursor={next}"))
         .await;
     assert_eq!(
-        (older["items"][0]["id"].clone(), older.get("next")),
-        (last["id"].clone(), None)
+        (&older["items"][0]["id"], older.get("next")),
+        (&first["last_deployment"]["id"], None)
     );
-    server
-        .api(Method::GET, &format!("/environments/{id}/deployments?cursor=x"), None)
-        .await
-        .expect(422);
 
     assert_eq!(change("stop", json!({"force": true}), 200).await["state"], "stopped");
-    server
-        .api(Method::DELETE, &format!("/environments/{id}"), None)
-        .await
-        .expect(204);
-    for (method, what) in [
-        (Method::GET, ""),
-        (Method::DELETE, ""),
-        (Method::POST, "/stop"),
-        (Method::POST, "/keep"),
-    ] {
-        server
-            .api(method, &format!("/environments/{id}{what}"), None)
-            .await
-            .expect(404);
-    }
+    remove(204).await;
+    remove(404).await;
+    change("stop", json!({}), 404).await;
+    change("keep", json!({}), 404).await;
 }
 
 fn dotenv(text: &str) -> Vec<u8> {
