@@ -87,6 +87,7 @@ impl Sim {
             if attempts.len() != count {
                 return Err(format!("job {} has an attempt twice", job.id));
             }
+            self.check_deployment(job).await?;
             let first = own.iter().any(|task| task.id > newest && task.attempt == 1);
             if first {
                 self.check_gates(job, &states, now)?;
@@ -157,7 +158,7 @@ impl Sim {
         let Some(known) = self.ledger.jobs.get(&job.id) else {
             return Ok(());
         };
-        if self.ledger.by_hand.contains(&job.id) {
+        if self.ledger.by_hand.contains(&job.id) || known.stops {
             return Ok(());
         }
         if known.manual {
@@ -391,6 +392,7 @@ impl Sim {
         for id in all {
             self.check_pipeline(id).await?;
         }
+        self.tally.environments = self.check_environments().await?;
         for (task, (_, status)) in &self.ledger.accepted {
             let Some(state) = self.ledger.ended.get(task) else {
                 return Err(format!("the accepted result of task {task} is lost"));
