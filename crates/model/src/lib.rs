@@ -4,6 +4,7 @@
 //! tests and simulation share one set of rules. Whoever needs the time passes a [`time::Timestamp`].
 
 pub mod cache_key;
+pub mod environment;
 pub mod expr;
 pub mod graph;
 pub mod id;

@@ -83,6 +83,16 @@ impl GitRef {
         }
     }
 
+    /// The word for its kind: `branch`, `tag`, `merge_request`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Branch(_) => "branch",
+            Self::Tag(_) => "tag",
+            Self::MergeRequest { .. } => "merge_request",
+        }
+    }
+
     /// The full name below `refs/`.
     #[must_use]
     pub fn full(&self) -> String {

@@ -5,6 +5,7 @@
 pub mod app;
 pub mod blobs;
 pub mod config;
+mod environments;
 pub mod git;
 pub mod http;
 pub mod identity;

@@ -12,6 +12,7 @@ mod needs;
 mod source;
 mod steps;
 mod upstream;
+mod url;
 mod variables;
 mod workspace;
 
@@ -21,7 +22,7 @@ use tasuki_model::reason::FailureReason;
 use tasuki_model::secret::Secret;
 use tasuki_model::time::Timestamp;
 use tasuki_pipeline::Context;
-use tasuki_pipeline::lang::gitlab::predefined::RunnerFacts;
+use tasuki_pipeline::lang::gitlab::predefined::{KnownEnvironment, RunnerFacts};
 use tasuki_pipeline::lang::gitlab::variables::Circular;
 use tasuki_proto::gitlab::{
     JobFeatures, JobInfo, JobResponse, RunnerInfo, SourceSnapshot, TasukiExtension, WorkspaceLayer,
@@ -31,6 +32,7 @@ pub use files::{UpstreamFile, report_format};
 pub use gather::Missing;
 pub use make::{Claimant, Error, make};
 pub(crate) use upstream::dotenv_of_needs;
+pub(crate) use url::url_of;
 
 /// Seconds that a job may take when neither it nor its project nor its runner says otherwise.
 pub const DEFAULT_TIMEOUT_S: u64 = 3600;
@@ -61,6 +63,8 @@ pub struct Facts<'a> {
     pub needs: &'a serde_json::Map<String, serde_json::Value>,
     /// What earlier jobs persisted, for a job that attaches it.
     pub workspaces: &'a [WorkspaceLayer],
+    /// The environment that the job names, as earlier jobs left it.
+    pub environment: Option<&'a KnownEnvironment>,
     /// Name of the job's workflow, where the language shows it to jobs.
     pub workflow: &'a str,
     /// Which of the job's parallel parts, from 0.

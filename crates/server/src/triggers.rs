@@ -45,6 +45,7 @@ use std::sync::Arc;
 use tasuki_model::id::ProjectId;
 use tasuki_model::secret::Secret;
 use tasuki_model::time::Timestamp;
+use tasuki_model::trigger::GitRef;
 use tasuki_pipeline::{ScopedVariable, ServerInfo};
 use tasuki_rt::{Clock, Tasks};
 use tasuki_store::{Store, Tx, projects};
@@ -166,6 +167,22 @@ impl Triggers {
     pub async fn removed(&self, project: ProjectId) -> Result<(), Error> {
         self.inner.watcher.forget(project);
         Ok(self.inner.parts.mirrors.remove(project).await?)
+    }
+
+    /// Stops the environments that were last deployed to from a branch, tag or merge request that is gone. Gives how many
+    /// those are; a second time there are none.
+    async fn ref_is_gone(&self, project: ProjectId, git_ref: &GitRef) -> Result<usize, Error> {
+        let scheduler = &self.inner.parts.scheduler;
+        let stopped = scheduler.stop_environments_of(project, git_ref).await?;
+        if stopped > 0 {
+            tracing::info!(
+                project.id = project.0,
+                git_ref = git_ref.full(),
+                stopped,
+                "environments of a ref that is gone"
+            );
+        }
+        Ok(stopped)
     }
 
     fn now(&self) -> Timestamp {

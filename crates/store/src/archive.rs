@@ -47,6 +47,8 @@ const TABLES: &[&str] = &[
     "deliveries",
     "schedules",
     "merge_requests",
+    "environments",
+    "deployments",
 ];
 
 const FORMAT: &str = "tasuki-backup";

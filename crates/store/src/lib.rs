@@ -30,9 +30,9 @@ pub use notify::Notification;
 pub use row::{Cell, Column, Record, Row};
 pub use store::{Notifications, Options, Store};
 pub use table::{
-    State, artifacts, blobs, bridges, caches, deliveries, jobs, logs, merge_requests, pipelines, projects,
-    resource_classes, resource_groups, runners, schedules, sessions, settings, tasks, tokens, users, variables,
-    workflows,
+    State, artifacts, blobs, bridges, caches, deliveries, deployments, environments, jobs, logs, merge_requests,
+    pipelines, projects, resource_classes, resource_groups, runners, schedules, sessions, settings, tasks, tokens,
+    users, variables, workflows,
 };
 pub use tx::Tx;
 pub use url::DbUrl;

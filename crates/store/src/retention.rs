@@ -6,31 +6,41 @@ use tasuki_model::time::Timestamp;
 use crate::value::params;
 use crate::{Result, Tx};
 
-/// Finished pipelines that ended before `before`, oldest first. Those that are kept on purpose are not
-/// among them.
+/// A pipeline stays for as long as it has the job that stops an environment.
+const STOPS_NOTHING: &str =
+    "NOT EXISTS (SELECT 1 FROM deployments AS d JOIN environments AS e ON e.last_deployment_id = d.id
+           WHERE d.pipeline_id = pipelines.id AND d.stop_job_id IS NOT NULL AND e.state <> 'stopped')";
+
+/// Finished pipelines that ended before `before`, oldest first. Those that are kept on purpose, and those that are
+/// needed to stop an environment, are not among them.
 ///
 /// # Errors
 /// When the database fails.
 pub fn older(tx: &mut Tx<'_>, before: Timestamp, limit: u32) -> Result<Vec<PipelineId>> {
     tx.query(
-        "SELECT id FROM pipelines
-         WHERE finished_ms IS NOT NULL AND finished_ms < $1 AND kept = 0 ORDER BY finished_ms LIMIT $2",
+        &format!(
+            "SELECT id FROM pipelines
+             WHERE finished_ms IS NOT NULL AND finished_ms < $1 AND kept = 0 AND {STOPS_NOTHING}
+             ORDER BY finished_ms LIMIT $2"
+        ),
         params![before, limit],
         |row| row.take(),
     )
 }
 
-/// Finished pipelines of a project behind its `newest` newest ones, oldest first. Those that are kept on
-/// purpose are not among them.
+/// Finished pipelines of a project behind its `newest` newest ones, oldest first. Those that are kept on purpose, and
+/// those that are needed to stop an environment, are not among them.
 ///
 /// # Errors
 /// When the database fails.
 pub fn beyond(tx: &mut Tx<'_>, project: ProjectId, newest: u32, limit: u32) -> Result<Vec<PipelineId>> {
     tx.query(
-        "SELECT id FROM pipelines
-         WHERE project_id = $1 AND finished_ms IS NOT NULL AND kept = 0
-           AND id <= (SELECT p.id FROM pipelines AS p WHERE p.project_id = $1 ORDER BY p.id DESC LIMIT 1 OFFSET $2)
-         ORDER BY id LIMIT $3",
+        &format!(
+            "SELECT id FROM pipelines
+             WHERE project_id = $1 AND finished_ms IS NOT NULL AND kept = 0 AND {STOPS_NOTHING}
+               AND id <= (SELECT p.id FROM pipelines AS p WHERE p.project_id = $1 ORDER BY p.id DESC LIMIT 1 OFFSET $2)
+             ORDER BY id LIMIT $3"
+        ),
         params![project, newest, limit],
         |row| row.take(),
     )
@@ -44,12 +54,15 @@ pub fn beyond(tx: &mut Tx<'_>, project: ProjectId, newest: u32, limit: u32) -> R
 pub fn remove_some(tx: &mut Tx<'_>, id: PipelineId, limit: u32, now: Timestamp) -> Result<bool> {
     let lock = if tx.is_postgres() { "FOR UPDATE" } else { "" };
     let finished = tx.query_opt(
-        &format!("SELECT 1 FROM pipelines WHERE id = $1 AND finished_ms IS NOT NULL AND kept = 0 {lock}"),
+        &format!(
+            "SELECT 1 FROM pipelines
+             WHERE id = $1 AND finished_ms IS NOT NULL AND kept = 0 AND {STOPS_NOTHING} {lock}"
+        ),
         params![id],
         |row| row.take::<i64>(),
     )?;
     if finished.is_none() {
-        // Somebody retried it, wants to keep it, or was faster.
+        // Somebody retried it, wants to keep it, deployed with it, or was faster.
         return Ok(false);
     }
     let tasks: Vec<i64> = tx.query(

@@ -5,6 +5,7 @@ mod bench;
 mod compile;
 mod completion;
 mod doctor;
+mod environment;
 mod exec;
 mod folder;
 mod follow;
@@ -87,6 +88,8 @@ enum Command {
     #[command(subcommand)]
     Schedule(schedule::Schedule),
     #[command(subcommand)]
+    Environment(environment::Environment),
+    #[command(subcommand)]
     Token(token::Token),
     #[command(subcommand)]
     Variable(variable::Variable),
@@ -141,6 +144,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Runner(command) => command.run(log),
         Command::ResourceClass(command) => command.run(),
         Command::Schedule(command) => command.run(),
+        Command::Environment(command) => command.run(),
         Command::Token(command) => command.run(),
         Command::Variable(command) => command.run(),
         Command::Admin(command) => command.run(),

@@ -285,14 +285,18 @@ pub struct Strategy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     pub name: String,
+    /// As written: what it refers to may be known only when the job has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     #[serde(default)]
     pub action: EnvironmentAction,
+    /// The job that stops it, as the configuration names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_stop: Option<String>,
+    /// Seconds until it is stopped by itself; 0: never, whatever was set before; absent: what was set stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_stop_in_s: Option<u64>,
+    /// Absent: guessed from the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
 }

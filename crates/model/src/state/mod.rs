@@ -5,6 +5,8 @@
 //! the store saves the result by compare-and-swap. Refusing is how late and doubled messages lose: the first
 //! accepted result stays.
 
+pub mod deployment;
+pub mod environment;
 pub mod job;
 pub mod outcome;
 pub mod pipeline;

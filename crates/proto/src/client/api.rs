@@ -273,6 +273,47 @@ impl ApiClient {
         self.done(Method::DELETE, &format!("schedules/{id}"), None::<&()>).await
     }
 
+    /// The environments of a project, by name; only those in one state.
+    pub async fn environments(
+        &self,
+        project: &str,
+        state: Option<rest::EnvironmentState>,
+    ) -> Result<Vec<rest::Environment>> {
+        let mut path = format!("projects/{}/environments?limit=100", segment(project));
+        if let Some(state) = state {
+            path.push_str("&state=");
+            path.push_str(state.as_str());
+        }
+        self.all(&path).await
+    }
+
+    /// The environment of that name.
+    pub async fn environment(&self, project: &str, name: &str) -> Result<Option<rest::Environment>> {
+        let path = format!("projects/{}/environments?name={}", segment(project), segment(name));
+        let page: rest::Page<rest::Environment> = self.get(&path).await?;
+        Ok(page.items.into_iter().next())
+    }
+
+    /// The newest deployments of an environment.
+    pub async fn deployments(&self, id: i64, limit: u32) -> Result<rest::Page<rest::Deployment>> {
+        self.get(&format!("environments/{id}/deployments?limit={limit}")).await
+    }
+
+    pub async fn stop_environment(&self, id: i64, how: &rest::StopEnvironment) -> Result<rest::Environment> {
+        self.call(Method::POST, &format!("environments/{id}/stop"), Some(how))
+            .await
+    }
+
+    pub async fn keep_environment(&self, id: i64) -> Result<rest::Environment> {
+        self.call(Method::POST, &format!("environments/{id}/keep"), None::<&()>)
+            .await
+    }
+
+    pub async fn delete_environment(&self, id: i64) -> Result<()> {
+        self.done(Method::DELETE, &format!("environments/{id}"), None::<&()>)
+            .await
+    }
+
     pub async fn lint(&self, request: &rest::LintRequest) -> Result<Vec<rest::Diagnostic>> {
         self.call(Method::POST, "lint", Some(request)).await
     }

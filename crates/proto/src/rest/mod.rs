@@ -4,6 +4,7 @@
 //! integers. Absent optional fields are left out. Errors are [`Problem`] as `application/problem+json`.
 //! Lists come as [`Page`], newest first, with a cursor.
 
+mod environment;
 mod job;
 mod page;
 mod pipeline;
@@ -14,6 +15,7 @@ mod schedule;
 mod time;
 mod token;
 
+pub use environment::{Deployment, DeploymentStatus, Environment, EnvironmentState, JobEnvironment, StopEnvironment};
 pub use job::{
     Artifact, Job, JobKind, JobNeed, JobPatch, PendingCause, Play, RunnerRef, Task, VariableInput, WhyPending,
 };

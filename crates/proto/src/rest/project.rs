@@ -27,6 +27,9 @@ pub struct Project {
     pub default_branch: String,
     /// File that is compiled, below the root of the repository.
     pub config_path: String,
+    /// Jobs may deploy an older commit after a newer one was deployed to the same environment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_outdated_deployments: bool,
     /// Where the forge sends its webhooks (`/hooks/<forge>`); only for `git`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook_url: Option<String>,
@@ -66,6 +69,8 @@ pub struct ProjectPatch {
     pub config_path: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_s: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_outdated_deployments: Option<bool>,
 }
 
 /// A variable of a project. The value of a masked one is never given out again.

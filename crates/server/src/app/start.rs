@@ -15,6 +15,7 @@ use super::state::Parts;
 use super::{App, Error, Events, Vault};
 use crate::blobs::{Files, Location, Sweeping};
 use crate::config::Config;
+use crate::environments;
 use crate::git::{Git, Mirrors};
 use crate::http::runner_api::Contacts;
 use crate::http::{self, RateLimiter};
@@ -133,6 +134,7 @@ impl App {
             admin,
         }));
         app.triggers().start().await?;
+        environments::start(&app);
         http::serve(&app.0.tasks, listener, http::router(&app), limits.connections);
         tracing::info!(%address, url = app.url(), "serving");
         Ok(Running { app, address })

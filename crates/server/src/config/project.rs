@@ -27,6 +27,9 @@ pub struct ProjectSettings {
     /// Merge requests from forks are built, with what unprotected variables and runners give them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub build_forks: bool,
+    /// Jobs may deploy an older commit after a newer one was deployed to the same environment.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_outdated_deployments: bool,
     #[serde(flatten)]
     pub other: serde_json::Map<String, serde_json::Value>,
 }

@@ -1,6 +1,7 @@
 //! Our own API, `/api/v1`. Every endpoint is declared once: see [`api`].
 
 mod api;
+mod environments;
 mod jobs;
 mod openapi;
 mod pipelines;
@@ -24,6 +25,7 @@ use tasuki_model::id::TaskId;
 use tasuki_proto::rest::Version;
 
 pub use api::{Api, Body, Endpoint};
+pub use environments::{history as deployment_page, page as environment_page};
 pub use jobs::why;
 pub use pipelines::{Asked, Mark, page as pipeline_page, start as start_pipeline, states as pipeline_states};
 pub use runners::clean_tags;
@@ -69,6 +71,7 @@ fn declare(app: &App) -> Api {
     variables::declare(&mut api);
     pipelines::declare(&mut api);
     schedules::declare(&mut api);
+    environments::declare(&mut api);
     jobs::declare(&mut api);
     shell::declare(&mut api);
     tasks::declare(&mut api);

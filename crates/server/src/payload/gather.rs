@@ -1,11 +1,15 @@
 //! Reads from the store what a payload is made of.
 
+use tasuki_model::id::{JobId, PipelineId, ProjectId};
 use tasuki_model::labels::Demand;
 use tasuki_model::plan::{self, Language, Variable};
+use tasuki_model::time::Timestamp;
 use tasuki_model::trigger::Trigger;
+use tasuki_pipeline::lang::gitlab::predefined::KnownEnvironment;
 use tasuki_pipeline::{Context, PipelineInfo, ServerInfo};
 use tasuki_proto::gitlab::WorkspaceLayer;
-use tasuki_store::{Tx, jobs, pipelines, projects, tasks, workflows};
+use tasuki_store::deployments::{self, Deployment};
+use tasuki_store::{Tx, environments, jobs, pipelines, projects, tasks, workflows};
 
 use super::{UpstreamFile, elsewhere, upstream, workspace};
 use crate::app::variables_of;
@@ -28,8 +32,22 @@ pub(super) struct Gathered {
     pub(super) workspaces: Vec<WorkspaceLayer>,
     /// How the jobs that this one needs ended and what they gave.
     pub(super) needs: serde_json::Map<String, serde_json::Value>,
+    /// The environment that the job names.
+    pub(super) environment: Option<KnownEnvironment>,
+    /// Its last deployment, where the job goes by that one's url and it is still to be made.
+    pub(super) url_wanted: Option<Deployment>,
     /// Name of the job's workflow, where the language shows it to jobs.
     pub(super) workflow: String,
+}
+
+/// The job that is asked about.
+pub(super) struct Subject {
+    pub(super) job: JobId,
+    pub(super) pipeline: PipelineId,
+    pub(super) project: ProjectId,
+    /// Its pipeline's ref is protected.
+    pub(super) protected: bool,
+    pub(super) now: Timestamp,
 }
 
 /// Something that must be there is not, or cannot be read.
@@ -91,23 +109,41 @@ pub(super) fn gather(
 ) -> Result<Gathered, Missing> {
     let task = tasks::get(tx, claimed.id)?.ok_or(Missing::Gone("row"))?;
     let demand: Demand = read("demand", &task.match_json)?;
-    let row = jobs::get(tx, claimed.job)?.ok_or(Missing::Gone("job"))?;
-    let stored = jobs::plan(tx, claimed.job)?.ok_or(Missing::Gone("plan"))?;
+    let subject = Subject {
+        job: claimed.job,
+        pipeline: claimed.pipeline,
+        project: claimed.project,
+        protected: demand.protected,
+        now: claimed.claimed,
+    };
+    gather_of(tx, &subject, server, keys, artifacts_days)
+}
+
+/// The same of a job, whether or not it has tasks.
+pub(super) fn gather_of(
+    tx: &mut Tx<'_>,
+    subject: &Subject,
+    server: ServerInfo,
+    keys: &Keyring,
+    artifacts_days: u32,
+) -> Result<Gathered, Missing> {
+    let row = jobs::get(tx, subject.job)?.ok_or(Missing::Gone("job"))?;
+    let stored = jobs::plan(tx, subject.job)?.ok_or(Missing::Gone("plan"))?;
     let job: plan::Job = read("plan", &stored)?;
     let beside: Beside = read("plan", &stored)?;
-    let pipeline = pipelines::get(tx, claimed.pipeline)?.ok_or(Missing::Gone("pipeline"))?;
-    let details = pipelines::details(tx, claimed.pipeline)?.ok_or(Missing::Gone("trigger"))?;
+    let pipeline = pipelines::get(tx, subject.pipeline)?.ok_or(Missing::Gone("pipeline"))?;
+    let details = pipelines::details(tx, subject.pipeline)?.ok_or(Missing::Gone("trigger"))?;
     let trigger: Trigger = read("trigger", &details.trigger_json)?;
     let head: PlanHead = read("pipeline's plan", &details.plan_json)?;
-    let project = projects::get(tx, claimed.project)?.ok_or(Missing::Gone("project"))?;
+    let project = projects::get(tx, subject.project)?.ok_or(Missing::Gone("project"))?;
     let settings = ProjectSettings::read(&project.settings_json);
-    let age = claimed.claimed.since(pipeline.created_ms);
+    let age = subject.now.since(pipeline.created_ms);
     let mut files = upstream::find(
         tx,
         &row,
         &job,
         &upstream::Times {
-            now: claimed.claimed,
+            now: subject.now,
             age,
             default_days: artifacts_days,
         },
@@ -119,20 +155,23 @@ pub(super) fn gather(
         pipeline: PipelineInfo {
             iid: pipeline.iid,
             created_at: pipeline.created_ms,
-            protected_ref: demand.protected,
+            protected_ref: subject.protected,
             ..PipelineInfo::default()
         },
         variables: variables_of(tx, keys, &project)?,
         ..Context::default()
     };
-    elsewhere::add(tx, &pipeline, &job, &context, claimed.claimed, &mut files)?;
+    elsewhere::add(tx, &pipeline, &job, &context, subject.now, &mut files)?;
+    let (environment, url_wanted) = known_environment(tx, subject.project, &job)?;
     Ok(Gathered {
         workflow: workflow_name(tx, &row, head.language)?,
         needs: match head.language {
             Language::Github => outputs::of_needs(tx, &row)?,
             Language::Gitlab | Language::Circleci => serde_json::Map::new(),
         },
-        workspaces: workspace::layers(tx, &row, &job, claimed.claimed)?,
+        environment,
+        url_wanted,
+        workspaces: workspace::layers(tx, &row, &job, subject.now)?,
         dependencies: files.archives,
         dotenv: files.dotenv,
         played: beside.played,
@@ -142,6 +181,28 @@ pub(super) fn gather(
         settings,
         job,
     })
+}
+
+fn known_environment(
+    tx: &mut Tx<'_>,
+    project: ProjectId,
+    job: &plan::Job,
+) -> Result<(Option<KnownEnvironment>, Option<Deployment>), Missing> {
+    let Some(named) = &job.environment else {
+        return Ok((None, None));
+    };
+    let Some(row) = environments::by_name(tx, project, &named.name)? else {
+        return Ok((None, None));
+    };
+    let last = match row.last_deployment_id {
+        Some(id) if named.url.is_none() => deployments::get(tx, id)?,
+        Some(_) | None => None,
+    };
+    let known = KnownEnvironment {
+        id: row.id,
+        url: row.url,
+    };
+    Ok((Some(known), last.filter(|last| last.url_wanted)))
 }
 
 /// GitLab's jobs never see it, and a claim is to cost as little as it can.

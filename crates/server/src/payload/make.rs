@@ -9,6 +9,7 @@ use tasuki_proto::gitlab::{Features, JobResponse, feature};
 use super::gather::{Missing, gather};
 use super::{Facts, build, needs};
 use crate::app::App;
+use crate::environments;
 use crate::http::runner_api::dotenv;
 use crate::scheduler::ClaimedTask;
 
@@ -70,10 +71,16 @@ impl Error {
 pub async fn make(app: &App, claimed: &ClaimedTask, claimant: &Claimant) -> Result<JobResponse, Error> {
     let days = app.config().retention.artifacts_days;
     let (own, server, vault) = (claimed.clone(), app.server_info(), app.vault().clone());
-    let gathered = app
+    let mut gathered = app
         .store()
         .read_as(move |tx| gather(tx, &own, server, vault.keys(), days))
         .await?;
+    if let Some(last) = gathered.url_wanted.take()
+        && let Some(url) = environments::settle(app, last).await.map_err(Error::Store)?
+        && let Some(known) = &mut gathered.environment
+    {
+        known.url = Some(url);
+    }
     let dotenv = dotenv_of(app, &gathered.dotenv).await?;
     let facts = Facts {
         task: claimed.id,
@@ -89,6 +96,7 @@ pub async fn make(app: &App, claimed: &ClaimedTask, claimant: &Claimant) -> Resu
         dependencies: &gathered.dependencies,
         needs: &gathered.needs,
         workspaces: &gathered.workspaces,
+        environment: gathered.environment.as_ref(),
         workflow: &gathered.workflow,
         part: claimed.parallel_index,
         project_timeout_s: gathered.settings.timeout_s,
@@ -111,7 +119,7 @@ pub async fn make(app: &App, claimed: &ClaimedTask, claimant: &Claimant) -> Resu
     }
 }
 
-async fn dotenv_of(app: &App, reports: &[String]) -> Result<Vec<Variable>, Error> {
+pub(super) async fn dotenv_of(app: &App, reports: &[String]) -> Result<Vec<Variable>, Error> {
     let mut all = Vec::new();
     for blob_key in reports {
         match dotenv::read(app, blob_key).await {

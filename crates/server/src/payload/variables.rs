@@ -6,7 +6,7 @@ use tasuki_model::plan::{Language, Variable};
 use tasuki_pipeline::lang::circleci::predefined as circleci;
 use tasuki_pipeline::lang::github::variables as github;
 use tasuki_pipeline::lang::gitlab::predefined::{self, JobFacts, TaskFacts};
-use tasuki_pipeline::lang::gitlab::variables::{Circular, Sources, expand_values, settings};
+use tasuki_pipeline::lang::gitlab::variables::{Circular, Layer, Scope, Sources, expand_values, settings};
 use tasuki_proto::gitlab::JobVariable;
 
 use super::Facts;
@@ -67,12 +67,48 @@ fn of_circleci(facts: &Facts<'_>) -> Vec<JobVariable> {
 }
 
 fn of_gitlab(facts: &Facts<'_>, repository: &str) -> Result<Vec<JobVariable>, Circular> {
+    let sources = gitlab_sources(facts, repository);
+    let private: HashSet<String> = sources.settings.iter().map(|v| v.key.clone()).collect();
+    let variables = expand_values(sources.in_order())?;
+    Ok(variables.into_iter().map(|v| wire(v, &private)).collect())
+}
+
+/// The url of the job's environment with its variables expanded. `left` is what the job itself left for others. The
+/// values of masked variables are in no url.
+///
+/// # Errors
+/// The variables refer to one another in a circle.
+pub(super) fn url(facts: &Facts<'_>, left: &[Variable]) -> Result<Option<String>, Circular> {
+    let Some(url) = facts.job.environment.as_ref().and_then(|named| named.url.as_ref()) else {
+        return Ok(None);
+    };
+    match facts.language {
+        // The expressions in it were evaluated when the pipeline was made.
+        Language::Github | Language::Circleci => Ok(Some(url.clone())),
+        Language::Gitlab => {
+            let known = gitlab_sources(facts, "").in_order();
+            let all = known.into_iter().chain(left.iter().cloned()).map(|variable| {
+                if variable.masked {
+                    return Variable {
+                        value: "[MASKED]".to_owned(),
+                        raw: true,
+                        ..variable
+                    };
+                }
+                variable
+            });
+            let layer = Layer::new(expand_values(all.collect())?);
+            Ok(Some(Scope::new(vec![&layer]).expand(url)))
+        }
+    }
+}
+
+fn gitlab_sources(facts: &Facts<'_>, repository: &str) -> Sources {
     let context = facts.context;
     let url = context.server.url.trim_end_matches('/');
     let environment = facts.job.environment.as_ref();
     let settings = settings(context, environment.map(|e| e.name.as_str()));
-    let private: HashSet<String> = settings.iter().map(|v| v.key.clone()).collect();
-    let sources = Sources {
+    Sources {
         persisted: predefined::persisted(&TaskFacts {
             task_id: facts.task.0,
             pipeline_id: facts.pipeline.0,
@@ -92,10 +128,10 @@ fn of_gitlab(facts: &Facts<'_>, repository: &str) -> Result<Vec<JobVariable>, Ci
         settings,
         given: context.trigger.variables.clone(),
         played: facts.played.to_vec(),
-        environment: environment.map(predefined::environment).unwrap_or_default(),
-    };
-    let variables = expand_values(sources.in_order())?;
-    Ok(variables.into_iter().map(|v| wire(v, &private)).collect())
+        environment: environment
+            .map(|named| predefined::environment(named, facts.environment))
+            .unwrap_or_default(),
+    }
 }
 
 /// What comes from settings or is masked is not shown to services and container environments.

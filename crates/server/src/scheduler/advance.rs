@@ -6,6 +6,7 @@ use serde::Deserialize;
 use tasuki_model::graph::{Action, NodeIndex, Work};
 use tasuki_model::id::PipelineId;
 use tasuki_model::plan::{AutoCancel, OnJobFailure, Retry};
+use tasuki_model::reason::FailureReason;
 use tasuki_model::state::task::State as TaskState;
 use tasuki_model::state::{Failure, Outcome, job, pipeline, retry};
 use tasuki_store::{State as Stored, jobs, pipelines, tasks, workflows};
@@ -183,6 +184,9 @@ impl Op<'_, '_> {
             match action {
                 // It may have been cancelled meanwhile.
                 Action::Start if !matches!(entry.graph.state(node), job::State::Pending { .. }) => {}
+                Action::Start if self.is_outdated(entry, node)? => {
+                    self.end_job(entry, node, Outcome::failed(FailureReason::FailedOutdatedDeploymentJob))?;
+                }
                 Action::Start => match entry.graph.spec(node).work {
                     Work::Downstream => self.want_downstream(entry, node)?,
                     Work::Tasks | Work::Nothing => {
@@ -299,6 +303,7 @@ impl Op<'_, '_> {
             if entry.facts[node.at()].resource.is_some() && entry.graph.state(*node).finished().is_some() {
                 self.leave_group(entry, *node)?;
             }
+            self.environment_follows(entry, *node)?;
         }
         Ok(())
     }

@@ -8,12 +8,13 @@ use tasuki_model::labels::Demand;
 use tasuki_model::plan::{Job, Plan};
 use tasuki_model::state::{Status, job, pipeline};
 use tasuki_model::time::Timestamp;
-use tasuki_model::trigger::{GitRef, Source, Trigger};
+use tasuki_model::trigger::{Source, Trigger};
 use tasuki_store::{State as Stored, jobs, pipelines, resource_groups, workflows};
 
 use super::auto_cancel::Newcomer;
 use super::conditions::Planned;
 use super::entry::{Entry, Facts, Ingredients, JobMeta, write};
+use super::environments;
 use super::error::Error;
 use super::events::Event;
 use super::op::Op;
@@ -101,6 +102,7 @@ pub(super) fn prepare(mut new: NewPipeline) -> Result<Prepared, Error> {
                 interruptible: job.interruptible,
                 resource: job.resource_group.clone(),
                 timeout_s: job.timeout_s,
+                environment: environments::facts_of(job),
             },
         };
         texts.push((write(&meta)?, write(job)?));
@@ -159,11 +161,7 @@ impl Prepared {
             project_id: self.new.project,
             idempotency_key: self.new.idempotency_key.as_deref(),
             source: trigger.source.as_str(),
-            ref_kind: match trigger.git_ref {
-                GitRef::Branch(_) => "branch",
-                GitRef::Tag(_) => "tag",
-                GitRef::MergeRequest { .. } => "merge_request",
-            },
+            ref_kind: trigger.git_ref.kind(),
             ref_name: &trigger.git_ref.short(),
             sha: &trigger.commit.sha,
             title: trigger.commit.message.lines().next().unwrap_or_default(),
@@ -236,6 +234,9 @@ impl Op<'_, '_> {
             self.round.due = Some(self.round.due.map_or(at, |known| known.min(at)));
         }
         self.act(&mut entry, changes.actions)?;
+        for node in entry.graph.indices() {
+            self.environment_follows(&entry, node)?;
+        }
         let more = entry.graph.drain();
         if more.nodes.is_empty() && more.actions.is_empty() {
             // As it was stored: nothing to save.

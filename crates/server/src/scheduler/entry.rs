@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tasuki_model::graph::{Graph, NodeIndex, Spec, Work};
 use tasuki_model::id::{JobId, PipelineId, ProjectId, TaskId, WorkflowId};
 use tasuki_model::labels::Demand;
-use tasuki_model::plan::{OnJobFailure, ResourceGroup};
+use tasuki_model::plan::{Environment, OnJobFailure, ResourceGroup};
 use tasuki_model::state::{Outcome, job, pipeline, workflow};
 use tasuki_store::{Tx, jobs, pipelines, tasks, workflows};
 
@@ -33,6 +33,8 @@ pub(super) struct Facts {
     pub(super) resource: Option<ResourceGroup>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) timeout_s: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) environment: Option<Arc<Environment>>,
 }
 
 /// A pipeline in memory. `version` is that of its row.

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tasuki_model::id::{JobId, PipelineId, TaskId};
+use tasuki_model::id::{JobId, PipelineId, ProjectId, TaskId};
 use tasuki_model::reason::FailureReason;
 use tasuki_model::state::task::{Event as TaskEvent, Log, State};
 use tasuki_model::state::{Outcome, Status};
 use tasuki_model::time::Timestamp;
+use tasuki_model::trigger::GitRef;
 use tasuki_rt::{Clock, Tasks};
 use tasuki_store::Store;
+use tasuki_store::deployments::Deployment;
 use tokio::sync::broadcast;
 
 use super::cache::lock;
@@ -17,6 +19,7 @@ use super::claim::{ClaimedTask, RunnerIdentity};
 use super::control::Play;
 use super::create::{Created, NewPipeline, prepare};
 use super::dispatch::{Answer, Reservation};
+use super::environments::HowToStop;
 use super::error::Error;
 use super::events::Event;
 use super::op::{Core, Counters, Op};
@@ -327,6 +330,49 @@ impl Scheduler {
     /// noted in the database by other servers.
     pub async fn downstream_wanted(&self) {
         self.core.bridges.notified().await;
+    }
+
+    /// Stops an environment: the job that its newest deployment names for that is started, also where its pipeline has
+    /// ended; without one it is stopped at once. Nothing happens where it is stopped already.
+    ///
+    /// # Errors
+    /// There is no such environment.
+    pub async fn stop_environment(&self, id: i64, how: HowToStop) -> Result<(), Error> {
+        self.write(move |op| op.stop_environment(id, how)).await
+    }
+
+    /// Takes the clock from an environment that would be stopped by it.
+    ///
+    /// # Errors
+    /// There is no such environment, or it is not available.
+    pub async fn keep_environment(&self, id: i64) -> Result<(), Error> {
+        self.write(move |op| op.keep_environment(id)).await
+    }
+
+    /// Stops the environments that were last deployed to from a ref that is gone. Gives how many those are.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn stop_environments_of(&self, project: ProjectId, git_ref: &GitRef) -> Result<usize, Error> {
+        let (kind, name) = (git_ref.kind(), git_ref.short());
+        self.write(move |op| op.stop_environments_of(project, kind, &name))
+            .await
+    }
+
+    /// Resolves when a job of this server has deployed to an environment whose url is to be made, since the last call.
+    pub async fn urls_wanted(&self) {
+        self.core.urls.notified().await;
+    }
+
+    /// Tells whoever looks at the deployment's job that there is more to see of it.
+    pub(crate) fn deployment_changed(&self, deployment: &Deployment) {
+        // Nobody listens: fine.
+        let _ = self.core.events.send(Event::Job {
+            project: deployment.project_id,
+            pipeline: deployment.pipeline_id,
+            job: deployment.job_id,
+            status: Status::Success,
+        });
     }
 
     /// Takes the clock from a delayed job: it waits to be played.

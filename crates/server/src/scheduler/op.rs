@@ -38,7 +38,9 @@ pub struct Core {
     pub(super) bell: Notify,
     /// Rung when a job wants a pipeline.
     pub(super) bridges: Notify,
-    /// Earliest time at which the clock has something to do with a job; `i64::MAX` = none.
+    /// Rung when the url of a deployment is to be made.
+    pub(super) urls: Notify,
+    /// Earliest time at which the clock has something to do with a job or an environment; absent = never.
     pub(super) due: Mutex<Option<Timestamp>>,
     pub(super) counters: Counters,
 }
@@ -94,6 +96,8 @@ pub(super) struct Round {
     pub(super) due: Option<Timestamp>,
     /// A pipeline is wanted by a job.
     pub(super) bridges: bool,
+    /// The url of a deployment is wanted.
+    pub(super) urls: bool,
 }
 
 impl Core {
@@ -109,6 +113,7 @@ impl Core {
             events: broadcast::channel(EVENTS).0,
             bell: Notify::new(),
             bridges: Notify::new(),
+            urls: Notify::new(),
             due: Mutex::default(),
             counters: Counters::default(),
         })
@@ -173,6 +178,9 @@ impl Core {
         self.bell.notify_one();
         if round.bridges {
             self.bridges.notify_one();
+        }
+        if round.urls {
+            self.urls.notify_one();
         }
         for event in round.events {
             // Nobody listens: fine.

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use tasuki_model::id::{ProjectId, TaskId};
 use tasuki_model::time::Timestamp;
-use tasuki_store::{Notification, jobs, tasks};
+use tasuki_store::{Notification, tasks};
 
 use super::cache::{Live, lock};
 use super::error::Error;
 use super::facade::Scheduler;
 use super::op::Op;
+use super::sweep::next_due;
 
 /// The longest the timer sleeps: a clock that jumps is noticed within it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -32,7 +33,7 @@ impl Scheduler {
         // Among the writes, so that on SQLite nothing is committed between what is read and what follows of it.
         self.store
             .write_as(move |tx| {
-                let (queued, running, due) = (tasks::queued(tx)?, tasks::running(tx)?, jobs::next_due(tx)?);
+                let (queued, running, due) = (tasks::queued(tx)?, tasks::running(tx)?, next_due(tx)?);
                 let found = Found::read(queued, running)?;
                 tx.after_commit(move || {
                     core.adopt_all(found);
@@ -87,7 +88,7 @@ impl Scheduler {
         }
     }
 
-    /// Does everything that is due now: leases that have run out, delays that have ended.
+    /// Does everything that is due now: leases that have run out, delays that have ended, environments whose time is up.
     ///
     /// # Errors
     /// When the database fails; the next tick tries again.

@@ -7,7 +7,8 @@ use tasuki_model::labels::{Offer, check};
 use tasuki_model::reason::FailureReason;
 use tasuki_model::state::task::{Event, State};
 use tasuki_model::state::{Status, job};
-use tasuki_store::{DbUrl, Tx, jobs, runners, tasks};
+use tasuki_model::time::Timestamp;
+use tasuki_store::{DbUrl, Tx, environments, jobs, runners, tasks};
 
 use super::cache::{Live, lock};
 use super::entry::{JobMeta, parse};
@@ -107,7 +108,7 @@ impl Op<'_, '_> {
 }
 
 impl Scheduler {
-    /// Wakes every job whose time has come, and notes when to look again.
+    /// Wakes every job and stops every environment whose time has come, and notes when to look again.
     pub(super) async fn wake_due(&self) -> Result<(), Error> {
         let now = self.core.now();
         let mut failed = false;
@@ -129,7 +130,8 @@ impl Scheduler {
                 break;
             }
         }
-        let next = self.store.read(jobs::next_due).await?;
+        failed |= !self.expire_environments(now).await?;
+        let next = self.store.read(next_due).await?;
         let next = if failed {
             next.map(|at| at.max(now.after(RETRY_AFTER)))
         } else {
@@ -137,6 +139,25 @@ impl Scheduler {
         };
         self.core.due_at(next);
         Ok(())
+    }
+
+    /// Stops every environment whose time is up. `false`: one of them could not be.
+    async fn expire_environments(&self, now: Timestamp) -> Result<bool, Error> {
+        loop {
+            let due = self.store.read(move |tx| environments::due(tx, now, BATCH)).await?;
+            let mut failed = false;
+            for row in &due {
+                let id = row.id;
+                if let Err(error) = self.write(move |op| op.expire_environment(id)).await {
+                    failed = true;
+                    let source = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::error!(environment.id = id, %error, source, "an environment whose time is up could not be stopped");
+                }
+            }
+            if failed || due.len() < BATCH as usize {
+                return Ok(!failed);
+            }
+        }
     }
 
     /// Writes signs of life that are only in memory.
@@ -226,6 +247,12 @@ impl Core {
         }
         Ok(stuck)
     }
+}
+
+/// When the clock has next to do something with a job or an environment.
+pub(super) fn next_due(tx: &mut Tx<'_>) -> tasuki_store::Result<Option<Timestamp>> {
+    let (job, environment) = (jobs::next_due(tx)?, environments::next_due(tx)?);
+    Ok(job.into_iter().chain(environment).min())
 }
 
 /// The job's own limit, where its configuration sets one.

@@ -4,6 +4,7 @@ mod bridges;
 mod cancel;
 mod claims;
 mod control;
+mod environments;
 mod groups;
 mod several;
 mod way;

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use futures_util::StreamExt as _;
 use serde_json::Value;
 use tasuki_model::time::Timestamp;
-use tasuki_model::trigger::Source;
+use tasuki_model::trigger::{GitRef, Source};
 use tasuki_store::deliveries::{self, Delivery, NewDelivery};
 use tasuki_store::projects::{self, Project};
 use tracing::{error, info, warn};
@@ -206,11 +206,26 @@ impl Triggers {
         match event {
             Event::Ignored(why) => Ok(why.to_owned()),
             Event::Push(push) => self.pushed(project, push, key).await,
+            Event::Deleted(git_ref) => self.deleted(&project, &git_ref).await,
             Event::Merge(merge) => match self.merge(project, *merge, key).await? {
                 Err(why) => Ok(format!("no pipeline: {why}")),
                 Ok(start) => Ok(outcomes(&self.create(start).await?)),
             },
         }
+    }
+
+    /// A branch or tag is gone: so are the environments that were deployed from it.
+    async fn deleted(&self, project: &Project, git_ref: &GitRef) -> Result<String, Error> {
+        let (id, name, now) = (project.id, git_ref.full(), self.now());
+        let stopped = self.ref_is_gone(id, git_ref).await?;
+        // After: a crash between the two repeats what is harmless to repeat.
+        let forgotten = self
+            .inner
+            .parts
+            .store
+            .write(move |tx| projects::set_ref(tx, id, &name, None, now));
+        forgotten.await?;
+        Ok(format!("the ref was deleted; environments stopped: {stopped}"))
     }
 
     async fn pushed(&self, project: Project, push: Push, key: String) -> Result<String, Error> {

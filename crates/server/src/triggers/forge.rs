@@ -39,6 +39,8 @@ pub enum Forge {
 pub enum Event {
     /// Branches or tags moved. Usually one.
     Push(Push),
+    /// A branch or tag was deleted.
+    Deleted(GitRef),
     /// A merge request was opened, changed or closed.
     Merge(Box<Merge>),
     /// Nothing that starts a pipeline; why, for the answer and the log.
@@ -230,7 +232,7 @@ fn push(raw: RawPush<'_>) -> Result<Event, Error> {
         .parse()
         .map_err(|source| Error::Commit { field: "after", source })?;
     if after.is_zero() {
-        return Ok(Event::Ignored("a deleted branch or tag starts nothing"));
+        return Ok(Event::Deleted(git_ref(raw.full_ref)?));
     }
     let before: Oid = raw.before.parse().map_err(|source| Error::Commit {
         field: "before",

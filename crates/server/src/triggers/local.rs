@@ -260,6 +260,9 @@ impl Triggers {
             let since = seen.get(&moved.name).map_or(0, |(_, at)| *at);
             self.build(&project, moved, since).await?;
         }
+        for git_ref in gone.iter().filter_map(|name| super::forge::git_ref(name).ok()) {
+            self.ref_is_gone(id, &git_ref).await?;
+        }
         let now = self.now();
         let tips: Vec<(String, Option<String>)> = moved
             .iter()

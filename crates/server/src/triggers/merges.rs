@@ -34,7 +34,14 @@ impl Triggers {
         match merge.what {
             Change::Commits => {}
             Change::Words => return Ok(Err("the merge request has no new commits")),
-            Change::Closed => return Ok(Err("the merge request is closed")),
+            Change::Closed => {
+                let git_ref = GitRef::MergeRequest {
+                    iid: merge.request.iid,
+                    kind: "head".to_owned(),
+                };
+                self.ref_is_gone(project.id, &git_ref).await?;
+                return Ok(Err("the merge request is closed"));
+            }
         }
         let settings = ProjectSettings::read(&project.settings_json);
         if merge.forked && !settings.build_forks {

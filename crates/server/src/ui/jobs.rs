@@ -13,7 +13,7 @@ use tasuki_store::tasks;
 
 use super::frame::{self, Frame, Result, not_found};
 use super::log_view::{self, LogView};
-use super::show::{StatusView, Took, duration, prose, short_sha, size};
+use super::show::{Address, StatusView, Took, duration, prose, short_sha, size};
 use crate::app::App;
 use crate::http::extract::Id;
 use crate::http::rest::{self, view};
@@ -57,10 +57,22 @@ struct Head {
     queued: Option<String>,
     runner: Option<String>,
     tags: String,
+    environment: Option<Place>,
     coverage: Option<f64>,
     can_cancel: bool,
     can_retry: bool,
     can_play: bool,
+}
+
+/// The job's environment.
+struct Place {
+    name: String,
+    /// What the job does to it, where that is not to deploy.
+    action: Option<String>,
+    /// Its page.
+    page: Option<String>,
+    /// Where it is to be found.
+    address: Option<Address>,
 }
 
 /// Sentences as HTML.
@@ -202,10 +214,23 @@ fn head(job: &api::Job, pipeline: &api::Pipeline, task: Option<&api::Task>) -> H
             }
         }),
         tags: job.tags.join(", "),
+        environment: job.environment.as_ref().map(place),
         coverage: job.coverage,
         can_cancel: !status.is_final() && status != Status::Canceling,
         can_retry: status.is_final() && status != Status::Skipped,
         can_play: matches!(status, Status::Manual | Status::Scheduled),
+    }
+}
+
+fn place(environment: &api::JobEnvironment) -> Place {
+    let deployment = environment.deployment.as_ref();
+    Place {
+        name: environment.name.clone(),
+        action: Some(environment.action.clone()).filter(|action| action != "start"),
+        page: environment.id.map(|id| format!("/environments/{id}")),
+        address: deployment
+            .and_then(|deployment| deployment.url.clone())
+            .map(Address::new),
     }
 }
 

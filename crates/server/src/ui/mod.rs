@@ -4,6 +4,7 @@
 //! content security policy allows scripts and styles only from our own files.
 
 mod assets;
+mod environments;
 mod frame;
 mod graph;
 mod jobs;
@@ -38,6 +39,7 @@ pub fn router(app: &App) -> Router<App> {
         .merge(projects::router())
         .merge(pipelines::router())
         .merge(jobs::router())
+        .merge(environments::router())
         .merge(runners::router())
         .route_layer(from_fn_with_state(app.clone(), guard));
     open.merge(guarded).layer(CompressionLayer::new())

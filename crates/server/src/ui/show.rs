@@ -113,6 +113,23 @@ pub(super) fn prose(text: &str) -> String {
     out
 }
 
+/// An address that a job gave. Only http and https become links: a browser would run what stands in others.
+pub(super) struct Address {
+    pub(super) text: String,
+    pub(super) link: Option<String>,
+}
+
+impl Address {
+    pub(super) fn new(text: String) -> Self {
+        let parsed = url::Url::parse(&text).ok();
+        let link = parsed.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        Self {
+            link: link.map(String::from),
+            text,
+        }
+    }
+}
+
 /// The first eight characters of a commit.
 pub(super) fn short_sha(sha: &str) -> String {
     sha.chars().take(8).collect()
@@ -134,6 +151,32 @@ mod tests {
         );
         check("one ` alone", "one ` alone");
         check("``", "<code></code>");
+    }
+
+    #[test]
+    fn only_web_addresses_are_links() {
+        let check = |text: &str, link: Option<&str>| {
+            assert_eq!(Address::new(text.to_owned()).link.as_deref(), link, "{text:?}");
+        };
+        check("https://x.example.com/a?b=c#d", Some("https://x.example.com/a?b=c#d"));
+        check("HTTP://X.example.com", Some("http://x.example.com/"));
+        check("https://x/\"><script>", Some("https://x/%22%3E%3Cscript%3E"));
+        for text in [
+            "javascript:alert(1)",
+            "JavaScript:alert(1)",
+            " javascript:alert(1)",
+            "java\nscript:alert(1)",
+            "\u{1}javascript:alert(1)",
+            "data:text/html,<script>alert(1)</script>",
+            "vbscript:x",
+            "file:///etc/passwd",
+            "//x.example.com",
+            "x.example.com",
+            "https:",
+            "",
+        ] {
+            check(text, None);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod artifacts;
 mod authorisation;
+mod environments;
 mod life;
 mod payload;
 mod registration;

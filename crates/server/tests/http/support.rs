@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tasuki_model::id::{PipelineId, ProjectId};
-use tasuki_model::plan::Language;
+use tasuki_model::plan::{Language, Plan};
 use tasuki_model::trigger::{Commit, GitRef, Source, Trigger};
 use tasuki_pipeline::{Answers, Compile, Context, Input, compile};
 use tasuki_rt::Clock;
@@ -162,6 +162,17 @@ impl Server {
     }
 
     pub(crate) async fn pipeline_of(&self, project: ProjectId, yaml: &str, branch: &str) -> PipelineId {
+        self.pipeline_with(project, yaml, branch, |_| {}).await
+    }
+
+    /// The same with a plan that is changed before it is saved.
+    pub(crate) async fn pipeline_with(
+        &self,
+        project: ProjectId,
+        yaml: &str,
+        branch: &str,
+        change: impl FnOnce(&mut Plan),
+    ) -> PipelineId {
         let trigger = Trigger {
             source: Source::Push,
             git_ref: GitRef::Branch(branch.to_owned()),
@@ -197,7 +208,8 @@ impl Server {
         let Compile::Done(output) = compile(&input, &Answers::new()) else {
             panic!("it asks for files")
         };
-        let plan = output.plan.unwrap_or_else(|| panic!("{:?}", output.diagnostics));
+        let mut plan = output.plan.unwrap_or_else(|| panic!("{:?}", output.diagnostics));
+        change(&mut plan);
         let new = NewPipeline {
             project,
             trigger,

@@ -5,6 +5,8 @@ pub mod blobs;
 pub mod bridges;
 pub mod caches;
 pub mod deliveries;
+pub mod deployments;
+pub mod environments;
 pub mod jobs;
 pub mod logs;
 pub mod merge_requests;

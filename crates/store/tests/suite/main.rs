@@ -10,6 +10,7 @@ mod concurrency;
 mod crash;
 mod database;
 mod engine;
+mod environments;
 mod history;
 mod migration;
 mod postgres_server;

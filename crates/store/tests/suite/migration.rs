@@ -1,7 +1,7 @@
 //! Sample rows of every version survive the way to the newest one.
 
 use tasuki_model::id::{JobId, PipelineId, ProjectId};
-use tasuki_store::{Error, Options, Store, bridges, merge_requests, schedules, tasks};
+use tasuki_store::{Error, Options, Store, bridges, deployments, environments, merge_requests, schedules, tasks};
 
 use crate::database::{read, write};
 use crate::on_each_database;
@@ -10,6 +10,7 @@ use crate::on_each_database;
 const SAMPLES: &[(i64, &str)] = &[
     (1, include_str!("samples/0001.sql")),
     (2, include_str!("samples/0002.sql")),
+    (3, include_str!("samples/0003.sql")),
 ];
 
 on_each_database! {
@@ -35,6 +36,11 @@ on_each_database! {
         assert_eq!((bridges[0].job_id, bridges[0].attempt), (JobId(32), 2));
         assert_eq!(schedule.unwrap().last_outcome.as_deref(), Some("pipeline 12"));
         assert_eq!(open[0].iid, 7);
+        let (environments, deployment) = read(&store, |tx| {
+            Ok((environments::of_ref(tx, ProjectId(8), "branch", "side")?, deployments::of_job(tx, JobId(32))?))
+        });
+        assert_eq!((environments[0].name.as_str(), environments[0].last_deployment_id), ("review/side", Some(6)));
+        assert_eq!(deployment.unwrap().stop_job_id, Some(JobId(33)));
         // Open once more: nothing left to do.
         store.close();
         database.open();

@@ -276,7 +276,7 @@ const STAGES: [&str; 6] = [
     "ERROR: ",
 ];
 
-const IDS: [&str; 7] = [
+const IDS: [&str; 8] = [
     "CI_JOB_ID",
     "CI_PIPELINE_ID",
     "CI_PIPELINE_IID",
@@ -284,6 +284,7 @@ const IDS: [&str; 7] = [
     "CI_RUNNER_ID",
     "CI_SERVER_PORT",
     "CI_DEPLOYMENT_ID",
+    "CI_ENVIRONMENT_ID",
 ];
 
 fn environment(encoded: &str) -> BTreeMap<String, String> {

@@ -108,6 +108,7 @@ impl Sim {
                 return Err(format!("job {} has an attempt twice", job.id));
             }
             check_outcome(job, states[&job.id], &own)?;
+            self.check_deployment(job).await?;
             let first = own.iter().any(|task| task.id > newest && task.attempt == 1);
             if first {
                 self.check_gates(job, &states, now)?;
@@ -178,7 +179,7 @@ impl Sim {
         let Some(known) = self.ledger.jobs.get(&job.id) else {
             return Ok(());
         };
-        if self.ledger.by_hand.contains(&job.id) {
+        if self.ledger.by_hand.contains(&job.id) || known.stops {
             return Ok(());
         }
         if known.manual {
@@ -412,6 +413,7 @@ impl Sim {
         for id in all {
             self.check_pipeline(id).await?;
         }
+        self.tally.environments = self.check_environments().await?;
         for (task, (_, status)) in &self.ledger.accepted {
             let Some(state) = self.ledger.ended.get(task) else {
                 return Err(format!("the accepted result of task {task} is lost"));

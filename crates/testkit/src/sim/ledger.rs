@@ -39,6 +39,10 @@ pub(super) struct Job {
     pub(super) manual: bool,
     pub(super) optional: bool,
     pub(super) delay: Option<i64>,
+    /// It deploys to an environment.
+    pub(super) deploys: bool,
+    /// It stops an environment, which may start it out of its turn.
+    pub(super) stops: bool,
     pub(super) created: Timestamp,
 }
 
@@ -57,4 +61,5 @@ pub struct Tally {
     pub freezes: u64,
     pub restarts: u64,
     pub checks: u64,
+    pub environments: u64,
 }

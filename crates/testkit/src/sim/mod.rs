@@ -8,6 +8,7 @@
 //! Everything follows from the seed: `cargo test -p tasuki-testkit --test simulation -- --seed N` repeats it.
 
 mod check;
+mod environments;
 mod ledger;
 mod network;
 mod people;

@@ -16,6 +16,8 @@ struct Draft {
     manual: bool,
     optional: bool,
     delay: Option<i64>,
+    /// What it does to its environment.
+    action: Option<String>,
 }
 
 impl Sim {
@@ -30,6 +32,7 @@ impl Sim {
                 }
                 Ok(())
             }
+            6 => self.meddle_with_environment().await,
             _ => self.meddle().await,
         }
     }
@@ -78,8 +81,16 @@ impl Sim {
             let modes = ["unordered", "unordered", "newest_ready_first", "latest_only"];
             json["resource_group"] = serde_json::json!({"key": key, "mode": *self.random.pick(&modes)});
         }
+        let environment = self.draft_environment();
+        let action = environment
+            .as_ref()
+            .map(|environment| environment["action"].as_str().unwrap_or_default().to_owned());
+        if let Some(environment) = environment {
+            json["environment"] = environment;
+        }
         Draft {
             json,
+            action,
             stage,
             needs,
             manual: when == "manual",
@@ -177,6 +188,8 @@ impl Sim {
                 manual: draft.manual,
                 optional: draft.optional,
                 delay: draft.delay,
+                deploys: draft.action.as_deref() == Some("start"),
+                stops: draft.action.as_deref() == Some("stop"),
                 created: row.created_ms,
             };
             self.ledger.jobs.insert(row.id, job);

@@ -15,7 +15,7 @@ mod task;
 use tasuki_model::plan::Variable;
 
 pub use job::{EnvironmentFacts, JobFacts, job};
-pub use task::{RunnerFacts, TaskFacts, environment, persisted, runner};
+pub use task::{KnownEnvironment, RunnerFacts, TaskFacts, environment, persisted, runner};
 
 use crate::Context;
 

@@ -106,6 +106,9 @@ async fn change(State(app): State<App>, Name(id): Name, Body(patch): Body<Projec
             if let Some(seconds) = patch.timeout_s {
                 settings.timeout_s = Some(seconds).filter(|s| *s > 0);
             }
+            if let Some(allow) = patch.allow_outdated_deployments {
+                settings.allow_outdated_deployments = allow;
+            }
             if let Some(branch) = patch.default_branch {
                 row.default_branch = branch;
             }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tasuki_model::secret::Secret;
 
-use super::{Error, Event, PushOptions, RawPush, merge, push, signature, text};
+use super::{Error, Event, PushOptions, RawPush, git_ref, merge, push, signature, text};
 
 /// Forgejo sends its own names beside Gitea's.
 fn either<'a>(headers: &'a HeaderMap, what: &str) -> Option<&'a str> {
@@ -44,6 +44,25 @@ struct Person {
     email: String,
 }
 
+/// No push tells of a deleted branch or tag. The name comes without `refs/…`.
+#[derive(Deserialize)]
+struct DeleteBody {
+    #[serde(rename = "ref")]
+    name: String,
+    ref_type: String,
+}
+
+fn deleted(body: &Value) -> Result<Event, Error> {
+    let read = DeleteBody::deserialize(body);
+    let body = read.map_err(|source| Error::Body { forge: "gitea", source })?;
+    let folder = match body.ref_type.as_str() {
+        "branch" => "heads",
+        "tag" => "tags",
+        _ => return Ok(Event::Ignored("neither a branch nor a tag was deleted")),
+    };
+    Ok(Event::Deleted(git_ref(&format!("refs/{folder}/{}", body.name))?))
+}
+
 pub(super) fn parse(event: &str, body: &Value) -> Result<Event, Error> {
     match event {
         "push" => {}
@@ -51,7 +70,8 @@ pub(super) fn parse(event: &str, body: &Value) -> Result<Event, Error> {
             return merge::pull(body, &["opened", "reopened", "synchronized", "synchronize"]);
         }
         // A created tag comes as `push` as well: reacting to both would start two pipelines.
-        "create" | "delete" => return Ok(Event::Ignored("the push event tells of created branches and tags")),
+        "create" => return Ok(Event::Ignored("the push event tells of created branches and tags")),
+        "delete" => return deleted(body),
         _ => return Ok(Event::Ignored("only pushes and pull requests start pipelines")),
     }
     // `username` repeats `login` in some versions; the first of the two is kept.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tasuki_model::secret::Secret;
 
-use super::{Error, Event, PushOptions, RawPush, Repository, merge, push, signature, text};
+use super::{Error, Event, PushOptions, RawPush, Repository, git_ref, merge, push, signature, text};
 
 /// Names the event, e.g. `push`.
 pub(super) const EVENT: &str = "x-github-event";
@@ -77,7 +77,7 @@ pub(super) fn parse(event: &str, body: &Value) -> Result<Event, Error> {
         source,
     })?;
     if body.deleted {
-        return Ok(Event::Ignored("a deleted branch or tag starts nothing"));
+        return Ok(Event::Deleted(git_ref(&body.full_ref)?));
     }
     let (name, mail) = body
         .pusher

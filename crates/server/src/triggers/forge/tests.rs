@@ -40,6 +40,7 @@ enum Expect {
         after: &'static str,
         login: &'static str,
     },
+    Deleted(GitRef),
     Ignored,
     Refused,
 }
@@ -61,6 +62,7 @@ fn check(forge: Forge, event: &str, body: &str, expect: &Expect) {
             assert_eq!(push.after.as_str(), *after);
             assert_eq!(push.user.unwrap().0, *login);
         }
+        (Ok(Event::Deleted(found)), Expect::Deleted(git_ref)) => assert_eq!(found, *git_ref),
         (Ok(Event::Ignored(_)), Expect::Ignored) | (Err(_), Expect::Refused) => {}
         (other, _) => panic!("{forge:?} {event}: {other:?}"),
     }
@@ -96,7 +98,7 @@ fn recorded_webhooks_are_understood() {
     gitlab(
         "Push Hook",
         include_str!("gitlab/recorded/branch-deleted.json"),
-        &Expect::Ignored,
+        &Expect::Deleted(branch("gone")),
     );
     gitlab("Note Hook", "{}", &Expect::Ignored);
     gitlab("Push Hook", r#"{"object_kind": "push"}"#, &Expect::Refused);
@@ -122,12 +124,24 @@ fn recorded_webhooks_are_understood() {
     github(
         "push",
         include_str!("github/recorded/tag-deleted.json"),
-        &Expect::Ignored,
+        &Expect::Deleted(tag()),
     );
     github("ping", r#"{"zen": "Keep it logically awesome."}"#, &Expect::Ignored);
     github("push", "[]", &Expect::Refused);
 
     let gitea = |event: &str, body: &str, expect: &Expect| check(Forge::Gitea, event, body, expect);
+    for (body, expect) in [
+        (
+            r#"{"ref": "a/b", "ref_type": "branch"}"#,
+            Expect::Deleted(branch("a/b")),
+        ),
+        (r#"{"ref": "v1.0.0", "ref_type": "tag"}"#, Expect::Deleted(tag())),
+        (r#"{"ref": "x", "ref_type": "repository"}"#, Expect::Ignored),
+        (r#"{"ref": "../x", "ref_type": "branch"}"#, Expect::Refused),
+        (r#"{"ref": "x"}"#, Expect::Refused),
+    ] {
+        gitea("delete", body, &expect);
+    }
     gitea(
         "push",
         include_str!("gitea/recorded/push.json"),

@@ -29,7 +29,10 @@ async fn every_new_tip_is_built_once_also_over_a_restart() {
     commit(&dir, "On a topic");
     world.wait_for(5).await;
     git(&dir, &["checkout", "-q", "main"]);
+    world.deploy("on-main", "branch", "main").await;
+    world.deploy("on-other", "branch", "other").await;
     git(&dir, &["branch", "-q", "-D", "other"]);
+    world.wait_until_stopped("on-other").await;
     // There and back again: every move is one of its own.
     git(&dir, &["reset", "-q", "--hard", "HEAD^"]);
     world.wait_for(6).await;
@@ -42,6 +45,7 @@ async fn every_new_tip_is_built_once_also_over_a_restart() {
 
     let known = world.pipelines().await;
     assert_eq!(known[1].sha, known[6].sha);
+    assert!(!world.is_stopped("on-main").await, "its branch is there");
     world.restart().await;
     commit(&dir, "After the restart");
     world.wait_for(8).await;

@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tasuki_model::id::{JobId, PipelineId};
 use tasuki_model::secret::Secret;
 use tasuki_pipeline::{ScopedVariable, ServerInfo};
 use tasuki_rt::{Clock, Tasks};
+use tasuki_store::deployments::{self, NewDeployment};
+use tasuki_store::environments::{self, NewEnvironment};
 use tasuki_store::pipelines::{self, Filter, Pipeline};
 use tasuki_store::projects::{self, NewProject, Project};
-use tasuki_store::{DbUrl, Store, Tx};
+use tasuki_store::{DbUrl, State, Store, Tx};
 
 use crate::git::{Git, Mirrors};
 use crate::scheduler::{Scheduler, Settings};
@@ -114,6 +117,59 @@ impl World {
             .unwrap();
         all.reverse();
         all
+    }
+
+    /// As if a job had deployed to an environment from this ref.
+    pub(super) async fn deploy(&self, name: &str, ref_kind: &str, ref_name: &str) {
+        let (name, ref_kind, ref_name) = (name.to_owned(), ref_kind.to_owned(), ref_name.to_owned());
+        let (project, now) = (self.project().await.id, self.triggers.now());
+        let deployed = self.store.write(move |tx| {
+            let state = State {
+                tag: "available",
+                json: r#"{"state":"available"}"#,
+            };
+            let new = NewEnvironment {
+                project_id: project,
+                name: &name,
+                slug: &name,
+                tier: "other",
+                state,
+            };
+            let environment = environments::ensure(tx, &new, now)?;
+            let new = NewDeployment {
+                environment_id: environment.id,
+                project_id: project,
+                pipeline_id: PipelineId(0),
+                job_id: JobId(0),
+                job_name: "deploy",
+                ref_kind: &ref_kind,
+                ref_name: &ref_name,
+                sha: "",
+                stop_job_id: None,
+            };
+            let change = environments::Change {
+                state,
+                due_ms: None,
+                tier: None,
+                last_deployment_id: Some(deployments::create(tx, &new, now)?),
+            };
+            environments::change(tx, environment.id, environment.version, &change, now)
+        });
+        assert!(deployed.await.unwrap());
+    }
+
+    pub(super) async fn is_stopped(&self, name: &str) -> bool {
+        let (project, name) = (self.project().await.id, name.to_owned());
+        let found = self.store.read(move |tx| environments::by_name(tx, project, &name));
+        found.await.unwrap().unwrap().state == "stopped"
+    }
+
+    pub(super) async fn wait_until_stopped(&self, name: &str) {
+        let start = Clock::instant();
+        while !self.is_stopped(name).await {
+            assert!(start.elapsed() < PATIENCE, "it is not stopped");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Waits until there are so many pipelines; gives ref and state of each, oldest first.

@@ -59,11 +59,31 @@ pub fn runner(facts: &RunnerFacts<'_>) -> Vec<Variable> {
     out.list
 }
 
-/// `CI_ENVIRONMENT_SLUG` and the final `CI_ENVIRONMENT_URL`: highest precedence of all.
+/// What the server knows of an environment from earlier jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownEnvironment {
+    pub id: i64,
+    /// Where the last deployment is to be found.
+    pub url: Option<String>,
+}
+
+/// `CI_ENVIRONMENT_SLUG`, `CI_ENVIRONMENT_ID` and the final `CI_ENVIRONMENT_URL`, which is that of the last deployment
+/// where the job itself gives none: highest precedence of all.
 #[must_use]
-pub fn environment(environment: &Environment) -> Vec<Variable> {
+pub fn environment(environment: &Environment, known: Option<&KnownEnvironment>) -> Vec<Variable> {
     let mut out = Set::default();
     out.add("CI_ENVIRONMENT_SLUG", environment_slug(&environment.name));
-    out.add_some("CI_ENVIRONMENT_URL", environment.url.as_deref());
+    if let Some(known) = known {
+        out.add("CI_ENVIRONMENT_ID", known.id.to_string());
+    }
+    match (&environment.url, known.and_then(|known| known.url.as_ref())) {
+        (Some(own), _) => out.add("CI_ENVIRONMENT_URL", own),
+        // It is final: a `$` in it is meant.
+        (None, Some(known)) => out.list.push(Variable {
+            raw: true,
+            ..Variable::plain("CI_ENVIRONMENT_URL", known)
+        }),
+        (None, None) => {}
+    }
     out.list
 }

@@ -39,8 +39,11 @@ pub(super) fn environment(
     };
     let auto_stop_in_s = entry.auto_stop_in.as_ref().and_then(|text| {
         let expanded = scope.expand(&text.text);
+        if expanded.eq_ignore_ascii_case("never") {
+            return Some(0);
+        }
         let seconds = duration::parse(&expanded);
-        if seconds.is_none() && !expanded.eq_ignore_ascii_case("never") {
+        if seconds.is_none() {
             complain(
                 text.span,
                 format!("environment auto_stop_in should be a duration, not `{expanded}`"),

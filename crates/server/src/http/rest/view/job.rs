@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 use tasuki_model::id::{JobId, TaskId};
-use tasuki_model::plan::{AllowFailure, Gate, Need};
+use tasuki_model::plan::{AllowFailure, Environment, Gate, Need};
 use tasuki_model::state::{job as lifecycle, task as task_lifecycle};
 use tasuki_proto::rest::{Artifact, Job, JobKind, JobNeed, RunnerRef, Task};
 use tasuki_store::{Result, Tx, artifacts, jobs, logs, runners, tasks};
 
-use super::{damaged, read, status};
+use super::{damaged, environment, read, status};
 
 /// What is shown of a job's plan: reading no more keeps lists of thousands of jobs quick.
 #[derive(Deserialize)]
@@ -24,6 +24,8 @@ struct PlanHead {
     tags: Vec<String>,
     #[serde(default)]
     downstream: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    environment: Option<Environment>,
 }
 
 /// A job without its tasks, from parts that were read for the whole pipeline.
@@ -66,6 +68,7 @@ pub(super) fn of_parts(
         allow_failure: allowed,
         needs: plan.needs.is_some().then(|| edges.collect()),
         tags: plan.tags,
+        environment: plan.environment.map(environment::of_plan),
         failure_reason: failure.as_ref().map(|f| f.reason.as_str().to_owned()),
         exit_code: failure.and_then(|f| f.exit_code),
         why_pending: None,
@@ -89,6 +92,9 @@ pub fn job(tx: &mut Tx<'_>, row: &jobs::Job, url: &str) -> Result<Job> {
         }
     }
     let mut job = of_parts(row, &plan, &needs, &names, url)?;
+    if let Some(named) = &mut job.environment {
+        environment::look_up(tx, row, named, url)?;
+    }
     for row in tasks::of_job(tx, row.id)? {
         job.tasks.push(task(tx, &row, url)?);
     }

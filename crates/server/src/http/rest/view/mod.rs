@@ -1,11 +1,13 @@
 //! From rows of the store to the types of the API. The web UI shows the same.
 
+mod environment;
 mod job;
 mod pipeline;
 mod project;
 mod runner;
 mod status;
 
+pub use environment::{deployment, environment};
 pub use job::{JobPage, artifact, job, job_page, task};
 pub use pipeline::{counts, detail, pipeline, trigger};
 pub use project::{project, variable};

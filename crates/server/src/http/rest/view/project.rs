@@ -27,6 +27,7 @@ pub fn project(row: &projects::Project, url: &str) -> Project {
         } else {
             settings.config_path
         },
+        allow_outdated_deployments: settings.allow_outdated_deployments,
         hook_url: (!local).then(|| format!("{url}/hooks/{forge}")),
         hook_secret: None,
         web_url: format!("{url}/projects/{}", row.id),
