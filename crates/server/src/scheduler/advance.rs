@@ -180,13 +180,12 @@ impl Op<'_, '_> {
     /// Does what the graph wants done.
     pub(super) fn act(&mut self, entry: &mut Entry, actions: Vec<(NodeIndex, Action)>) -> Result<(), Error> {
         let mut wanted = Vec::new();
+        let mut outdated = Vec::new();
         for (node, action) in actions {
             match action {
                 // It may have been cancelled meanwhile.
                 Action::Start if !matches!(entry.graph.state(node), job::State::Pending { .. }) => {}
-                Action::Start if self.is_outdated(entry, node)? => {
-                    self.end_job(entry, node, Outcome::failed(FailureReason::FailedOutdatedDeploymentJob))?;
-                }
+                Action::Start if self.is_outdated(entry, node)? => outdated.push(node),
                 Action::Start => match entry.graph.spec(node).work {
                     Work::Downstream => self.want_downstream(entry, node)?,
                     Work::Tasks | Work::Nothing => {
@@ -208,7 +207,15 @@ impl Op<'_, '_> {
                 Action::Cancel => self.cancel_job(entry, node)?,
             }
         }
-        self.queue_tasks(entry, &wanted)
+        self.queue_tasks(entry, &wanted)?;
+        // Now that the others have their tasks: a failure may cancel them.
+        for node in outdated {
+            if matches!(entry.graph.state(node), job::State::Pending { .. }) {
+                let outcome = Outcome::failed(FailureReason::FailedOutdatedDeploymentJob);
+                self.end_job(entry, node, outcome)?;
+            }
+        }
+        Ok(())
     }
 
     /// Attempts count on over a person's retries.

@@ -70,6 +70,8 @@ impl Op<'_, '_> {
         for attempt in 0..2 {
             if attempt > 0 {
                 live = self.reload_task(id)?;
+                // Whoever looks at it next in this operation is not to see what memory had.
+                self.tasks.insert(id, live.clone());
             }
             let seen = self.last_contact(&live);
             let state = match seen {

@@ -79,6 +79,37 @@ fn browser_text_of_jobs_never_becomes_markup() {
 
 #[test]
 #[ignore = "needs Chromium; run by `cargo xtask test browser`"]
+fn browser_an_environment_is_found_and_stopped() {
+    let Some(mut browser) = Browser::start() else { return };
+    let config = "review:\n  script: [echo deployed]\n  \
+        environment: {name: review/topic, url: 'https://topic.example.com/', on_stop: stop review, auto_stop_in: 2 days}\n\
+        stop review:\n  script: [echo stopped]\n  when: manual\n  environment: {name: review/topic, action: stop}\n\
+        bad address:\n  script: [echo deployed]\n  environment: {name: staging, url: 'javascript:document.title=1'}\n";
+    let server = Server::project("places", &[(".gitlab-ci.yml", config)]);
+    browser.log_in(&server);
+    browser.open(&server.url("/"));
+    browser.wait_for_text("main", "places", PATIENCE);
+    browser.click_link("places");
+    browser.click_link("Environments");
+    // No reload: the page follows by itself.
+    browser.wait_for_text("#environments", "https://topic.example.com", PATIENCE);
+    browser.wait_for_text("#environments", "javascript:document.title=1", PATIENCE);
+    browser.screenshot("environments");
+    let links = "return document.querySelectorAll('main a[href^=javascript]').length";
+    assert_eq!(browser.evaluate(links), 0, "that address is a text");
+    browser.click_link("review/topic");
+    browser.wait_for_text("#deployments", "review", PATIENCE);
+    browser.screenshot("environment");
+    browser.click("form[action$='/stop'] button");
+    browser.wait_for_text("#head", "stopped", PATIENCE);
+    browser.click_link("review");
+    browser.wait_for_text("#facts", "review/topic", PATIENCE);
+    browser.screenshot("job-of-environment");
+    assert_eq!(browser.errors(), Vec::<String>::new(), "the browser's console is clean");
+}
+
+#[test]
+#[ignore = "needs Chromium; run by `cargo xtask test browser`"]
 fn browser_pages_are_readable_without_scripts_and_small() {
     let Some(mut browser) = Browser::without_scripts() else {
         return;

@@ -393,6 +393,35 @@ async fn an_older_commit_is_not_deployed_over_a_newer_one() {
     world.run_next().await;
 }
 
+/// What starts together with a job that turns out to be outdated is cancelled with all of it.
+#[tokio::test]
+async fn an_outdated_job_cancels_those_beside_it() {
+    let world = World::new().await;
+    let job = with("start", "").replace("job |", "job stage=1 |");
+    let mut new = world.new_pipeline(0, &["gate when=manual", "beside stage=1", &job]);
+    let Content::Plan(plan) = &mut new.content else {
+        unreachable!("it is a plan")
+    };
+    plan.auto_cancel.on_job_failure = tasuki_model::plan::OnJobFailure::All;
+    let Created::New { id: old, .. } = world.scheduler.create_pipeline(new).await.unwrap() else {
+        panic!("it exists")
+    };
+    world.create_at("b", &[&with("start", "")]).await;
+    world.run_next().await;
+    world
+        .scheduler
+        .play(world.job(old, "gate").await, Default::default())
+        .await
+        .unwrap();
+    world.run_next().await;
+    world
+        .check(old, "gate:success beside:canceled job:failed =failed")
+        .await;
+    assert!(world.try_claim(&runner(1)).await.is_none());
+    let tasks = world.tasks_of(world.job(old, "beside").await).await;
+    assert!(tasks.iter().all(|(_, _, state)| state == "finished"), "{tasks:?}");
+}
+
 #[tokio::test]
 async fn of_two_at_once_the_one_that_began_later_counts() {
     let world = World::new().await;

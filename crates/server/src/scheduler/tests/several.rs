@@ -60,3 +60,24 @@ fn hints_survive_their_text() {
     assert!(Hint::parse(&many.text()).everything && many.text().len() < 8_000);
     assert!(Hint::parse("z9").everything);
 }
+
+/// A report comes again, to a server that remembers the task as it was before the other one took the first.
+#[tokio::test]
+async fn a_report_that_is_repeated_elsewhere_is_not_taken_for_the_result() {
+    let world = World::new().await;
+    let other = world.another().await;
+    world.create(&["build"]).await;
+    let task = world.take(&runner(1)).await;
+    let first = other
+        .finish(task.id, &hash(&task), Outcome::Success, Log::Incomplete)
+        .await;
+    assert!(matches!(first, Ok(Reported::LogMissing { .. })), "{first:?}");
+    world.clock.advance(Duration::from_secs(1));
+    world.scheduler.touch(task.id, &hash(&task)).await.unwrap();
+    let again = world
+        .scheduler
+        .finish(task.id, &hash(&task), Outcome::Success, Log::Incomplete)
+        .await;
+    assert!(matches!(again, Ok(Reported::LogMissing { .. })), "{again:?}");
+    world.pass(&task).await;
+}
