@@ -108,7 +108,7 @@ fn findings(runner: &RunnerConfig, config: &Config, environment: &Environment) -
         );
     }
     if runner.executor.is_empty() {
-        let hint = "set executor = \"shell\" or \"docker\"";
+        let hint = "set executor = \"shell\", \"docker\" or \"custom\"";
         say("executor", "executor is missing".to_owned(), Some(hint));
     } else if let Err(error) = runner.executor.parse::<ExecutorKind>() {
         let near = nearest(&runner.executor, ExecutorKind::WORDS.iter().copied());
