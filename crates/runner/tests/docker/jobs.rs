@@ -16,7 +16,7 @@ async fn it_conforms() {
         &place.docker,
         &Options {
             host_processes: false,
-            signals: true,
+            ..Options::HOST
         },
     )
     .await;
@@ -31,7 +31,7 @@ async fn it_has_terminals() {
         &place.docker,
         &Options {
             host_processes: false,
-            signals: true,
+            ..Options::HOST
         },
     )
     .await;

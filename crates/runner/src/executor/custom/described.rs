@@ -114,8 +114,7 @@ impl Described {
 
 fn folder(key: &str, described: Option<&str>, configured: &str) -> Result<std::path::PathBuf> {
     let given = described.filter(|folder| !folder.is_empty()).unwrap_or(configured);
-    let remedy =
-        format!("name an absolute folder inside the driver's place, in the runner's section or by config_exec");
+    let remedy = "name an absolute folder inside the driver's place, in the runner's section or by config_exec";
     match given {
         "" => Err(Error::configuration(format!("there is no {key}"), remedy)),
         absolute if absolute.starts_with('/') => Ok(absolute.into()),

@@ -150,16 +150,13 @@ fn folders(state: &Path) -> Result<Vec<PathBuf>> {
 
 fn lock_abandoned(folder: &Path) -> Option<File> {
     let path = folder.join(NAME);
-    let file = match OpenOptions::new().read(true).write(true).open(&path) {
-        Ok(file) => file,
-        Err(_) => {
-            let age = fs::metadata(folder).ok()?.modified().ok()?.elapsed().ok()?;
-            if age.as_secs() > DRAFT_AGE_S {
-                // No program was called for it.
-                let _ = fs::remove_dir_all(folder);
-            }
-            return None;
+    let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else {
+        let age = fs::metadata(folder).ok()?.modified().ok()?.elapsed().ok()?;
+        if age.as_secs() > DRAFT_AGE_S {
+            // No program was called for it.
+            let _ = fs::remove_dir_all(folder);
         }
+        return None;
     };
     flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
     // Its owner may have removed or replaced it between our opening and locking.
