@@ -152,6 +152,8 @@ const SUITES: &[Suite] = &[
                 "docker",
                 "--",
                 "--ignored",
+                // The measured overhead beside `docker run`.
+                "--show-output",
                 "--test-threads",
                 "1",
             ],

@@ -115,6 +115,11 @@ fn findings(runner: &RunnerConfig, config: &Config, environment: &Environment) -
         let hint = near.map(|word| format!("did you mean {word:?}?"));
         say("executor", error.to_string(), hint.as_deref());
     }
+    let driver = runner.custom.as_ref().map_or("", |custom| custom.run_exec.as_str());
+    if runner.executor == "custom" && driver.is_empty() {
+        let hint = "name the driver's program that runs scripts";
+        say("custom", "[runners.custom] has no run_exec".to_owned(), Some(hint));
+    }
     if let Err(error) = runner.shell.parse::<ShellWord>() {
         say("shell", error.to_string(), None);
     }

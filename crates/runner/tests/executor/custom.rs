@@ -337,6 +337,15 @@ async fn what_config_exec_says_is_checked() {
         assert!(!place.calls().iter().any(|call| call.starts_with("prepare")));
         assert_eq!(place.leftovers(), Vec::<PathBuf>::new());
     }
+    let place = Place::new();
+    let impossible = Task {
+        variables: vec![pair("NUL", "a\0b")],
+        ..task()
+    };
+    let error = prepare(&place.executor(Place::config()), impossible).await.0.err();
+    assert!(matches!(error, Some(Error::Job { .. })), "{error:?}");
+    assert_eq!(place.calls(), ["cleanup 0"]);
+    assert_eq!(place.leftovers(), Vec::<PathBuf>::new());
     let config = CustomConfig {
         prepare_exec: "./none".to_owned(),
         ..Place::config()

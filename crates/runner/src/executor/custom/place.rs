@@ -194,10 +194,12 @@ impl Place {
     pub(super) async fn close(self) -> Result<()> {
         let mut cleaned = Ok(());
         if let Some(step) = &self.office.steps.cleanup {
+            // Variables that no environment takes have ended the job already; the place has to go nevertheless.
+            let env = self.environment(&[]);
             let call = Call {
                 step,
                 further: Vec::new(),
-                env: self.environment(&[])?,
+                env: env.unwrap_or_else(|_| self.whole_environment(BTreeMap::new())),
                 timeout: None,
                 stop: Stop::new(),
             };
