@@ -69,6 +69,9 @@ impl Engine {
         engine.background("dockerd", &arguments)?;
         let answers = || program::output("docker", &["--host", &socket, "version"]).is_ok();
         engine.wait("dockerd", answers)?;
+        engine
+            .tries_a_container(&socket)
+            .context("this machine's engine runs no containers")?;
         engine.background("docker-registry", &["serve", &config])?;
         engine.wait("docker-registry", || {
             std::net::TcpStream::connect("127.0.0.1:5055").is_ok()
@@ -78,6 +81,33 @@ impl Engine {
             (REGISTRY.to_owned(), "127.0.0.1:5055".to_owned()),
         ];
         Ok(engine)
+    }
+
+    /// An engine that answers may still be unable to start anything: in a machine that may not make namespaces.
+    fn tries_a_container(&self, socket: &str) -> anyhow::Result<()> {
+        let root = self.folder.join("trial");
+        fs::create_dir_all(root.join("bin"))?;
+        let busybox = ["/bin/busybox", "/usr/bin/busybox"]
+            .into_iter()
+            .find(|path| Path::new(path).exists());
+        fs::copy(busybox.context("there is no busybox")?, root.join("bin/busybox"))?;
+        let (root, tar) = (root.to_string_lossy(), self.folder.join("trial.tar"));
+        let (tar, image) = (tar.to_string_lossy(), "tasuki-test/trial:1");
+        program::output("tar", &["-C", &root, "-cf", &tar, "."])?;
+        program::output("docker", &["--host", socket, "import", &tar, image])?;
+        let run = [
+            "--host",
+            socket,
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            image,
+            "/bin/busybox",
+            "true",
+        ];
+        program::output("docker", &run)?;
+        program::output("docker", &["--host", socket, "image", "rm", image]).map(drop)
     }
 
     /// For the tests.

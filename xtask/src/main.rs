@@ -6,6 +6,7 @@ mod engine;
 mod fuzz;
 mod program;
 mod requirements;
+mod stores;
 mod suites;
 mod tidy;
 mod workspace;

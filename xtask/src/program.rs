@@ -71,10 +71,19 @@ pub(crate) fn exists(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }
 
+/// Without what cargo tells of this very package: build scripts of others look at those variables, and half of the workspace
+/// would be built anew each time that somebody goes from `cargo xtask` to `cargo` and back.
 #[expect(
     clippy::disallowed_methods,
     reason = "the door to programs of the workspace's own commands"
 )]
 fn command(program: &str) -> Command {
-    Command::new(program)
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
 }

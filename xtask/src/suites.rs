@@ -7,6 +7,7 @@ use anyhow::bail;
 
 use crate::engine::Engine;
 use crate::program::{self, exists};
+use crate::stores::Stores;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -41,6 +42,8 @@ enum Beside {
     Nothing,
     /// A container engine and a registry.
     Engine,
+    /// Object stores.
+    Stores,
 }
 
 const DOCKERD: Need = Need {
@@ -88,6 +91,15 @@ const PYTHON: Need = Need {
     package: "python3-venv",
 };
 
+const NPM: Need = Need {
+    program: "npm",
+    package: "npm",
+};
+const OPENSSL: Need = Need {
+    program: "openssl",
+    package: "openssl",
+};
+
 const SUITES: &[Suite] = &[
     Suite {
         name: "style",
@@ -125,7 +137,7 @@ const SUITES: &[Suite] = &[
         commands: &[&["cargo", "test", "-p", "tasuki", "--test", "kill", "--", "--ignored"]],
     },
     Suite {
-        name: DOCKER,
+        name: "docker",
         about: "jobs in containers of a real engine, a registry with a password, kill -9 of a runner",
         needs: &[DOCKERD, CONTAINERD, RUNC, IPTABLES, REGISTRY, BUSYBOX, HTPASSWD],
         beside: Beside::Engine,
@@ -140,6 +152,8 @@ const SUITES: &[Suite] = &[
                 "docker",
                 "--",
                 "--ignored",
+                // The measured overhead beside `docker run`.
+                "--show-output",
                 "--test-threads",
                 "1",
             ],
@@ -154,6 +168,35 @@ const SUITES: &[Suite] = &[
                 "--ignored",
                 "--test-threads",
                 "1",
+            ],
+        ],
+    },
+    Suite {
+        name: "stores",
+        about: "caches in moto, Azurite and gcp-storage-emulator (PyPI, npm); signatures against Google's own library",
+        needs: &[PYTHON, NPM, OPENSSL],
+        beside: Beside::Stores,
+        commands: &[
+            &[
+                "cargo",
+                "test",
+                "-p",
+                "tasuki-runner",
+                "--test",
+                "coordinator",
+                "peers",
+                "--",
+                "--ignored",
+            ],
+            &[
+                "cargo",
+                "test",
+                "-p",
+                "tasuki-runner",
+                "--lib",
+                "cache_store",
+                "--",
+                "--ignored",
             ],
         ],
     },
@@ -173,7 +216,6 @@ const SUITES: &[Suite] = &[
     },
 ];
 
-const DOCKER: &str = "docker";
 const STOCK_RUNNER: &str = "stock-runner";
 
 /// Why a suite cannot run here, where what it lacks is no Debian package.
@@ -201,13 +243,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let chosen: Vec<_> = SUITES
         .iter()
-        .filter(|s| (args.names.is_empty() && s.name != DOCKER) || args.names.iter().any(|n| n == s.name))
+        .filter(|suite| args.names.is_empty() || args.names.iter().any(|name| name == suite.name))
         .collect();
-    if args.names.is_empty() {
-        say(
-            "SKIPPED docker: not yet known to be steady on other machines; it runs when it is named: `cargo xtask test docker`",
-        );
-    }
     let missing = provide(&chosen, !args.no_install);
     if chosen.iter().any(|suite| suite.name == "fast") && std::env::var_os("TASUKI_CONFORMANCE").is_none() {
         say("SKIPPED in fast: conformance data of public projects (TASUKI_CONFORMANCE names its folder)");
@@ -229,18 +266,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             say(&format!("SKIPPED {}: {why}", suite.name));
             continue;
         }
-        let engine = match suite.beside {
-            Beside::Nothing => None,
-            Beside::Engine if !lacks.is_empty() => continue,
-            Beside::Engine => match Engine::start() {
-                Ok(engine) => Some(engine),
-                Err(error) => {
-                    say(&format!("SKIPPED {}: {error:#}", suite.name));
-                    continue;
-                }
-            },
+        let beside = match start(suite, &lacks, !args.no_install) {
+            Ok(beside) => beside,
+            Err(why) => {
+                say(&format!("SKIPPED {}: {why:#}", suite.name));
+                continue;
+            }
         };
-        let env = engine.as_ref().map(Engine::env).unwrap_or_default();
+        let env = beside.env();
         for command in suite.commands {
             say(&format!("{}: {}", suite.name, command.join(" ")));
             let start = Instant::now();
@@ -257,6 +290,36 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         bail!("suites that failed: {}", failed.join(", "));
     }
     Ok(())
+}
+
+/// What runs beside a suite, for as long as this value lives.
+enum Running {
+    Nothing,
+    Engine(Engine),
+    Stores(Stores),
+}
+
+impl Running {
+    fn env(&self) -> Vec<(&str, &str)> {
+        match self {
+            Self::Nothing => Vec::new(),
+            Self::Engine(engine) => engine.env(),
+            Self::Stores(stores) => stores.env(),
+        }
+    }
+}
+
+/// Starts what a suite needs beside itself. The error is why it has to be left out.
+fn start(suite: &Suite, lacks: &[&Need], install: bool) -> anyhow::Result<Running> {
+    if suite.beside != Beside::Nothing && !lacks.is_empty() {
+        let missing: Vec<_> = lacks.iter().map(|need| need.program).collect();
+        bail!("there is no {}", missing.join(", no "));
+    }
+    Ok(match suite.beside {
+        Beside::Nothing => Running::Nothing,
+        Beside::Engine => Running::Engine(Engine::start()?),
+        Beside::Stores => Running::Stores(Stores::start(install)?),
+    })
 }
 
 /// Installs the Debian packages that are missing, as root; returns the programs that are still missing.

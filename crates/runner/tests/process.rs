@@ -27,6 +27,7 @@ fn limits() -> Limits {
     Limits {
         timeout: None,
         grace: Duration::from_secs(10),
+        patience: Limits::PATIENCE,
         stop: Stop::new(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::custom_args::CustomArgs;
 use super::docker_args::DockerArgs;
 use super::signals::SignalMode;
 
@@ -154,6 +155,8 @@ pub struct RunnerArgs {
     pub job_status_final_update_retry_limit: Option<u32>,
     #[command(flatten)]
     pub docker: DockerArgs,
+    #[command(flatten)]
+    pub custom: CustomArgs,
 }
 
 /// `register`

@@ -4,6 +4,7 @@
 
 mod args;
 mod context;
+mod custom_args;
 mod docker_args;
 mod error;
 mod lint;
@@ -27,6 +28,7 @@ pub use args::{
     Select, ServiceArgs, SweepArgs, UnregisterArgs, VerifyArgs,
 };
 pub use context::{Context, ProgramLog};
+pub use custom_args::CustomArgs;
 pub use docker_args::DockerArgs;
 pub use error::{Error, Result};
 pub use signals::{SignalMode, follow as follow_signals};

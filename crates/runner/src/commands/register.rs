@@ -196,12 +196,14 @@ fn store(args: &mut RegisterArgs, context: &mut Context, file: &mut ConfigFile, 
     }
     let mut table = template_section(args)?.unwrap_or_default();
     ask_image(args, &table, context)?;
-    // What was given by hand goes before the template, also inside its docker section.
+    // What was given by hand goes before the template, also inside its sections.
     let mut given = section(&args.runner);
-    if let (Some(Value::Table(template)), Some(Value::Table(own))) = (table.get("docker"), given.get_mut("docker")) {
-        let mut merged = template.clone();
-        merged.extend(std::mem::take(own));
-        *own = merged;
+    for key in ["docker", "custom"] {
+        if let (Some(Value::Table(template)), Some(Value::Table(own))) = (table.get(key), given.get_mut(key)) {
+            let mut merged = template.clone();
+            merged.extend(std::mem::take(own));
+            *own = merged;
+        }
     }
     table.extend(given);
     if table.get("executor").and_then(Value::as_str) == Some("docker") {

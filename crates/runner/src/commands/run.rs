@@ -100,6 +100,7 @@ pub(super) fn defaults(config: &Config, work: &Path, file: &Path, context: &Cont
         binary: context.binary.clone(),
         system_id: Context::system_id(file),
         surroundings: Surroundings::read(|name| context.environment.get(name).map(str::to_owned)),
+        environment: context.environment.0.clone().into_iter().collect(),
     }
 }
 

@@ -3,6 +3,7 @@
 use toml::{Table, Value};
 
 use super::args::RunnerArgs;
+use super::custom_args::custom_section;
 use super::docker_args::docker_section;
 
 /// The flags that were given as keys of config.toml.
@@ -50,9 +51,13 @@ pub(super) fn section(args: &RunnerArgs) -> Table {
     if args.debug_trace_disabled {
         table.insert("debug_trace_disabled".to_owned(), Value::Boolean(true));
     }
-    let docker = docker_section(&args.docker);
-    if !docker.is_empty() {
-        table.insert("docker".to_owned(), Value::Table(docker));
+    for (key, section) in [
+        ("docker", docker_section(&args.docker)),
+        ("custom", custom_section(&args.custom)),
+    ] {
+        if !section.is_empty() {
+            table.insert(key.to_owned(), Value::Table(section));
+        }
     }
     table
 }

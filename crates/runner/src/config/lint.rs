@@ -108,12 +108,17 @@ fn findings(runner: &RunnerConfig, config: &Config, environment: &Environment) -
         );
     }
     if runner.executor.is_empty() {
-        let hint = "set executor = \"shell\" or \"docker\"";
+        let hint = "set executor = \"shell\", \"docker\" or \"custom\"";
         say("executor", "executor is missing".to_owned(), Some(hint));
     } else if let Err(error) = runner.executor.parse::<ExecutorKind>() {
         let near = nearest(&runner.executor, ExecutorKind::WORDS.iter().copied());
         let hint = near.map(|word| format!("did you mean {word:?}?"));
         say("executor", error.to_string(), hint.as_deref());
+    }
+    let driver = runner.custom.as_ref().map_or("", |custom| custom.run_exec.as_str());
+    if runner.executor == "custom" && driver.is_empty() {
+        let hint = "name the driver's program that runs scripts";
+        say("custom", "[runners.custom] has no run_exec".to_owned(), Some(hint));
     }
     if let Err(error) = runner.shell.parse::<ShellWord>() {
         say("shell", error.to_string(), None);

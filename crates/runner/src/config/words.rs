@@ -28,11 +28,12 @@ impl UnknownWord {
 pub enum ExecutorKind {
     Shell,
     Docker,
+    Custom,
 }
 
 impl ExecutorKind {
     /// The words of all.
-    pub const WORDS: [&str; 2] = ["shell", "docker"];
+    pub const WORDS: [&str; 3] = ["shell", "docker", "custom"];
 }
 
 impl FromStr for ExecutorKind {
@@ -42,6 +43,7 @@ impl FromStr for ExecutorKind {
         match word {
             "shell" => Ok(Self::Shell),
             "docker" => Ok(Self::Docker),
+            "custom" => Ok(Self::Custom),
             other => Err(UnknownWord::new("executor", other, &Self::WORDS)),
         }
     }

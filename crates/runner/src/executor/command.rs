@@ -11,6 +11,9 @@ use crate::guest;
 #[derive(Debug, Clone)]
 pub struct Command {
     pub program: Program,
+    /// The job's stage as GitLab calls it (`get_sources`, `step_script`, …), for executors that tell it on. Empty = the
+    /// user's own script.
+    pub stage: String,
     /// The job's environment, in order; the last of a name wins. The sandbox starts from an empty environment, adds
     /// what a program cannot do without (`PATH`, `HOME`, `TMPDIR`, …) where it is not given here, and passes
     /// nothing of the runner's own. Values may hold any text but NUL; a value too large for the kernel's argument
@@ -48,6 +51,7 @@ impl Command {
     fn new(program: Program) -> Self {
         Self {
             program,
+            stage: String::new(),
             env: Vec::new(),
             cwd: None,
             timeout: None,

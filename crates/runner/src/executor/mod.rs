@@ -7,6 +7,8 @@
 //! | Folder | Sandbox |
 //! |---|---|
 //! | [`shell`] | a fresh folder and a supervised process tree on this machine |
+//! | [`docker`] | containers of an engine |
+//! | [`custom`] | what somebody else's programs make |
 //! | [`scripted`] | nothing: answers as a test tells it |
 //!
 //! What belongs here: getting the place, running one [`Command`] in it, files in and out, leaving nothing behind.
@@ -14,6 +16,7 @@
 //! and the work itself of checkout, caches and artifacts ([`crate::guest`], which runs *inside* the sandbox).
 
 mod command;
+pub mod custom;
 pub mod docker;
 mod error;
 mod sandbox;

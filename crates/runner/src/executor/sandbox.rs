@@ -69,6 +69,12 @@ pub trait Sandbox: Send + Sync {
     /// Puts a small file (file variables, keys) into the sandbox; parents are made, an existing file is replaced.
     async fn push(&self, file: PushedFile) -> Result<()>;
 
+    /// Ends the stage `prepare_script`: called once, after its files were pushed and before the first command. What it has
+    /// to say goes to `output`. Nothing by default.
+    async fn settle(&self, _stop: Stop, _output: &dyn Output) -> Result<()> {
+        Ok(())
+    }
+
     /// Reads a file of the sandbox. `None`: there is none. More than `limit` bytes is an error of the job.
     async fn pull(&self, path: &str, limit: u64) -> Result<Option<Bytes>>;
 
@@ -98,6 +104,10 @@ pub struct Task {
     pub variables: Vec<(String, String)>,
     /// Those of them that containers themselves and services may have: who can look at a container sees them.
     pub public_variables: Vec<(String, String)>,
+    /// File variables by what is in them.
+    pub file_variables: Vec<(String, String)>,
+    /// The server's whole answer as JSON, where the executor passes it on.
+    pub payload: Option<Secret>,
     pub image: Option<Image>,
     pub services: Vec<Service>,
     pub registry_logins: Vec<RegistryLogin>,

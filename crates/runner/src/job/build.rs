@@ -263,6 +263,8 @@ impl<'a> Build<'a> {
             folder_suffix: empty.then(|| "-empty".to_owned()),
             variables: self.variables.environment(),
             public_variables: self.variables.public_environment(),
+            file_variables: self.variables.files(),
+            payload: self.payload(),
             image: (!self.job.image.name.is_empty()).then(|| image(&self.job.image)),
             services: self
                 .job
@@ -290,6 +292,13 @@ impl<'a> Build<'a> {
                 })
                 .collect(),
         }
+    }
+
+    /// Only drivers of the custom executor get it.
+    fn payload(&self) -> Option<Secret> {
+        let wanted = self.host.executor.kind() == "custom";
+        let text = wanted.then(|| serde_json::to_string(self.job).ok()).flatten();
+        text.map(Secret::new)
     }
 
     /// Steps that replace the scripts of GitLab's payload.

@@ -40,12 +40,14 @@ impl Build<'_> {
     pub(super) async fn script(
         &self,
         sandbox: &dyn Sandbox,
+        stage: &Stage,
         lines: &[String],
         stop: Stop,
         limit: &Limit,
     ) -> Result<(), Failure> {
         let text = scripts::text(self.host, self.job, &self.variables, lines);
         let command = Command {
+            stage: stage.to_string(),
             env: self.variables.environment(),
             timeout: limit.duration(),
             stop,
@@ -81,6 +83,7 @@ impl Build<'_> {
             return Err(self.control.failure());
         }
         let command = Command {
+            stage: stage.to_owned(),
             env: self.variables.environment(),
             timeout: limit.duration(),
             stop: self.control.all(),

@@ -313,10 +313,13 @@ impl Source<'_> {
         );
         let now = jiff::Timestamp::from_millisecond(self.host.clock.now_ms()).ok()?;
         let valid = Duration::from_secs(self.cache_timeout().max(60));
-        Some(match direction {
+        let signed = match direction {
             Direction::Read => store.read(&object, valid, now),
             Direction::Write => store.write(&object, key, valid, now),
-        })
+        };
+        signed
+            .inspect_err(|error| tracing::warn!(%error, "the address of a cache cannot be signed"))
+            .ok()
     }
 
     /// On the tasuki server that the job is from.

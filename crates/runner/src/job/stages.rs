@@ -26,7 +26,9 @@ impl Build<'_> {
     pub(super) async fn prepare_script(&self, sandbox: &dyn Sandbox) -> Result<(), Failure> {
         let stage = Stage::PrepareScript;
         self.console.open(&stage);
-        self.console.line(&format!("Running on {}...", hostname()));
+        if self.host.executor.kind() != "custom" {
+            self.console.line(&format!("Running on {}...", hostname()));
+        }
         let mut result = Ok(());
         for (path, content) in self.variables.file_contents() {
             let file = PushedFile {
@@ -38,6 +40,11 @@ impl Build<'_> {
             if result.is_err() {
                 break;
             }
+        }
+        if result.is_ok() {
+            let output = self.console.work();
+            result = sandbox.settle(self.control.all(), &output).await.map_err(Failure::from);
+            output.finish();
         }
         self.console.close(&stage);
         if self.control.is_over() {
@@ -126,7 +133,8 @@ impl Build<'_> {
         if lines.is_empty() {
             return Ok(());
         }
-        self.script(sandbox, &lines, self.control.all(), &Limit::Job).await
+        self.script(sandbox, &Stage::GetSources, &lines, self.control.all(), &Limit::Job)
+            .await
     }
 
     pub(super) async fn clear_worktree(&self, sandbox: &dyn Sandbox) -> Result<(), Failure> {
@@ -223,7 +231,7 @@ impl Build<'_> {
         for request in uploads {
             // One that fails does not keep the others (reports!) from being kept.
             let done = self
-                .guest(sandbox, request, &Limit::Job, "upload_artifacts")
+                .guest(sandbox, request, &Limit::Job, &stage.to_string())
                 .await
                 .map(drop);
             if let Err(failure) = &done {
@@ -286,7 +294,7 @@ impl Build<'_> {
             (Limit::Job, Some(own)) if own < self.timeout => &Limit::Own(own),
             (Limit::Job, _) => limit,
         };
-        let result = self.script(sandbox, &lines, self.control.user(), limit).await;
+        let result = self.script(sandbox, &stage, &lines, self.control.user(), limit).await;
         self.console.close(&stage);
         result
     }
@@ -316,7 +324,9 @@ impl Build<'_> {
         }
         self.console.line("Running after script...");
         let limit = Limit::Own(limit.unwrap_or(AFTER_SCRIPT));
-        let ended = self.script(sandbox, &step.script, self.control.all(), &limit).await;
+        let ended = self
+            .script(sandbox, &stage, &step.script, self.control.all(), &limit)
+            .await;
         if let Err(failure) = &ended {
             self.console.warn(&format!("after_script failed: {failure}"));
         }

@@ -88,6 +88,15 @@ impl Variables {
             .collect()
     }
 
+    /// File variables: name and content.
+    #[must_use]
+    pub fn files(&self) -> Vec<(String, String)> {
+        let files = self.each().filter(|variable| variable.file);
+        files
+            .map(|variable| (variable.key.clone(), self.text(variable)))
+            .collect()
+    }
+
     /// Values to mask, as given and as expanded.
     pub fn secrets(&self) -> impl Iterator<Item = String> {
         self.list

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use tasuki_rt::Tasks;
 
-use crate::config::{ExecutorKind, RunnerConfig};
+use crate::config::{ExecutorKind, RunnerConfig, ShellWord};
+use crate::executor::custom::{self, Custom};
 use crate::executor::docker::{Docker, GuestNetwork, Settings, Surroundings};
 use crate::executor::shell::{Config, Shell};
-use crate::executor::{Error, Executor, Result};
+use crate::executor::{Error, Executor, Result, ShellKind};
 use crate::process::Binary;
 
 /// Makes the executor of a runner.
@@ -29,16 +30,19 @@ pub struct Defaults {
     pub system_id: String,
     /// What the environment says of the container engine.
     pub surroundings: Surroundings,
+    /// The process's environment, for the drivers of custom executors.
+    pub environment: Vec<(String, String)>,
 }
 
-/// The executors of this build: `shell` and `docker`. Others are refused with their name.
+/// The executors of this build: `shell`, `docker` and `custom`. Others are refused with their name.
 pub fn executors(defaults: Defaults, tasks: Tasks) -> Arc<ExecutorFactory> {
     Arc::new(move |runner| match runner.executor.parse() {
         Ok(ExecutorKind::Shell) => shell(runner, &defaults, &tasks),
         Ok(ExecutorKind::Docker) => docker(runner, &defaults, &tasks),
+        Ok(ExecutorKind::Custom) => driver(runner, &defaults, &tasks),
         Err(_) if runner.executor.is_empty() => Err(Error::configuration(
             format!("the runner {:?} names no executor", runner.name),
-            "set executor = \"shell\" or \"docker\"",
+            "set executor = \"shell\", \"docker\" or \"custom\"",
         )),
         Err(error) => Err(Error::configuration(
             format!("the runner {:?}: {error}", runner.name),
@@ -89,6 +93,30 @@ fn docker(runner: &RunnerConfig, defaults: &Defaults, tasks: &Tasks) -> Result<A
         surroundings: defaults.surroundings.clone(),
     };
     Ok(Arc::new(Docker::new(settings, tasks.clone())?))
+}
+
+fn driver(runner: &RunnerConfig, defaults: &Defaults, tasks: &Tasks) -> Result<Arc<dyn Executor>> {
+    let word: ShellWord = runner.shell.parse().map_err(|error| {
+        Error::configuration(
+            format!("the runner {:?}: {error}", runner.name),
+            "`tasuki runner lint` checks the whole file",
+        )
+    })?;
+    let settings = custom::Settings {
+        config: runner.custom.clone().unwrap_or_default(),
+        builds_dir: runner.builds_dir.clone(),
+        cache_dir: runner.cache_dir.clone(),
+        shell: match word {
+            ShellWord::Detect => ShellKind::Detect,
+            ShellWord::Bash => ShellKind::Bash,
+            ShellWord::Sh => ShellKind::Sh,
+        },
+        state_dir: defaults.working_dir.join(".tasuki"),
+        working_dir: defaults.working_dir.clone(),
+        environment: defaults.environment.clone(),
+        binary: defaults.binary.clone().unwrap_or_else(Binary::current),
+    };
+    Ok(Arc::new(Custom::new(settings, tasks.clone())?))
 }
 
 /// Whether a server is to be reached from its own machine only.

@@ -31,7 +31,14 @@ pub struct Limits {
     pub timeout: Option<Duration>,
     /// From SIGTERM to SIGKILL.
     pub grace: Duration,
+    /// From SIGKILL to giving up.
+    pub patience: Duration,
     pub stop: Stop,
+}
+
+impl Limits {
+    /// How long killed processes may take to disappear where nobody says otherwise.
+    pub const PATIENCE: Duration = KILL_PATIENCE;
 }
 
 /// How a program ended, and who is left of it.
@@ -307,7 +314,7 @@ impl Supervisor {
                 },
                 () = limits.stop.forced(), if !killed => {
                     cause.get_or_insert(Exit::Stopped);
-                    killed = self.kill(&mut next_at).await;
+                    killed = self.kill(&mut next_at, limits.patience).await;
                 }
                 () = limits.stop.pulled(), if cause.is_none() => {
                     cause = Some(Exit::Stopped);
@@ -319,9 +326,9 @@ impl Supervisor {
                 }
                 () = sleep_until(next_at), if cause.is_some() => {
                     if killed {
-                        return Err(Error::Unkillable { seconds: KILL_PATIENCE.as_secs() });
+                        return Err(Error::Unkillable { seconds: limits.patience.as_secs() });
                     }
-                    killed = self.kill(&mut next_at).await;
+                    killed = self.kill(&mut next_at, limits.patience).await;
                 }
             }
         }
@@ -333,9 +340,9 @@ impl Supervisor {
         Instant::now() + grace
     }
 
-    async fn kill(&mut self, next_at: &mut Instant) -> bool {
+    async fn kill(&mut self, next_at: &mut Instant, patience: Duration) -> bool {
         let _ = self.order(&Order::Kill).await;
-        *next_at = Instant::now() + KILL_PATIENCE;
+        *next_at = Instant::now() + patience;
         true
     }
 }

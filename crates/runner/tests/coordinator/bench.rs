@@ -102,6 +102,7 @@ impl Bench {
             binary: Some(Binary::at(env!("CARGO_BIN_EXE_tasuki-guest"))),
             system_id: "s_0123456789ab".to_owned(),
             surroundings: Surroundings::default(),
+            environment: vec![("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())],
         };
         PoolOptions {
             config,

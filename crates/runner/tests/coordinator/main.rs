@@ -4,10 +4,12 @@
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that fails says where")]
 
 mod bench;
+mod custom;
 mod fake;
 mod jobs;
 mod keys;
 mod object_store;
+mod peers;
 mod registration;
 mod serve;
 mod settings;

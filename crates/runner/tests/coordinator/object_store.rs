@@ -217,9 +217,11 @@ async fn a_store_that_refuses_or_is_unknown_costs_no_job() {
         "{refused}"
     );
     assert!(store.names().is_empty());
-    let unknown = job(&store, "glrt-first", |runner| "gcs".clone_into(&mut runner.cache.kind)).await;
+    let unknown = job(&store, "glrt-first", |runner| "ftp".clone_into(&mut runner.cache.kind)).await;
     assert!(
-        unknown.contains("Type = \"gcs\" is none that this version has: use \"s3\"; caches stay on this machine"),
+        unknown.contains(
+            "Type = \"ftp\" is none that this version has: use \"s3\", \"gcs\" or \"azure\"; caches stay on this machine"
+        ),
         "{unknown}"
     );
 }

@@ -413,3 +413,25 @@ async fn unknown_keys_survive_and_are_known() {
     desk.registered().await;
     assert!(desk.file().contains("buids_dir = \"/b\""), "{}", desk.file());
 }
+
+#[tokio::test]
+async fn a_driver_is_registered_by_flags() {
+    let desk = Desk::new().await;
+    let line = "register -n --url {url} --token glrt-abc --executor custom --builds-dir /b --cache-dir /c --custom-run-exec /d \
+                --custom-run-args run --custom-run-args --fast --custom-cleanup-exec /e --custom-cleanup-exec-timeout 7 \
+                --custom-graceful-kill-timeout 9";
+    let ended = desk.run(line, None).await;
+    assert_eq!(ended.code, 0, "{}", ended.shown);
+    let config = desk.file();
+    for wanted in [
+        "executor = \"custom\"",
+        "[runners.custom]",
+        "run_exec = \"/d\"",
+        "run_args = [\"run\", \"--fast\"]",
+        "cleanup_exec = \"/e\"",
+        "cleanup_exec_timeout = 7",
+        "graceful_kill_timeout = 9",
+    ] {
+        assert!(config.contains(wanted), "{wanted} in {config}");
+    }
+}

@@ -25,9 +25,13 @@ pub(crate) const BUSYBOX: &str = "tasuki-test/busybox:1";
 
 /// Runs Docker's own command line, for what the tests do beside the executor.
 pub(crate) fn docker(args: &[&str]) -> String {
+    docker_at(&host(), args)
+}
+
+fn docker_at(host: &str, args: &[&str]) -> String {
     #[expect(clippy::disallowed_methods, reason = "a test beside the executor")]
     let output = Command::new("docker")
-        .args(["--host", &host()])
+        .args(["--host", host])
         .args(args)
         .output()
         .expect("docker is there");
@@ -89,6 +93,16 @@ pub(crate) fn images() {
         run("tar", &["-C", &text(&empty), "-cf", &text(&tar), "."]);
         docker(&["import", &text(&tar), "tasuki-test/empty:1"]);
     });
+}
+
+/// Makes the image of most tests on another engine.
+pub(crate) fn import_busybox(host: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("root");
+    busybox(&root);
+    let tar = folder.path().join("root.tar");
+    run("tar", &["-C", &text(&root), "-cf", &text(&tar), "."]);
+    docker_at(host, &["import", "--change", "ENV PATH=/bin", &text(&tar), BUSYBOX]);
 }
 
 fn busybox(root: &Path) {

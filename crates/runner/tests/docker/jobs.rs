@@ -12,7 +12,14 @@ use crate::terminals::terminals;
 #[ignore = "needs a container engine: cargo xtask test docker"]
 async fn it_conforms() {
     let place = place("");
-    conforms(&place.docker, &Options { host_processes: false }).await;
+    conforms(
+        &place.docker,
+        &Options {
+            host_processes: false,
+            ..Options::HOST
+        },
+    )
+    .await;
     place.ends().await;
 }
 
@@ -20,7 +27,14 @@ async fn it_conforms() {
 #[ignore = "needs a container engine: cargo xtask test docker"]
 async fn it_has_terminals() {
     let place = place("");
-    terminals(&place.docker, &Options { host_processes: false }).await;
+    terminals(
+        &place.docker,
+        &Options {
+            host_processes: false,
+            ..Options::HOST
+        },
+    )
+    .await;
     place.ends().await;
 }
 

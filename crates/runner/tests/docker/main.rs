@@ -5,8 +5,12 @@
 #[path = "../executor/conformance.rs"]
 mod conformance;
 mod engine;
+mod faults;
 mod jobs;
 mod left;
+mod many;
+mod nested;
+mod own;
 mod registry;
 mod services;
 mod settings;

@@ -18,11 +18,21 @@ use tasuki_runner::guest::{CacheEntry, Compression, Format, Request, RestoreCach
 pub(crate) struct Options {
     /// A sandbox is a part of this machine: its process ids are checked to be gone, its folders to be apart.
     pub(crate) host_processes: bool,
+    /// A script that a signal ended is told apart from one that exits with 128 and the signal's number.
+    pub(crate) signals: bool,
+}
+
+impl Options {
+    /// Processes of this machine that the executor itself starts.
+    pub(crate) const HOST: Self = Self {
+        host_processes: true,
+        signals: true,
+    };
 }
 
 /// Runs every case on `executor`, several of them at once, as a runner would.
 pub(crate) async fn conforms(executor: &dyn Executor, options: &Options) {
-    scripts(executor).await;
+    scripts(executor, options).await;
     environments(executor).await;
     large_things(executor).await;
     stops(executor, options).await;
@@ -48,6 +58,8 @@ pub(crate) fn task() -> Task {
         folder_suffix: None,
         variables: Vec::new(),
         public_variables: Vec::new(),
+        file_variables: Vec::new(),
+        payload: None,
         image: None,
         services: Vec::new(),
         registry_logins: Vec::new(),
@@ -96,8 +108,15 @@ async fn check(sandbox: &dyn Sandbox, command: Command, exit: Exit, stdout: &[u8
     );
 }
 
-async fn scripts(executor: &dyn Executor) {
+async fn scripts(executor: &dyn Executor, options: &Options) {
     let place = sandbox(executor).await;
+    let signal = |number| {
+        if options.signals {
+            Exit::Signal(number)
+        } else {
+            Exit::Code(128 + number)
+        }
+    };
     let cases: [(&str, Exit, &[u8], &[u8]); 12] = [
         ("true", Exit::Code(0), b"", b""),
         ("exit 1", Exit::Code(1), b"", b""),
@@ -106,8 +125,8 @@ async fn scripts(executor: &dyn Executor) {
         ("printf 'no newline at end'", Exit::Code(0), b"no newline at end", b""),
         ("printf '\\000\\377\\200'", Exit::Code(0), b"\0\xff\x80", b""),
         ("printf 'a\\rb\\r\\n'", Exit::Code(0), b"a\rb\r\n", b""),
-        ("kill -9 $$", Exit::Signal(9), b"", b""),
-        ("kill -11 $$", Exit::Signal(11), b"", b""),
+        ("kill -9 $$", signal(9), b"", b""),
+        ("kill -11 $$", signal(11), b"", b""),
         ("(exit 3); echo $?", Exit::Code(0), b"3\n", b""),
         ("cat", Exit::Code(0), b"", b""),
         (

@@ -77,14 +77,14 @@ async fn output(place: &dyn Sandbox, script: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_conforms() {
     let place = Place::new();
-    conforms(&place.executor(), &Options { host_processes: true }).await;
+    conforms(&place.executor(), &Options::HOST).await;
     assert_eq!(place.leftovers(), Vec::<PathBuf>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_has_terminals() {
     let place = Place::new();
-    terminals(&place.executor(), &Options { host_processes: true }).await;
+    terminals(&place.executor(), &Options::HOST).await;
     assert_eq!(place.leftovers(), Vec::<PathBuf>::new());
 }
 
@@ -100,8 +100,8 @@ async fn it_conforms_as_another_user() {
         ..place.config()
     };
     let executor = Shell::new(config, Tasks::new()).expect("is configured");
-    conforms(&executor, &Options { host_processes: true }).await;
-    terminals(&executor, &Options { host_processes: true }).await;
+    conforms(&executor, &Options::HOST).await;
+    terminals(&executor, &Options::HOST).await;
     let sandbox = prepare(&executor, task()).await;
     assert_eq!(
         output(

@@ -173,6 +173,7 @@ impl LocalRunner {
             surroundings: Surroundings::read(|name| {
                 std::env::vars_os().find_map(|(key, value)| (key == name).then(|| value.into_string().ok())?)
             }),
+            environment: Vec::new(),
         };
         let options = PoolOptions {
             config: Config::single(self.slots, runner),

@@ -147,3 +147,62 @@ fn up_checks_out_over_http_and_leaves_nothing() {
     assert!(ended.success(), "{said}");
     assert_eq!(left(), "");
 }
+
+/// Killed with everything in mid-job: the command that an operator has finds all of it, and says so.
+#[test]
+#[ignore = "needs a container engine: cargo xtask test docker"]
+fn sweep_finds_what_a_killed_runner_left() {
+    let world = World::new();
+    image(&world);
+    let config = "build:\n  script: [echo runs, sleep 1000]\n";
+    let dir = world.repository("app", &[(".gitlab-ci.yml", config)]);
+    let here = world.folder.path();
+    let args = [
+        "up",
+        "--listen",
+        "127.0.0.1:0",
+        "--executor",
+        "docker",
+        "--docker-image",
+        IMAGE,
+    ];
+    let mut command = world.tasuki(here, &args);
+    let log = std::fs::File::create(world.path("up.log")).unwrap();
+    let mut up = command
+        .env("DOCKER_HOST", host())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(up.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line.starts_with("ready ")));
+    let add = ["project", "add", &dir.display().to_string(), "--name", "group/app"];
+    world.run(here, &add).expect(0);
+    world.run(here, &["pipeline", "run", "group/app"]).expect(0);
+    let began = std::time::Instant::now();
+    let running = "label=com.gitlab.gitlab-runner.type=build";
+    while run("docker", &["--host", &host(), "ps", "-q", "--filter", running]).is_empty() {
+        let said = || std::fs::read_to_string(world.path("up.log")).unwrap();
+        assert!(began.elapsed().as_secs() < 120, "no job runs: {}", said());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    up.kill().unwrap();
+    up.wait().unwrap();
+    assert_ne!(left(), "");
+    let file = world.path("config.toml");
+    let text = format!(
+        "[[runners]]\nname = \"a\"\nurl = \"http://127.0.0.1:1\"\ntoken = \"glrt-a\"\nexecutor = \"docker\"\n\
+         [runners.docker]\nhost = \"{}\"\nimage = \"{IMAGE}\"\n",
+        host()
+    );
+    std::fs::write(&file, text).unwrap();
+    let sweep = ["runner", "sweep", "--check", "--config", &file.display().to_string()];
+    let swept = world.run(here, &sweep);
+    assert_eq!(swept.code, 0, "{} {}", swept.out, swept.err);
+    assert!(
+        !swept.out.contains("removed 0 sandboxes") && swept.out.contains("nothing of a job is left"),
+        "{}",
+        swept.out
+    );
+    assert_eq!(left(), "");
+}

@@ -212,6 +212,7 @@ async fn ask(name: &str, server: &str, helpers: &Helpers<'_>) -> Result<Option<S
     let limits = Limits {
         timeout: Some(PATIENCE),
         grace: std::time::Duration::from_secs(1),
+        patience: Limits::PATIENCE,
         stop: Stop::new(),
     };
     let output = Collected::default();

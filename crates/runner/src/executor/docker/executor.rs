@@ -142,6 +142,14 @@ fn address(settings: &Settings) -> super::engine::Result<Address> {
         Some(PathBuf::from(&config.tls_cert_path))
     };
     match text {
+        Some(text) if config.tls_verify && certificates.is_none() && !text.starts_with("unix://") => {
+            Err(super::engine::Error::Address {
+                message: format!(
+                    "tls_verify is set for {text}, and nothing says by which certificates: set tls_cert_path (or \
+                     DOCKER_CERT_PATH) to a folder of ca.pem, cert.pem and key.pem"
+                ),
+            })
+        }
         Some(text) => Address::parse(text, certificates),
         None => {
             let found = SOCKETS.iter().find(|path| std::path::Path::new(path).exists());

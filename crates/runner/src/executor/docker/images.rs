@@ -124,6 +124,8 @@ async fn by_policy(
     };
     match engine.pull(pull).await {
         Ok(()) => {}
+        // The machine's fault: neither the image's nor the registry's.
+        Err(error @ engine::Error::Refused { .. }) if error.is_full() => return Err(Failed::Engine(error)),
         Err(engine::Error::Refused { message, .. }) => {
             return Err(Failed::Pull(format!(
                 "cannot pull the image {:?}: {message}",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::engine::Engine;
+use super::engine::{self, Engine};
 use super::names::Names;
 use crate::config::DockerConfig;
 use crate::executor::{Error, Result};
@@ -71,7 +71,7 @@ impl Network {
             body["Options"] = json!({"com.docker.network.driver.mtu": config.network_mtu.to_string()});
         }
         let made = engine.create_network(&body).await;
-        made.map_err(|error| Error::system("make the job's network", error))
+        made.map_err(|error| Error::system(failed_to_make(&error), error))
             .map(drop)
     }
 
@@ -105,4 +105,16 @@ impl Network {
             body["NetworkingConfig"]["EndpointsConfig"][self.mode.as_str()]["MacAddress"] = json!(mac);
         }
     }
+}
+
+/// Engines have some dozens of ranges of addresses, one for each network.
+fn failed_to_make(error: &engine::Error) -> String {
+    let text = error.to_string();
+    let full = ["address pool", "address spaces", "no available network"];
+    let remedy = if full.iter().any(|words| text.contains(words)) {
+        " (each job has one: run fewer jobs at a time, remove networks that nobody uses with `docker network prune`, give          the engine more `default-address-pools`, or set network_mode)"
+    } else {
+        ""
+    };
+    format!("make the job's network{remedy}")
 }

@@ -91,7 +91,11 @@ pub(super) async fn ask_typing(
             let noise = noise.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
             Err(lost(&place, &exec, &noise).await)
         }
-        Err(error) => Err(Error::system("hear the program in the container", error)),
+        // A connection that breaks off is the engine's end or the container's.
+        Err(error) => match place.engine.container(place.container).await {
+            Ok(_) => Err(Error::system("hear the program in the container", error)),
+            Err(_) => Err(lost(&place, &exec, &[]).await),
+        },
     }
 }
 
@@ -165,12 +169,12 @@ fn head(bytes: &[u8]) -> io::Result<Option<(Kind, usize)>> {
 
 /// Why a guest ended without an answer: the container's end, or its own noise.
 async fn lost(place: &Place<'_>, exec: &str, noise: &[u8]) -> Error {
-    if let Ok(container) = place.engine.container(place.container).await {
-        if container.state.oom_killed {
+    match place.engine.container(place.container).await {
+        Ok(container) if container.state.oom_killed => {
             let message = "the job was killed for want of memory: it used more than the limit of its container";
             return Error::job(tasuki_model::reason::FailureReason::ScriptFailure, message);
         }
-        if !container.state.running {
+        Ok(container) if !container.state.running => {
             let what = "go on: the job's container was stopped or removed from outside";
             let code = container.state.exit_code;
             return Error::system(
@@ -178,8 +182,11 @@ async fn lost(place: &Place<'_>, exec: &str, noise: &[u8]) -> Error {
                 format!("it ended with exit code {code} {}", container.state.error),
             );
         }
-    } else {
-        return Error::system("go on: the job's container is gone", "it was removed from outside");
+        Ok(_) => {}
+        Err(error) if error.is_missing() => {
+            return Error::system("go on: the job's container is gone", "it was removed from outside");
+        }
+        Err(error) => return Error::system("go on: the container engine went away in mid-job", error),
     }
     let code = place.engine.exec(exec).await.ok().and_then(|state| state.exit_code);
     let noise = String::from_utf8_lossy(noise);

@@ -115,6 +115,8 @@ mod tests {
             folder_suffix: None,
             variables: vec![("DIR".to_owned(), "/srv".to_owned())],
             public_variables: Vec::new(),
+            file_variables: Vec::new(),
+            payload: None,
             image: None,
             services: Vec::new(),
             registry_logins: Vec::new(),

@@ -84,6 +84,11 @@ pub(crate) fn add(all: &mut BTreeMap<String, String>, variables: &[(String, Stri
 
 /// Passes as much as the kernel takes, the smallest first.
 pub(crate) fn split(all: BTreeMap<String, String>) -> Environment {
+    split_within(all, MAX_TOTAL)
+}
+
+/// The same with another limit for the whole.
+pub(crate) fn split_within(all: BTreeMap<String, String>, most: usize) -> Environment {
     let mut by_size: Vec<(String, String)> = all.into_iter().collect();
     by_size.sort_by_key(|(key, value)| key.len() + value.len());
     let mut total = 0;
@@ -91,7 +96,7 @@ pub(crate) fn split(all: BTreeMap<String, String>) -> Environment {
     for (key, value) in by_size {
         let size = key.len() + value.len() + 2;
         total += size + size_of::<usize>();
-        let fits = size <= MAX_ENTRY && total <= MAX_TOTAL;
+        let fits = size <= MAX_ENTRY && total <= most;
         if fits { &mut passed } else { &mut exported }.push((key, value));
     }
     Environment { passed, exported }

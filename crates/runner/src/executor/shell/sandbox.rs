@@ -127,6 +127,7 @@ impl ShellSandbox {
         let limits = Limits {
             timeout: command.timeout,
             grace: command.grace,
+            patience: Limits::PATIENCE,
             stop: command.stop.clone(),
         };
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -280,6 +281,7 @@ impl Sandbox for ShellSandbox {
         let limits = Limits {
             timeout: None,
             grace: Command::DEFAULT_GRACE,
+            patience: Limits::PATIENCE,
             stop: what.stop,
         };
         let started = OnTerminal::start(&self.config.binary, &nets(&self.place), spec, what.window, what.typist).await;

@@ -166,6 +166,7 @@ async fn run(work: Script, stop: &Stop, frames: &Frames, tasks: &Tasks) -> (Answ
     let limits = Limits {
         timeout: work.timeout_ms.map(Duration::from_millis),
         grace: Duration::from_millis(work.grace_ms),
+        patience: Limits::PATIENCE,
         stop: stop.clone(),
     };
     let killed = oom::kills();
@@ -224,6 +225,7 @@ async fn interact(work: Terminal, stop: &Stop, frames: &Frames, keyboard: Keyboa
     let limits = Limits {
         timeout: None,
         grace: Command::DEFAULT_GRACE,
+        patience: Limits::PATIENCE,
         stop: stop.clone(),
     };
     let finished = match OnTerminal::start(&Binary::inside(), &Nets::default(), spec, window, work.typist).await {

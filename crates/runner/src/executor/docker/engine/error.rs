@@ -29,6 +29,11 @@ impl Error {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
+    /// Whether the engine's disk has no room.
+    pub(in crate::executor::docker) fn is_full(&self) -> bool {
+        matches!(self, Self::Refused { message, .. } if message.contains("no space left on device"))
+    }
+
     /// Whether it is there, or going, already.
     pub(in crate::executor::docker) fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { status: 409 | 304, .. })

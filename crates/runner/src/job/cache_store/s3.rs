@@ -1,7 +1,4 @@
-//! `[runners.cache]`: an object store that keeps caches for other machines.
-//!
-//! The guest gets signed addresses, one for each object and only for as long as a request may take; the keys of the
-//! store never leave this process.
+//! S3 and what speaks like it: signature version 4 in the query.
 
 use std::time::Duration;
 
@@ -10,38 +7,23 @@ use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 use tasuki_model::secret::Secret;
 use url::Url;
 
-use crate::config::{CacheConfig, S3Cache};
+use super::path::is_header;
+use super::store::Signed;
+use crate::config::S3Cache;
 
 /// Region of a store that names none.
 const USUAL_REGION: &str = "us-east-1";
 
-/// A store that caches are kept in besides the local folder.
-pub(super) struct CacheStore {
+/// A bucket, and who signs for it.
+pub(in crate::job) struct S3 {
     bucket: Bucket,
     credentials: Credentials,
     /// Of encryption, for uploads.
     headers: Vec<(&'static str, String)>,
 }
 
-/// Where an object is read from or written to.
-pub(super) struct Signed {
-    pub(super) url: Secret,
-    /// Part of the signature: to be sent as they are.
-    pub(super) headers: Vec<(String, Secret)>,
-}
-
-impl CacheStore {
-    /// The configured store; `None`: caches are only local. `Err`: why it cannot be used.
-    pub(super) fn of(config: &CacheConfig) -> Result<Option<Self>, String> {
-        match (config.kind.as_str(), &config.s3) {
-            ("", _) => Ok(None),
-            ("s3", Some(s3)) => Self::s3(s3).map(Some),
-            ("s3", None) => Err("there is no section [runners.cache.s3]".to_owned()),
-            (other, _) => Err(format!("Type = {other:?} is none that this version has: use \"s3\"")),
-        }
-    }
-
-    fn s3(config: &S3Cache) -> Result<Self, String> {
+impl S3 {
+    pub(super) fn of(config: &S3Cache) -> Result<Self, String> {
         if config.bucket_name.is_empty() {
             return Err("BucketName is missing".to_owned());
         }
@@ -97,8 +79,7 @@ impl CacheStore {
     pub(super) fn write(&self, object: &str, key: &str, valid: Duration, now: Timestamp) -> Signed {
         let mut action = self.bucket.put_object(Some(&self.credentials), object);
         let mut headers = self.headers.clone();
-        // Header values are printable ASCII.
-        if key.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        if is_header(key) {
             headers.push(("x-amz-meta-cachekey", key.to_owned()));
         }
         for (name, value) in &headers {
@@ -113,24 +94,6 @@ impl CacheStore {
             headers: headers.collect(),
         }
     }
-}
-
-/// Why the configured store cannot be used.
-pub(crate) fn cache_problem(config: &CacheConfig) -> Option<String> {
-    CacheStore::of(config)
-        .err()
-        .map(|problem| format!("[runners.cache]: {problem}"))
-}
-
-/// `[Path/][runner/<short token>/]project/<id>/<key>`; without the runner's part between runners that share.
-pub(super) fn object_name(config: &CacheConfig, short_token: &str, project: i64, name: &str) -> String {
-    let mut parts: Vec<&str> = config.path.split('/').filter(|part| !part.is_empty()).collect();
-    if !config.shared {
-        parts.extend(["runner", short_token]);
-    }
-    let project = project.to_string();
-    parts.extend(["project", &project, name]);
-    parts.join("/")
 }
 
 fn host(config: &S3Cache, region: &str) -> String {
@@ -173,23 +136,7 @@ fn encryption(config: &S3Cache) -> Result<Vec<(&'static str, String)>, String> {
 mod tests {
     use super::*;
 
-    fn config(text: &str) -> CacheConfig {
-        toml::from_str(text).unwrap()
-    }
-
-    const KEYS: &str = "Type = \"s3\"\n[s3]\nAccessKey = \"id\"\nSecretKey = \"key\"\n";
-
-    #[test]
-    fn objects_are_named_as_gitlab_runner_names_them() {
-        for (text, name) in [
-            ("", "runner/abc/project/5/k/x"),
-            ("Shared = true", "project/5/k/x"),
-            ("Path = \"/a/b/\"", "a/b/runner/abc/project/5/k/x"),
-            ("Path = \"a\"\nShared = true", "a/project/5/k/x"),
-        ] {
-            assert_eq!(object_name(&config(text), "abc", 5, "k/x"), name, "{text}");
-        }
-    }
+    const KEYS: &str = "AccessKey = \"id\"\nSecretKey = \"key\"\n";
 
     #[test]
     fn addresses_of_stores() {
@@ -220,7 +167,7 @@ mod tests {
                 "https://b.store.example/o?",
             ),
         ] {
-            let store = CacheStore::of(&config(&format!("{KEYS}{text}"))).unwrap().unwrap();
+            let store = S3::of(&toml::from_str(&format!("{KEYS}{text}")).unwrap()).unwrap();
             let url = store.read("o", Duration::from_secs(60), now).url;
             assert!(url.expose().starts_with(begin), "{text}: {}", url.expose());
         }
@@ -229,9 +176,7 @@ mod tests {
     #[test]
     fn what_cannot_be_used_says_why() {
         for (text, words) in [
-            ("Type = \"gcs\"", "use \"s3\""),
-            ("Type = \"s3\"", "[runners.cache.s3]"),
-            ("Type = \"s3\"\n[s3]\nBucketName = \"b\"", "AccessKey and SecretKey"),
+            ("BucketName = \"b\"", "AccessKey and SecretKey"),
             (&format!("{KEYS}BucketName = \"\""), "BucketName is missing"),
             (
                 &format!("{KEYS}BucketName = \"b\"\nAuthenticationType = \"iam\""),
@@ -244,9 +189,8 @@ mod tests {
             ),
             (&format!("{KEYS}BucketName = \"b\"\nServerAddress = \"a b\""), "no host"),
         ] {
-            let error = CacheStore::of(&config(text)).err().unwrap_or_default();
+            let error = S3::of(&toml::from_str(text).unwrap()).err().unwrap_or_default();
             assert!(error.contains(words), "{text}: {error}");
         }
-        assert!(CacheStore::of(&config("")).unwrap().is_none());
     }
 }
