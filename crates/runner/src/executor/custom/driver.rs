@@ -61,7 +61,7 @@ impl Caller<'_> {
         };
         let nets = Nets {
             marker: Some(self.marker.to_owned()),
-            cgroup_procs: None,
+            cgroup: None,
         };
         let running = Running::start(self.binary, &nets, spec).await;
         let running = running.map_err(|error| match error {
