@@ -427,7 +427,7 @@ async fn a_driver_is_registered_by_flags() {
         "executor = \"custom\"",
         "[runners.custom]",
         "run_exec = \"/d\"",
-        "run_args = [\"run\", \"--fast\"]",
+        "run_args = [\n    \"run\",\n    \"--fast\",\n]",
         "cleanup_exec = \"/e\"",
         "cleanup_exec_timeout = 7",
         "graceful_kill_timeout = 9",
