@@ -12,7 +12,7 @@ use crate::app::variables_of;
 use crate::config::ProjectSettings;
 use crate::scheduler::{ClaimedTask, outputs};
 use crate::secrets::{self, Keyring};
-use crate::triggers::project_info;
+use crate::triggers::{project_info, shown_to};
 
 /// What the store knows of a claimed task.
 pub(super) struct Gathered {
@@ -112,6 +112,7 @@ pub(super) fn gather(
             default_days: artifacts_days,
         },
     )?;
+    let variables = shown_to(&trigger, variables_of(tx, keys, &project)?);
     let context = Context {
         trigger,
         project: project_info(&project, &settings, &server.url),
@@ -122,7 +123,7 @@ pub(super) fn gather(
             protected_ref: demand.protected,
             ..PipelineInfo::default()
         },
-        variables: variables_of(tx, keys, &project)?,
+        variables,
         ..Context::default()
     };
     elsewhere::add(tx, &pipeline, &job, &context, claimed.claimed, &mut files)?;

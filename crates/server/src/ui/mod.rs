@@ -12,6 +12,7 @@ mod log_view;
 mod login;
 mod pipelines;
 mod projects;
+mod run;
 mod runners;
 mod show;
 
@@ -37,6 +38,7 @@ pub fn router(app: &App) -> Router<App> {
         .route("/logout", axum::routing::post(login::close))
         .merge(projects::router())
         .merge(pipelines::router())
+        .merge(run::router())
         .merge(jobs::router())
         .merge(runners::router())
         .route_layer(from_fn_with_state(app.clone(), guard));

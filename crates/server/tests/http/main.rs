@@ -4,8 +4,10 @@
 
 mod artifacts;
 mod authorisation;
+mod by_hand;
 mod life;
 mod payload;
+mod pulls;
 mod registration;
 mod rest;
 mod support;

@@ -12,6 +12,11 @@ use crate::{Context, Mode, Session};
 use super::parameter::{Declaration, Owner, declarations, fits};
 use super::read::scalar;
 
+/// Parameters that a pipeline may be started with.
+const MOST_GIVEN: usize = 100;
+/// Characters of the value of one.
+const LONGEST_GIVEN: usize = 512;
+
 /// All pipeline values by their whole path.
 #[derive(Debug, Default)]
 pub(super) struct Values(BTreeMap<Text, Node>);
@@ -47,6 +52,7 @@ pub(super) fn of(session: &Session<'_>, root: &Node) -> Values {
         .map(|node| declarations(session, node, Owner::Pipeline))
         .unwrap_or_default();
     let given = &session.input.context.trigger.inputs;
+    check_given(session, given, root);
     for declaration in &declared {
         let path = format!("pipeline.parameters.{}", declaration.name);
         let argument = given.iter().find(|(name, _)| **name == *declaration.name);
@@ -67,6 +73,28 @@ pub(super) fn of(session: &Session<'_>, root: &Node) -> Values {
         }
     }
     values
+}
+
+/// How many parameters there may be, and how long, as CircleCI's API has it.
+fn check_given(session: &Session<'_>, given: &[(String, Json)], root: &Node) {
+    let span = root.get("parameters").map_or(root.span, |node| node.span);
+    let error = |message: String| session.error(&code::CIRCLECI_ARGUMENT, span, message);
+    if given.len() > MOST_GIVEN {
+        error(format!(
+            "{} pipeline parameters: there may be {MOST_GIVEN}",
+            given.len()
+        ));
+    }
+    for (name, value) in given {
+        let chars = value
+            .as_str()
+            .map_or_else(|| value.to_string().chars().count(), |text| text.chars().count());
+        if chars > LONGEST_GIVEN {
+            error(format!(
+                "pipeline parameter `{name}` has {chars} characters: there may be {LONGEST_GIVEN}"
+            ));
+        }
+    }
 }
 
 fn given_value(session: &Session<'_>, declaration: &Declaration, json: &Json, root: &Node) -> Option<Node> {
@@ -188,7 +216,8 @@ fn pipeline(context: &Context, out: &mut Values) {
         _ => "push",
     };
     out.text("pipeline.event.name", event);
-    out.text("pipeline.event.action", "");
+    let action = trigger.merge_request.as_ref().map(|request| request.action.as_str());
+    out.text("pipeline.event.action", action.unwrap_or_default());
     out.text("pipeline.schedule.id", "");
     out.text(
         "pipeline.schedule.name",
@@ -210,6 +239,12 @@ fn events(context: &Context, out: &mut Values) {
     out.plain(&format!("{base}.number"), request.iid.to_string());
     out.text(&format!("{base}.title"), request.title.as_str());
     out.plain(&format!("{base}.draft"), if request.draft { "true" } else { "false" });
+    out.plain(&format!("{base}.merged"), if request.merged { "true" } else { "false" });
+    let url = trigger
+        .payload
+        .as_ref()
+        .and_then(|payload| payload["pull_request"]["html_url"].as_str());
+    out.text(&format!("{base}.url"), url.unwrap_or_default());
     out.text(&format!("{base}.head.ref"), request.source_branch.as_str());
     out.text(&format!("{base}.head.sha"), request.source_sha.as_str());
     out.text(&format!("{base}.base.ref"), request.target_branch.as_str());

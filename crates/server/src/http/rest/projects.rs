@@ -106,6 +106,9 @@ async fn change(State(app): State<App>, Name(id): Name, Body(patch): Body<Projec
             if let Some(seconds) = patch.timeout_s {
                 settings.timeout_s = Some(seconds).filter(|s| *s > 0);
             }
+            if let Some(flag) = patch.build_forks {
+                settings.build_forks = flag;
+            }
             if let Some(branch) = patch.default_branch {
                 row.default_branch = branch;
             }

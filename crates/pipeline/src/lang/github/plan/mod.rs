@@ -14,5 +14,5 @@ mod steps;
 mod workflow;
 
 pub(super) use facts::github;
-pub(super) use start::{Answer, asks_to_skip, started};
+pub(super) use start::{Answer, asks_to_skip, is_dispatch, started};
 pub(super) use workflow::{check, make};
