@@ -412,7 +412,7 @@ fn a_workflow_is_started_by_hand() {
     for line in ["to live dry false by workflow_dispatch", "in the event"] {
         assert!(done.out.contains(line), "{line} in {}", done.out);
     }
-    let refused = run(&["--input", "where=moon"]).expect(1);
+    let refused = run(&["--input", "where=moon"]).expect(2);
     assert!(
         refused.err.contains("input `where` must be one of test, live"),
         "{}",
