@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use tasuki_model::expr::BinaryOp::And;
 use tasuki_model::expr::{Expr, Literal, Value};
-use tasuki_model::plan::{self, AllowFailure, Need, Port, Variable, seconds};
+use tasuki_model::plan::{self, AllowFailure, Need, Variable, seconds};
 
 use super::super::entry::{self, Body, Container, Job};
 use super::super::fields::Field;
 use super::super::fold;
 use super::matrix::{self, Member};
+use super::ports;
 use super::scope::{NeedScope, Scope, binary, call};
 use super::steps::Frame;
 use super::workflow::{Level, Maker, group};
@@ -432,7 +433,7 @@ fn image(session: &Session<'_>, given: &Container, scope: &Scope<'_>) -> Option<
         ports: given
             .ports
             .iter()
-            .filter_map(|field| port(session, field, scope))
+            .flat_map(|field| ports::of(session, field, scope))
             .collect(),
         variables,
         credentials,
@@ -454,31 +455,5 @@ fn secret(expr: &Expr) -> Option<&str> {
             _ => None,
         },
         _ => None,
-    }
-}
-
-/// `80`, `8080:80`, `8080:80/udp`.
-fn port(session: &Session<'_>, field: &Field, scope: &Scope<'_>) -> Option<Port> {
-    let text = scope.text(session, field, "`ports`")?;
-    let (numbers, protocol) = match text.split_once('/') {
-        Some((numbers, protocol)) => (numbers, Some(protocol.to_owned())),
-        None => (text.as_str(), None),
-    };
-    let (host, number) = match numbers.split_once(':') {
-        Some((host, number)) => (Some(host.parse::<u16>().ok()), number),
-        None => (None, numbers),
-    };
-    match (number.parse(), host) {
-        (Ok(number), None | Some(Some(_))) => Some(Port {
-            number,
-            protocol,
-            name: None,
-            host: host.flatten(),
-        }),
-        _ => {
-            let message = format!("`{text}` is no port: write `80`, `8080:80` or `8080:80/udp`");
-            session.error(&code::GITHUB_VALUE, field.span, message);
-            None
-        }
     }
 }

@@ -8,6 +8,7 @@ mod graph;
 mod job;
 mod late;
 mod matrix;
+mod ports;
 mod scope;
 mod start;
 mod steps;
