@@ -9,6 +9,7 @@ use tasuki_model::plan::{self, AllowFailure, Need, Variable, seconds};
 use super::super::entry::{self, Body, Container, Job};
 use super::super::fields::Field;
 use super::super::fold;
+use super::container;
 use super::matrix::{self, Member};
 use super::ports;
 use super::scope::{NeedScope, Scope, binary, call};
@@ -177,6 +178,11 @@ impl Maker<'_, '_> {
             .as_ref()
             .and_then(|given| environment(session, given, scope));
         made.image = body.container.as_ref().and_then(|given| image(session, given, scope));
+        if let Some(field) = &body.computed_services
+            && let Some(value) = scope.value(session, field, "`services`")
+        {
+            made.services = container::services(session, field.span, &value);
+        }
         for service in &body.services {
             if let Some(image) = image(session, &service.container, scope) {
                 made.services.push(plan::Service {
@@ -393,9 +399,11 @@ fn environment(session: &Session<'_>, given: &entry::Environment, scope: &Scope<
 
 /// The image of a container; none where its name is empty.
 fn image(session: &Session<'_>, given: &Container, scope: &Scope<'_>) -> Option<plan::Image> {
-    let name = scope
-        .text(session, &given.image, "`image`")
-        .filter(|name| !name.is_empty())?;
+    let value = scope.value(session, &given.image, "`image`")?;
+    if matches!(value, Value::Object(_) | Value::Array(_)) {
+        return container::image(session, given.image.span, &value, "a container");
+    }
+    let name = Some(value.to_text().to_string()).filter(|name| !name.is_empty())?;
     let text = |field: &Field, what: &str| scope.text(session, field, what);
     let words = |field: &Option<Field>, what: &str| {
         let text = text(field.as_ref()?, what)?;

@@ -2,6 +2,7 @@
 
 mod action;
 mod call;
+mod container;
 mod event;
 mod facts;
 mod graph;

@@ -6,16 +6,20 @@ use super::super::fields::Field;
 use super::scope::Scope;
 use crate::Session;
 use crate::diag::{Problem, code};
+use crate::yaml::Span;
 
 /// Ports that one entry may mean.
 const LONGEST_RANGE: u16 = 1_000;
 
 pub(super) fn of(session: &Session<'_>, field: &Field, scope: &Scope<'_>) -> Vec<Port> {
-    let Some(text) = scope.text(session, field, "`ports`") else {
-        return Vec::new();
-    };
-    parse(&text).unwrap_or_else(|why| {
-        let problem = Problem::new(&code::GITHUB_VALUE, field.span, format!("`{text}` is no port: {why}"));
+    let text = scope.text(session, field, "`ports`");
+    text.map_or_else(Vec::new, |text| of_text(session, field.span, &text))
+}
+
+/// The ports of one entry; what is wrong with it is told.
+pub(super) fn of_text(session: &Session<'_>, span: Span, text: &str) -> Vec<Port> {
+    parse(text).unwrap_or_else(|why| {
+        let problem = Problem::new(&code::GITHUB_VALUE, span, format!("`{text}` is no port: {why}"));
         session.report(problem.hint("write `80`, `8080:80`, `127.0.0.1:8080:80/udp` or `8000-8002:9000-9002`"));
         Vec::new()
     })
