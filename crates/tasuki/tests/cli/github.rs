@@ -425,5 +425,5 @@ fn a_workflow_is_started_by_hand() {
     let done = exec(&["--workflow", "deploy.yml", "--input", "where=live"]).expect(0);
     assert!(done.out.contains("to live dry true"), "{}", done.out);
     let refused = exec(&["--input", "where=live"]).expect(1);
-    assert!(refused.err.contains("--workflow"), "{}", refused.err);
+    assert!(refused.out.contains("--workflow"), "{}", refused.out);
 }
