@@ -215,9 +215,7 @@ fn body(session: &Session<'_>, what: &str, span: Span, map: &Map) -> Body {
             .get("continue-on-error")
             .and_then(|node| fields::field(session, node, "`continue-on-error`", Wanted::Bool, &names::JOB)),
         container: map.get("container").and_then(|node| container::parse(session, node)),
-        computed_services: map
-            .get("services")
-            .and_then(|node| container::computed(session, node)),
+        computed_services: map.get("services").and_then(|node| container::computed(session, node)),
         services: map
             .get("services")
             .map(|node| container::services(session, node))

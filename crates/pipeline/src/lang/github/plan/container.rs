@@ -32,7 +32,11 @@ pub(super) fn image(session: &Session<'_>, span: Span, value: &Value, what: &str
     let object = match value {
         Value::Object(object) => object,
         Value::Array(_) => {
-            session.error(&code::GITHUB_VALUE, span, format!("{what} must be the name of an image, or an object"));
+            session.error(
+                &code::GITHUB_VALUE,
+                span,
+                format!("{what} must be the name of an image, or an object"),
+            );
             return None;
         }
         name => {
@@ -54,7 +58,10 @@ pub(super) fn image(session: &Session<'_>, span: Span, value: &Value, what: &str
             "volumes" => made.volumes = texts(session, span, value, key),
             "ports" => {
                 let all = texts(session, span, value, key);
-                made.ports = all.iter().flat_map(|text| ports::of_text(session, span, text)).collect();
+                made.ports = all
+                    .iter()
+                    .flat_map(|text| ports::of_text(session, span, text))
+                    .collect();
             }
             "env" => match value {
                 Value::Object(env) => {
