@@ -58,6 +58,16 @@ impl Source {
             .find(|(_, known)| *known == name)
             .map(|(source, _)| *source)
     }
+
+    /// The source of that name, or of the event that another language calls so.
+    #[must_use]
+    pub fn of_event(name: &str) -> Option<Self> {
+        Self::parse(match name {
+            "merge_request" | "pull_request" => "merge_request_event",
+            "workflow_dispatch" => "api",
+            name => name,
+        })
+    }
 }
 
 /// What a pipeline builds.
@@ -146,6 +156,16 @@ pub struct MergeRequest {
     pub diff_base_sha: String,
     pub target_protected: bool,
     pub source_protected: bool,
+    /// What happened to it, in GitHub's words (`opened`, `labeled`, …); empty = new commits.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub action: String,
+    /// It was merged, and that is what happened.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub merged: bool,
+    /// Its commits come from another project, whose authors the target does not know: no secret is given to what they
+    /// run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forked: bool,
 }
 
 /// Everything that is known when somebody or something asks for a pipeline.
@@ -179,6 +199,30 @@ pub struct Trigger {
     /// What started the pipeline of which this one is a part, for those whose source is a job of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Source>,
+}
+
+impl MergeRequest {
+    /// A merge request of that branch, as it would be if it were opened now.
+    #[must_use]
+    pub fn supposed(branch: &str, commit: &Commit, target: &str) -> Self {
+        Self {
+            id: 1,
+            iid: 1,
+            title: commit.message.lines().next().unwrap_or_default().to_owned(),
+            source_branch: branch.to_owned(),
+            target_branch: target.to_owned(),
+            event_type: "detached".to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Trigger {
+    /// Whether what is built was written by somebody whom the project does not know.
+    #[must_use]
+    pub fn is_from_fork(&self) -> bool {
+        self.merge_request.as_ref().is_some_and(|request| request.forked)
+    }
 }
 
 /// The job that started a pipeline (`CI_UPSTREAM_…`).

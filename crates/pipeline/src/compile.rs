@@ -1,7 +1,8 @@
 //! The driver: one call is one attempt with the answers that are there.
 
 use serde::{Deserialize, Serialize};
-use tasuki_model::plan::{Language, Plan};
+use serde_json::{Map, Value, json};
+use tasuki_model::plan::{Language, PLAN_VERSION, Plan};
 
 use crate::context::Context;
 use crate::diag::Diagnostic;
@@ -47,6 +48,29 @@ impl Output {
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+
+    /// The Plan with its diagnostics as JSON; without a Plan the same shape with no workflows.
+    ///
+    /// # Errors
+    /// A value of the Plan cannot be written as JSON.
+    pub fn to_json(&self, language: Language) -> serde_json::Result<Value> {
+        let mut plan = match &self.plan {
+            Some(plan) => serde_json::to_value(plan)?,
+            None => json!({"version": PLAN_VERSION, "language": language.as_str(), "workflows": []}),
+        };
+        let fields = plan.as_object_mut().map(std::mem::take).unwrap_or_default();
+        let mut ordered = Map::new();
+        for (key, value) in fields {
+            if key == "workflows" {
+                ordered.insert("diagnostics".to_owned(), serde_json::to_value(&self.diagnostics)?);
+                if let Some(skip) = self.skipped {
+                    ordered.insert("skipped".to_owned(), json!({"reason": skip, "message": skip.title()}));
+                }
+            }
+            ordered.insert(key, value);
+        }
+        Ok(Value::Object(ordered))
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Context {
     pub limits: Limits,
     /// Only this is compiled (GitHub).
     pub part: Option<Part>,
+    /// Only this workflow is asked for: its file, the file's name, or its own name (GitHub, started by hand).
+    pub workflow: Option<String>,
 }
 
 /// A job that could not be made with its pipeline, because it depends on what the jobs that it needs give.
@@ -61,6 +63,7 @@ impl Default for Context {
             variables: Vec::new(),
             limits: Limits::default(),
             part: None,
+            workflow: None,
         }
     }
 }

@@ -11,12 +11,14 @@
 //! | Room | What may go there |
 //! |---|---|
 //! | `yaml` | text → tree with positions; the type rules of YAML 1.1 and 1.2; limits |
+//! | `form` | what a configuration asks of whoever starts it by hand |
 //! | `diag` | diagnostics, the registry of their codes, how they are printed |
 //! | `lang/<name>` | one configuration language: loads, merges and checks its files, and writes the Plan |
 
 mod compile;
 mod context;
 pub mod diag;
+pub mod form;
 pub mod lang;
 mod request;
 mod session;

@@ -10,12 +10,16 @@
 //! | `file_schedules` | schedules that stand in workflow files |
 //! | `fit` | what becomes of a Plan before it is saved |
 //! | `forge/<name>` | one forge: signature, delivery id, events |
+//! | `forms` | what configurations ask of whoever starts a pipeline by hand |
+//! | `here` | a folder of this machine as a project (`compile`, `exec`) |
 //! | `housekeeping` | mirrors are kept small |
 //! | `local` | folders of this machine: their refs are watched |
 //! | `merges` | pipelines of merge requests |
+//! | `message` | what a commit's message says |
 //! | `schedules` | pipelines that start by the clock |
 //! | `select` | a part of a Plan: named jobs and what they need |
 //! | `source` | where a project's commits come from |
+//! | `suppose` | what would come of a start |
 //!
 //! Loops here take no input: they are woken and read the database again, so that a restart at any instant loses nothing
 //! and doubles nothing (every event has an idempotency key).
@@ -29,13 +33,17 @@ mod error;
 mod file_schedules;
 mod fit;
 pub mod forge;
+mod forms;
+pub mod here;
 mod housekeeping;
 mod local;
 mod merges;
+mod message;
 mod request;
 mod schedules;
 mod select;
 mod source;
+mod suppose;
 mod watch;
 
 use std::collections::HashMap;
@@ -52,12 +60,14 @@ use tasuki_store::{Store, Tx, projects};
 use tokio::sync::{Mutex, Notify};
 
 pub use configurations::{Made, first};
+pub(crate) use create::shown_to;
 pub use create::{Circumstances, Read, Start, Started, project_info};
 pub use deliveries::Received;
 pub use error::{Error, HookRefused, NoPipeline};
 pub use request::Want;
 pub use schedules::{BadSchedule, next as next_turn};
 pub use select::Selection;
+pub use suppose::Planned;
 
 use crate::blobs::Files;
 use crate::config::Limits;

@@ -67,4 +67,7 @@ pub struct Port {
     /// Port on the host (GitHub services `host:container`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<u16>,
+    /// Address of the host that it is bound to; absent = all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }

@@ -5,6 +5,7 @@
 //! reusable workflows of the own repository are read at the commit that is built and put in; the runner never sees
 //! that there were any.
 
+mod by_hand;
 mod entry;
 mod fields;
 mod fold;
@@ -19,6 +20,8 @@ use tasuki_model::plan::{AutoCancel, Language, OnNewCommit, PLAN_VERSION, Plan};
 use crate::diag::{Problem, code};
 use crate::request::{Answer, Answers, Origin, Request};
 use crate::yaml::{Node, Span};
+pub(crate) use by_hand::form;
+
 use crate::{Context, Input, Mode, Session, Skip};
 
 /// Folder of the workflows. Given as the file to compile, all workflows in it become one pipeline.
@@ -44,6 +47,9 @@ pub(crate) fn compile(session: &Session<'_>) -> (Option<Plan>, Option<Skip>) {
         for workflow in &workflows {
             plan::check(session, workflow);
         }
+        return (None, None);
+    }
+    if session.input.context.part.is_none() && !by_hand::fits(session, &files, &workflows) {
         return (None, None);
     }
     let mut made = Vec::new();

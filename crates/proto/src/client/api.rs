@@ -131,6 +131,20 @@ impl ApiClient {
         .await
     }
 
+    /// What would come of a pipeline: the Plan of each configuration.
+    pub async fn compile(&self, project: &str, request: &rest::CompileRequest) -> Result<rest::Page<rest::Compiled>> {
+        let path = format!("projects/{}/compile", segment(project));
+        self.call(Method::POST, &path, Some(request)).await
+    }
+
+    /// What a project's configurations ask of whoever runs a pipeline by hand; without a ref at the default branch.
+    pub async fn forms(&self, project: &str, git_ref: Option<&str>) -> Result<rest::Page<rest::Form>> {
+        let query = git_ref
+            .map(|name| format!("?ref={}", segment(name)))
+            .unwrap_or_default();
+        self.get(&format!("projects/{}/forms{query}", segment(project))).await
+    }
+
     /// The newest pipelines, of one project or of all.
     pub async fn pipelines(&self, project: Option<&str>, limit: u32) -> Result<rest::Page<rest::Pipeline>> {
         let path = match project {

@@ -21,8 +21,8 @@ pub use job::{
 };
 pub use page::Page;
 pub use pipeline::{
-    CompileRequest, Counts, Diagnostic, Downstream, LintRequest, NewPipeline, Pipeline, PipelineDetail, UpstreamJob,
-    Workflow,
+    CompileRequest, Compiled, Counts, Diagnostic, Downstream, Form, FormField, LintRequest, NewPipeline, Pipeline,
+    PipelineDetail, UpstreamJob, Workflow,
 };
 pub use problem::{FieldError, PROBLEM_JSON, Problem};
 pub use project::{NewProject, Project, ProjectKind, ProjectPatch, ProjectVariable};

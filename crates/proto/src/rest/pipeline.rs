@@ -121,8 +121,48 @@ pub struct NewPipeline {
     pub sha: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variables: Vec<VariableInput>,
+    /// Values for the inputs that the configuration declares (GitLab, GitHub), or for the pipeline's parameters (CircleCI).
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub inputs: serde_json::Map<String, Value>,
+    /// Only this GitHub workflow, by its file, the file's name or its own name; absent = everything that is started by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// Only configurations of this language (`gitlab`, `circleci`, `github`); absent = all that there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+}
+
+/// What a configuration of a project asks of whoever starts a pipeline by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Form {
+    /// `gitlab`, `circleci`, `github`.
+    pub language: String,
+    /// The file, to be given as `workflow` where it is one.
+    pub file: String,
+    /// Name of the workflow (GitHub).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    pub inputs: Vec<FormField>,
+    /// Variables that the configuration describes (GitLab).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<FormField>,
+}
+
+/// A field of a form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FormField {
+    pub name: String,
+    /// `text`, `boolean`, `number`, `choice`, `list` (as JSON).
+    pub kind: String,
+    /// What may be chosen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// Nothing starts without a value.
+    pub required: bool,
 }
 
 /// Body of `POST /lint`.
@@ -136,14 +176,27 @@ pub struct LintRequest {
     pub content: String,
 }
 
-/// Body of `POST /projects/{id}/compile`. Answer: the Plan as JSON.
+/// Body of `POST /projects/{id}/compile`: what would happen.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct CompileRequest {
     #[serde(flatten)]
     pub pipeline: NewPipeline,
-    /// Text to compile instead of the repository's own file.
+    /// What would start it: `push`, `schedule`, `merge_request_event` (also `pull_request`), `workflow_dispatch`, …; absent =
+    /// `api`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<String>,
+    pub event: Option<String>,
+    /// Paths that would have changed; absent = all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Vec<String>>,
+}
+
+/// What would come of one configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Compiled {
+    /// Its path.
+    pub config: String,
+    /// The Plan with its diagnostics, as `tasuki compile` prints it.
+    pub plan: Value,
 }
 
 /// A finding of the compiler.

@@ -58,6 +58,9 @@ pub struct NewProject {
     /// Private key for ssh addresses (PEM).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy_key: Option<String>,
+    /// Merge requests from forks are built, without any secret; absent = no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_forks: Option<bool>,
 }
 
 /// Body of `PATCH /projects/{id}`: absent fields stay.
@@ -71,6 +74,9 @@ pub struct ProjectPatch {
     pub timeout_s: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_outdated_deployments: Option<bool>,
+    /// Merge requests from forks are built, without any secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_forks: Option<bool>,
 }
 
 /// A variable of a project. The value of a masked one is never given out again.

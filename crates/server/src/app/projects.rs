@@ -46,6 +46,7 @@ impl App {
             config_path: new.config_path.unwrap_or_default(),
             hook_secret: hook_secret.as_ref().map(seal).transpose()?,
             deploy_key: new.deploy_key.map(|key| seal(&Secret::new(key))).transpose()?,
+            build_forks: new.build_forks.unwrap_or(false),
             ..ProjectSettings::default()
         };
         let branch = match new.default_branch {

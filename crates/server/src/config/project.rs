@@ -24,7 +24,7 @@ pub struct ProjectSettings {
     /// A folder on this machine that runners of this very process copy instead of a checkout (`exec`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,
-    /// Merge requests from forks are built, with what unprotected variables and runners give them.
+    /// Merge requests from forks are built: on unprotected runners, with variables that are neither masked nor protected.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub build_forks: bool,
     /// Jobs may deploy an older commit after a newer one was deployed to the same environment.

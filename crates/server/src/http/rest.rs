@@ -27,7 +27,7 @@ use tasuki_proto::rest::Version;
 pub use api::{Api, Body, Endpoint};
 pub use environments::{history as deployment_page, page as environment_page};
 pub use jobs::why;
-pub use pipelines::{Asked, Mark, page as pipeline_page, start as start_pipeline, states as pipeline_states};
+pub use pipelines::{Asked, Mark, forms_of, page as pipeline_page, start as start_pipeline, states as pipeline_states};
 pub use runners::clean_tags;
 
 use crate::app::App;

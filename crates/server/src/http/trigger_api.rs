@@ -16,6 +16,7 @@ use tasuki_model::trigger::{Source, Upstream};
 use tasuki_store::projects::Project;
 use tasuki_store::{Tx, pipelines, projects, tasks, tokens};
 
+use super::rest::view;
 use crate::app::App;
 use crate::identity::token;
 use crate::triggers::{Circumstances, Error, NoPipeline, Started, Want, first};
@@ -175,6 +176,11 @@ fn opened(tx: &mut Tx<'_>, id: &str, hash: &str, now: tasuki_model::time::Timest
         return Ok(opens.then_some((project, Bearer::Trigger(token.id))));
     }
     let task = tasks::by_token_hash(tx, hash)?.filter(|task| task.project_id == project.id);
+    // What a fork brings could have the project's own pipelines run with variables of its choice.
+    let task = match task {
+        Some(task) if view::trigger(tx, task.pipeline_id)?.is_from_fork() => None,
+        other => other,
+    };
     Ok(task.map(|task| {
         let upstream = Upstream {
             project: project.id.0,

@@ -16,7 +16,7 @@ use crate::app::variables_of;
 use crate::config::ProjectSettings;
 use crate::scheduler::{ClaimedTask, outputs};
 use crate::secrets::{self, Keyring};
-use crate::triggers::project_info;
+use crate::triggers::{project_info, shown_to};
 
 /// What the store knows of a claimed task.
 pub(super) struct Gathered {
@@ -148,6 +148,7 @@ pub(super) fn gather_of(
             default_days: artifacts_days,
         },
     )?;
+    let variables = shown_to(&trigger, variables_of(tx, keys, &project)?);
     let context = Context {
         trigger,
         project: project_info(&project, &settings, &server.url),
@@ -158,7 +159,7 @@ pub(super) fn gather_of(
             protected_ref: subject.protected,
             ..PipelineInfo::default()
         },
-        variables: variables_of(tx, keys, &project)?,
+        variables,
         ..Context::default()
     };
     elsewhere::add(tx, &pipeline, &job, &context, subject.now, &mut files)?;

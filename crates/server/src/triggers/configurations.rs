@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use tasuki_model::plan::Language;
 use tasuki_model::trigger::Source;
+use tasuki_pipeline::Skip;
+use tasuki_pipeline::lang;
 use tasuki_pipeline::lang::github::{self, FOLDER as WORKFLOWS};
 
 use super::answer::{Answerer, Place};
@@ -18,6 +21,12 @@ pub(super) const CONFIG_PATHS: [&str; 3] = [".gitlab-ci.yml", ".circleci/config.
 pub(super) struct Found {
     pub(super) path: String,
     pub(super) text: Arc<str>,
+}
+
+impl Found {
+    pub(super) fn language(&self) -> Language {
+        lang::of_file(&self.path).unwrap_or(Language::Gitlab)
+    }
 }
 
 /// What came of one configuration of a start.
@@ -69,16 +78,7 @@ impl Triggers {
             return Ok(vec![Made::new("", skipped)]);
         }
         let answerer = self.answerer(&start);
-        let mut all = match &start.more.config {
-            Some(text) => vec![Found {
-                path: "trigger:include".to_owned(),
-                text: Arc::from(text.as_str()),
-            }],
-            None => {
-                let part = start.more.part.as_ref();
-                find(&answerer, part.map_or(&settings.config_path, |part| &part.file)).await
-            }
-        };
+        let mut all = found(&start, &settings, &answerer).await;
         let of_file = start.more.schedule_description.as_deref().and_then(github::turn_of);
         if let (Source::Schedule, Some(_)) = (start.source, of_file) {
             all.retain(|found| found.path == WORKFLOWS);
@@ -89,10 +89,16 @@ impl Triggers {
             // A job of another project follows one pipeline.
             all.truncate(1);
         }
+        if all.is_empty() && start.more.only.is_some() && start.source == Source::MergeRequestEvent {
+            let skipped = Started::None(NoPipeline::Skipped(Skip::NotTriggered));
+            return Ok(vec![Made::new("", skipped)]);
+        }
         if all.is_empty() {
-            let path = match settings.config_path.as_str() {
-                "" => CONFIG_PATHS[0],
-                named => named,
+            let path = match (settings.config_path.as_str(), concerned(&start)) {
+                ("", None | Some(Language::Gitlab)) => CONFIG_PATHS[0],
+                ("", Some(Language::Circleci)) => CONFIG_PATHS[1],
+                ("", Some(Language::Github)) => WORKFLOWS,
+                (named, _) => named,
             };
             let missing = Started::None(NoPipeline::Missing(path.to_owned()));
             return Ok(vec![Made::new(path, missing)]);
@@ -113,6 +119,29 @@ impl Triggers {
             _ => Ok(made),
         }
     }
+}
+
+/// The configurations that a start is concerned with.
+pub(super) async fn found(start: &Start, settings: &ProjectSettings, answerer: &Answerer) -> Vec<Found> {
+    let mut all = match &start.more.config {
+        Some(text) => vec![Found {
+            path: "trigger:include".to_owned(),
+            text: Arc::from(text.as_str()),
+        }],
+        None => {
+            let part = start.more.part.as_ref();
+            find(answerer, part.map_or(&settings.config_path, |part| &part.file)).await
+        }
+    };
+    let concerned = concerned(start);
+    all.retain(|found| concerned.is_none_or(|only| found.language() == only));
+    all
+}
+
+/// The language whose configurations are concerned, where not all are.
+fn concerned(start: &Start) -> Option<Language> {
+    let named = start.more.workflow.as_ref().map(|_| Language::Github);
+    start.more.only.or(named)
 }
 
 /// A name that one configuration does not have: another one may. Gives all names that are known.
@@ -145,7 +174,7 @@ fn key(of_start: Option<&str>, path: &str, at: usize) -> Option<String> {
 }
 
 /// The configuration that is named, or those that are at the usual places.
-async fn find(answerer: &Answerer, named: &str) -> Vec<Found> {
+pub(super) async fn find(answerer: &Answerer, named: &str) -> Vec<Found> {
     let usual = CONFIG_PATHS.iter().copied();
     let paths: Vec<&str> = if named.is_empty() { usual.collect() } else { vec![named] };
     let found = answerer.at_paths(&paths).await;

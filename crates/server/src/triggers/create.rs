@@ -7,7 +7,7 @@ use serde_json::Value;
 use tasuki_model::id::{PipelineId, ProjectId};
 use tasuki_model::plan::{Language, Variable};
 use tasuki_model::trigger::{GitRef, MergeRequest, Source, Trigger, Upstream};
-use tasuki_pipeline::{Context, Diagnostic, Input, Output, Part, PipelineInfo, ProjectInfo, Skip};
+use tasuki_pipeline::{Context, Diagnostic, Input, Output, Part, PipelineInfo, ProjectInfo, ScopedVariable, Skip};
 use tasuki_store::{merge_requests, pipelines, projects::Project};
 use tracing::{info, warn};
 
@@ -15,13 +15,11 @@ use super::answer::{Answerer, AtCommit, Comparison, InFolder, OfParent, Projects
 use super::configurations::{CONFIG_PATHS, Found, Made};
 use super::error::NoPipeline;
 use super::forge::PushOptions;
+use super::message::{MESSAGE_LIMIT, asks_to_skip, truncate};
 use super::{Error, Selection, Triggers, fit};
 use crate::config::ProjectSettings;
 use crate::git::{Git, Mirror, Oid, Worktree};
 use crate::scheduler::{Content, Created, NewPipeline};
-
-/// GitLab shows and exports no more of a message.
-const MESSAGE_LIMIT: usize = 100_000;
 
 /// "Build this."
 #[derive(Debug, Clone)]
@@ -51,6 +49,12 @@ pub struct Circumstances {
     /// The configuration itself, instead of the project's file (child pipelines).
     pub config: Option<String>,
     pub merge_request: Option<MergeRequest>,
+    /// Paths that count as changed; `None` = those that did.
+    pub changed: Option<Vec<String>>,
+    /// Only configurations of this language are concerned.
+    pub only: Option<Language>,
+    /// Only this workflow is asked for: its file, the file's name, or its own name (GitHub).
+    pub workflow: Option<String>,
     /// Only a part of a configuration, of which more is known by now.
     pub part: Option<Part>,
     /// Of a part: what started the whole.
@@ -114,22 +118,40 @@ impl Triggers {
         trigger: &Trigger,
         found: &Found,
     ) -> Result<Vec<Made>, Error> {
+        let (trigger, output) = self.compile(start, settings, trigger, found).await?;
+        let made = self.decide(start, settings, trigger, output).await?;
+        Ok(made.into_iter().map(|made| Made::new(&found.path, made)).collect())
+    }
+
+    /// What a configuration makes of a trigger, and the trigger as its pipelines keep it.
+    pub(super) async fn compile(
+        &self,
+        start: &Start,
+        settings: &ProjectSettings,
+        trigger: &Trigger,
+        found: &Found,
+    ) -> Result<(Trigger, Output), Error> {
+        let mut trigger = trigger.clone();
+        if found.language() == Language::Gitlab && !start.more.by_token {
+            // Only a trigger's is shown to jobs.
+            trigger.payload = None;
+        }
         let mut context = self.context(&start.project, settings, trigger.clone()).await?;
         context.project.config_path.clone_from(&found.path);
         context.part.clone_from(&start.more.part);
+        context.workflow.clone_from(&start.more.workflow);
         if !start.is_by_push() && asks_to_skip(&trigger.commit.message) {
             // Who asks in person is not sent away by what somebody wrote into the commit.
             context.trigger.commit.message.clear();
         }
         let input = Input {
-            lang: tasuki_pipeline::lang::of_file(&found.path).unwrap_or(Language::Gitlab),
+            lang: found.language(),
             file: &found.path,
             text: &found.text,
             context: &context,
         };
         let output = self.answerer(start).compile(&input).await.map_err(Error::Endless)?;
-        let made = self.decide(start, settings, trigger.clone(), output).await?;
-        Ok(made.into_iter().map(|made| Made::new(&found.path, made)).collect())
+        Ok((trigger, output))
     }
 
     /// The skipped pipeline of a push that asks for none.
@@ -226,7 +248,7 @@ impl Triggers {
         let door = mirror.hold().await;
         let new = NewPipeline {
             project: start.project.id,
-            protected: is_protected(settings, &start.project, &trigger),
+            protected: is_protected(settings, &start.project.default_branch, &trigger),
             trigger,
             content,
             diagnostics_json: serde_json::to_string(diagnostics).unwrap_or_else(|_| "[]".to_owned()),
@@ -313,7 +335,7 @@ impl Triggers {
                     root: root.clone(),
                     git,
                     worktree,
-                    changed: None,
+                    changed: start.more.changed.clone(),
                 })
             }
         };
@@ -360,11 +382,12 @@ impl Triggers {
                 Ok((vault.variables(tx, &row)?, open))
             })
             .await?;
+        let variables = shown_to(&trigger, variables);
         Ok(Context {
             pipeline: PipelineInfo {
                 iid: project.last_iid + 1,
                 created_at: self.now(),
-                protected_ref: is_protected(settings, project, &trigger),
+                protected_ref: is_protected(settings, &project.default_branch, &trigger),
                 open_merge_requests,
                 ..PipelineInfo::default()
             },
@@ -374,6 +397,7 @@ impl Triggers {
             variables,
             limits: tasuki_pipeline::Limits::default(),
             part: None,
+            workflow: None,
         })
     }
 
@@ -399,15 +423,26 @@ impl Triggers {
 }
 
 /// Whether protected variables and runners serve a pipeline: a merge request's where both its branches are protected.
-pub(super) fn is_protected(settings: &ProjectSettings, project: &Project, trigger: &Trigger) -> bool {
+pub(super) fn is_protected(settings: &ProjectSettings, default_branch: &str, trigger: &Trigger) -> bool {
     match &trigger.merge_request {
         Some(request) => request.source_protected && request.target_protected,
-        None => settings.is_protected(&trigger.git_ref.short(), &project.default_branch),
+        None => settings.is_protected(&trigger.git_ref.short(), default_branch),
     }
+}
+
+/// The variables of the settings that a pipeline may see: one of a fork no secret.
+pub(crate) fn shown_to(trigger: &Trigger, mut variables: Vec<ScopedVariable>) -> Vec<ScopedVariable> {
+    if trigger.is_from_fork() {
+        variables.retain(|one| !one.variable.masked && !one.variable.protected);
+    }
+    variables
 }
 
 /// What `changes` compares with: a merge request's base, the tip before a push, which child pipelines inherit.
 fn comparison(start: &Start) -> Comparison {
+    if let Some(paths) = &start.more.changed {
+        return Comparison::Given(paths.clone());
+    }
     if let Some(request) = &start.more.merge_request {
         return match request.diff_base_sha.parse() {
             Ok(base) => Comparison::Before(base),
@@ -448,52 +483,5 @@ pub fn project_info(row: &Project, settings: &ProjectSettings, server_url: &str)
             settings.config_path.clone()
         },
         ..ProjectInfo::default()
-    }
-}
-
-/// `[skip ci]` and `[ci skip]` anywhere, with a space, `-` or `_`, in any case.
-fn asks_to_skip(message: &str) -> bool {
-    let text = message.to_ascii_lowercase();
-    ["skip ci", "skip-ci", "skip_ci", "ci skip", "ci-skip", "ci_skip"]
-        .iter()
-        .any(|words| text.contains(&format!("[{words}]")))
-}
-
-/// Cuts at a character's border.
-fn truncate(text: &mut String, limit: usize) {
-    if text.len() > limit {
-        let mut end = limit;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn skip_words_are_found_anywhere() {
-        for message in [
-            "[skip ci]",
-            "x [CI SKIP] y",
-            "a\n\nb [skip-ci]",
-            "[ci_skip]",
-            "ü [Skip CI]",
-        ] {
-            assert!(asks_to_skip(message), "{message}");
-        }
-        for message in ["", "skip ci", "[skip  ci]", "[skipci]", "[no ci]", "(skip ci)"] {
-            assert!(!asks_to_skip(message), "{message}");
-        }
-    }
-
-    #[test]
-    fn a_cut_leaves_whole_characters() {
-        let mut text = "aüb".to_owned();
-        truncate(&mut text, 2);
-        assert_eq!(text, "a");
     }
 }

@@ -205,7 +205,7 @@ impl Triggers {
         let key = format!("hook:{}", delivery.dedupe_key);
         match event {
             Event::Ignored(why) => Ok(why.to_owned()),
-            Event::Push(push) => self.pushed(project, push, key).await,
+            Event::Push(push) => self.pushed(project, *push, key).await,
             Event::Deleted(git_ref) => self.deleted(&project, &git_ref).await,
             Event::Merge(merge) => match self.merge(project, *merge, key).await? {
                 Err(why) => Ok(format!("no pipeline: {why}")),
@@ -238,6 +238,7 @@ impl Triggers {
             before,
             user,
             options,
+            payload,
             ..
         } = push;
         let started = self.create(Start {
@@ -250,7 +251,7 @@ impl Triggers {
             inputs: Vec::new(),
             user,
             options,
-            payload: None,
+            payload,
             key: Some(key),
             selection: None,
             more: Circumstances::default(),

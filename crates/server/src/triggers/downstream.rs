@@ -273,6 +273,11 @@ impl Triggers {
         branch: Option<&str>,
         key: String,
     ) -> Result<Result<Start, String>, Error> {
+        if wanting.trigger.is_from_fork() {
+            return Ok(Err(
+                "what a fork brings starts no pipeline of another project".to_owned()
+            ));
+        }
         let wanted = path.trim_matches('/').to_owned();
         let found = self.inner.parts.store.read(move |tx| projects::by_path(tx, &wanted));
         let Some(project) = found.await? else {

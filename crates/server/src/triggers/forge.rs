@@ -38,7 +38,7 @@ pub enum Forge {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Branches or tags moved. Usually one.
-    Push(Push),
+    Push(Box<Push>),
     /// A branch or tag was deleted.
     Deleted(GitRef),
     /// A merge request was opened, changed or closed.
@@ -58,6 +58,8 @@ pub struct Push {
     /// Login, name, e-mail.
     pub user: Option<(String, String, String)>,
     pub options: PushOptions,
+    /// What the forge sent, where it speaks as GitHub does: workflows see it as `github.event`.
+    pub payload: Option<Value>,
 }
 
 /// What the person who pushed asked for with `git push -o`.
@@ -224,6 +226,20 @@ struct RawPush<'a> {
     after: &'a str,
     user: Option<(String, String, String)>,
     options: PushOptions,
+    payload: Option<Value>,
+}
+
+/// What workflows see of a push. As at GitHub it lacks the lists of files, which may be long.
+fn of_push(body: &Value) -> Value {
+    let mut seen = body.clone();
+    let commits = seen.get_mut("commits").and_then(Value::as_array_mut);
+    let commits = commits.into_iter().flatten();
+    for commit in commits.filter_map(Value::as_object_mut) {
+        for list in ["added", "removed", "modified"] {
+            commit.remove(list);
+        }
+    }
+    seen
 }
 
 fn push(raw: RawPush<'_>) -> Result<Event, Error> {
@@ -238,13 +254,14 @@ fn push(raw: RawPush<'_>) -> Result<Event, Error> {
         field: "before",
         source,
     })?;
-    Ok(Event::Push(Push {
+    Ok(Event::Push(Box::new(Push {
         git_ref: git_ref(raw.full_ref)?,
         before: Some(before).filter(|id| !id.is_zero()),
         after,
         user: raw.user,
         options: raw.options,
-    }))
+        payload: raw.payload,
+    })))
 }
 
 /// `refs/heads/…` or `refs/tags/…` with a name that git would accept.

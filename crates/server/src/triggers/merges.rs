@@ -1,5 +1,6 @@
 //! Pipelines of merge requests.
 
+use tasuki_model::plan::Language;
 use tasuki_model::trigger::{GitRef, MergeRequest, Source};
 use tasuki_store::merge_requests;
 use tasuki_store::projects::Project;
@@ -10,7 +11,8 @@ use super::{Error, Triggers};
 use crate::config::ProjectSettings;
 
 impl Triggers {
-    /// Notes a merge request; gives the start of its pipeline, or why there is none.
+    /// Notes a merge request; gives the start of its pipelines, or why there are none. Changes that bring no commits are
+    /// the concern of workflows that ask for them (`types`).
     pub(super) async fn merge(
         &self,
         project: Project,
@@ -22,7 +24,7 @@ impl Triggers {
             iid: merge.request.iid,
             source_branch: merge.request.source_branch.clone(),
             target_branch: merge.request.target_branch.clone(),
-            forked: merge.forked,
+            forked: merge.request.forked,
             open: merge.what != Change::Closed,
             updated_ms: self.now(),
         };
@@ -31,40 +33,39 @@ impl Triggers {
             .store
             .write(move |tx| merge_requests::put(tx, &row))
             .await?;
-        match merge.what {
-            Change::Commits => {}
-            Change::Words => return Ok(Err("the merge request has no new commits")),
-            Change::Closed => {
-                let git_ref = GitRef::MergeRequest {
-                    iid: merge.request.iid,
-                    kind: "head".to_owned(),
-                };
-                self.ref_is_gone(project.id, &git_ref).await?;
-                return Ok(Err("the merge request is closed"));
-            }
+        if merge.what == Change::Closed {
+            let git_ref = GitRef::MergeRequest {
+                iid: merge.request.iid,
+                kind: "head".to_owned(),
+            };
+            self.ref_is_gone(project.id, &git_ref).await?;
         }
         let settings = ProjectSettings::read(&project.settings_json);
-        if merge.forked && !settings.build_forks {
-            // Anybody may open one, and what it builds sees the project's unprotected variables.
+        if merge.request.forked && !settings.build_forks {
+            // Anybody may open one, and it runs on the project's runners.
             return Ok(Err(
                 "the merge request comes from a fork, and the project does not build those",
             ));
         }
         let mirror = self.fetched(&project).await?;
-        let commit = self.commit(&project, &mirror, &merge.head).await?;
+        let commit = self
+            .commit(&project, &mirror, merge.merge_commit.as_ref().unwrap_or(&merge.head))
+            .await?;
         let target = mirror
             .resolve(&format!("refs/heads/{}", merge.request.target_branch))
             .await?;
-        let base = match &target {
-            Some(target) => mirror.merge_base(target, &commit).await?,
-            None => None,
+        let base = match (&target, &merge.merge_commit) {
+            // What it brought is in the target by now.
+            (_, Some(merged)) => mirror.resolve(&format!("{merged}^")).await?,
+            (Some(target), None) => mirror.merge_base(target, &commit).await?,
+            (None, None) => None,
         };
         let protected = |branch: &str| settings.is_protected(branch, &project.default_branch);
         let request = MergeRequest {
-            source_sha: commit.to_string(),
+            source_sha: merge.head.to_string(),
             target_sha: target.map(|tip| tip.to_string()).unwrap_or_default(),
             diff_base_sha: base.map(|base| base.to_string()).unwrap_or_default(),
-            source_protected: !merge.forked && protected(&merge.request.source_branch),
+            source_protected: !merge.request.forked && protected(&merge.request.source_branch),
             target_protected: protected(&merge.request.target_branch),
             ..merge.request
         };
@@ -81,11 +82,12 @@ impl Triggers {
             inputs: Vec::new(),
             user: merge.user,
             options: PushOptions::default(),
-            payload: None,
+            payload: merge.payload,
             key: Some(key),
             selection: None,
             more: Circumstances {
                 merge_request: Some(request),
+                only: (merge.what != Change::Commits).then_some(Language::Github),
                 ..Circumstances::default()
             },
         }))

@@ -31,24 +31,52 @@ pub struct Want {
     pub more: Circumstances,
 }
 
+impl Want {
+    /// The tip of the default branch, with nothing else said.
+    #[must_use]
+    pub fn by(source: Source) -> Self {
+        Self {
+            source,
+            git_ref: None,
+            commit: None,
+            variables: Vec::new(),
+            inputs: Vec::new(),
+            user: None,
+            key: None,
+            payload: None,
+            more: Circumstances::default(),
+        }
+    }
+}
+
+impl Start {
+    /// What somebody asked for, of a ref that was found.
+    pub(super) fn asked(project: Project, git_ref: GitRef, read: Read, want: Want) -> Self {
+        Self {
+            key: want.key.map(|key| format!("request:{}:{key}", project.id)),
+            project,
+            git_ref,
+            read,
+            before: None,
+            source: want.source,
+            variables: want.variables,
+            inputs: want.inputs,
+            user: want.user,
+            options: PushOptions::default(),
+            payload: want.payload,
+            selection: None,
+            more: want.more,
+        }
+    }
+}
+
 impl Triggers {
     /// Starts what a project's configurations make of a request, after a look at what its origin has now.
     ///
     /// # Errors
     /// There is no such ref or commit, or something of ours fails.
     pub async fn run(&self, project: Project, want: Want) -> Result<Vec<Made>, Error> {
-        let mirror = match self.fetched(&project).await {
-            Ok(mirror) => mirror,
-            // An origin that is out of reach does not stop what is here already from being built again.
-            Err(error) => {
-                let mirror = self.inner.parts.mirrors.of(project.id);
-                if !mirror.dir().exists() {
-                    return Err(error);
-                }
-                warn!(project.id = project.id.0, %error, "the origin cannot be fetched; the mirror is built as it is");
-                mirror
-            }
-        };
+        let mirror = self.latest(&project).await?;
         let (git_ref, tip) = self.pick(&project, &mirror, want.git_ref.as_deref()).await?;
         let commit = match &want.commit {
             None => tip,
@@ -57,23 +85,24 @@ impl Triggers {
                 self.commit(&project, &mirror, &id).await?
             }
         };
-        let key = want.key.map(|key| format!("request:{}:{key}", project.id));
-        self.create(Start {
-            project,
-            git_ref,
-            read: Read::Commit(commit),
-            before: None,
-            source: want.source,
-            variables: want.variables,
-            inputs: want.inputs,
-            user: want.user,
-            options: PushOptions::default(),
-            payload: want.payload,
-            key,
-            selection: None,
-            more: want.more,
-        })
-        .await
+        self.create(Start::asked(project, git_ref, Read::Commit(commit), want))
+            .await
+    }
+
+    /// The mirror as its origin is now; one that is out of reach does not stop what is here already from being built
+    /// again.
+    pub(super) async fn latest(&self, project: &Project) -> Result<Mirror, Error> {
+        match self.fetched(project).await {
+            Ok(mirror) => Ok(mirror),
+            Err(error) => {
+                let mirror = self.inner.parts.mirrors.of(project.id);
+                if !mirror.dir().exists() {
+                    return Err(error);
+                }
+                warn!(project.id = project.id.0, %error, "the origin cannot be fetched; the mirror is built as it is");
+                Ok(mirror)
+            }
+        }
     }
 
     /// The ref of that name, a branch before a tag, with its tip.

@@ -13,6 +13,7 @@ mod log_view;
 mod login;
 mod pipelines;
 mod projects;
+mod run;
 mod runners;
 mod show;
 
@@ -38,6 +39,7 @@ pub fn router(app: &App) -> Router<App> {
         .route("/logout", axum::routing::post(login::close))
         .merge(projects::router())
         .merge(pipelines::router())
+        .merge(run::router())
         .merge(jobs::router())
         .merge(environments::router())
         .merge(runners::router())

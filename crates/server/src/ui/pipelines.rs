@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 
 use askama::Template;
+use axum::Router;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse as _, Redirect};
 use axum::routing::{get, post};
-use axum::{Form, Router};
 use serde::Deserialize;
 use tasuki_model::id::{PipelineId, ProjectId};
-use tasuki_model::trigger::Source;
-use tasuki_proto::rest::{self as api, NewPipeline, PipelineDetail, VariableInput};
+use tasuki_proto::rest::{self as api, PipelineDetail};
 use tasuki_store::{pipelines, projects};
 
 use super::frame::{self, Frame, Result, not_found};
@@ -18,7 +17,7 @@ use super::graph::{Column, Down, Graph, Node};
 use super::show::{StatusView, Took, short_sha};
 use crate::app::App;
 use crate::http::extract::Id;
-use crate::http::rest::{self, Asked, view};
+use crate::http::rest::{self, view};
 use crate::identity::Caller;
 
 /// Pipelines on a page.
@@ -28,48 +27,9 @@ pub(super) fn router() -> Router<App> {
     Router::new()
         .route("/pipelines", get(list))
         .route("/projects/{id}", get(list_of))
-        .route("/projects/{id}/pipelines", post(run))
         .route("/pipelines/{id}", get(show))
         .route("/pipelines/{id}/cancel", post(cancel))
         .route("/pipelines/{id}/retry", post(retry))
-}
-
-#[derive(Deserialize)]
-struct RunForm {
-    #[serde(default, rename = "ref")]
-    git_ref: String,
-    #[serde(default)]
-    key: String,
-    #[serde(default)]
-    value: String,
-}
-
-async fn run(State(app): State<App>, caller: Caller, Id(id): Id, Form(form): Form<RunForm>) -> Result {
-    let key = form.key.trim().to_owned();
-    let variable = VariableInput {
-        key,
-        value: form.value,
-        file: false,
-        masked: false,
-        raw: false,
-    };
-    let pipeline = NewPipeline {
-        git_ref: Some(form.git_ref.trim().to_owned()).filter(|name| !name.is_empty()),
-        variables: if variable.key.is_empty() {
-            Vec::new()
-        } else {
-            vec![variable]
-        },
-        ..NewPipeline::default()
-    };
-    let asked = Asked {
-        project: id.to_string(),
-        pipeline,
-        source: Source::Web,
-        key: None,
-    };
-    let made = rest::start_pipeline(&app, &caller, asked).await?;
-    Ok(Redirect::to(&format!("/pipelines/{}", made.id)).into_response())
 }
 
 async fn cancel(State(app): State<App>, Id(id): Id) -> Result {

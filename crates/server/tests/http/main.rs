@@ -4,9 +4,11 @@
 
 mod artifacts;
 mod authorisation;
+mod by_hand;
 mod environments;
 mod life;
 mod payload;
+mod pulls;
 mod registration;
 mod rest;
 mod support;

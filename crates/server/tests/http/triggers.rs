@@ -10,7 +10,7 @@ use tasuki_rt::Clock;
 use crate::support::{Answer, Job, Server, text};
 use crate::ui::log_in;
 
-fn git(dir: &Path, args: &[&str]) {
+pub(crate) fn git(dir: &Path, args: &[&str]) -> String {
     #[expect(clippy::disallowed_methods, reason = "the test plays the user")]
     let mut command = std::process::Command::new("git");
     let out = command
@@ -21,10 +21,11 @@ fn git(dir: &Path, args: &[&str]) {
         .output()
         .unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).trim().to_owned()
 }
 
 /// A project over a repository with these files on `main`.
-async fn project(server: &Server, dir: &Path, files: &[(&str, &str)]) -> i64 {
+pub(crate) async fn project(server: &Server, dir: &Path, files: &[(&str, &str)]) -> i64 {
     git(dir, &["init", "-q", "-b", "main"]);
     for (name, content) in files {
         std::fs::write(dir.join(name), content).unwrap();

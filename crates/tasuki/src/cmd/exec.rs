@@ -5,15 +5,16 @@ mod scratch;
 use anyhow::Context as _;
 use clap::Args;
 use tasuki_model::id::{PipelineId, ProjectId};
-
+use tasuki_model::plan::Language;
 use tasuki_model::time::Timestamp;
 use tasuki_model::trigger::Trigger;
 use tasuki_proto::client::ApiClient;
+use tasuki_proto::rest::Compiled;
 use tasuki_rt::Clock;
 use tasuki_server::app::{App, Running};
 use tasuki_server::config::ProjectSettings;
 use tasuki_server::git::{Git, Worktree};
-use tasuki_server::triggers::{self, Circumstances, NoPipeline, Read, Selection, Start, Started};
+use tasuki_server::triggers::{self, Circumstances, NoPipeline, Read, Selection, Start, Started, here};
 use tasuki_store::projects;
 
 use super::folder::{Config, Lines};
@@ -67,6 +68,9 @@ pub(crate) struct Exec {
     /// Jobs at a time [default: the number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     slots: Option<u32>,
+    /// Print the Plans as JSON and run nothing
+    #[arg(long)]
+    dry_run: bool,
     /// Print one JSON event a line
     #[arg(long)]
     json: bool,
@@ -108,6 +112,9 @@ impl Exec {
             api,
         } = engine;
         let work = async {
+            if self.dry_run {
+                return self.show(&server, &configs, git, worktree).await;
+            }
             let (ids, exit) = self.start(&server, &configs, git, worktree).await?;
             let followed = self.follow(&api, &ids, &mut interrupts, &runner).await?;
             Ok(followed.max(exit))
@@ -120,6 +127,49 @@ impl Exec {
         outcome
     }
 
+    /// The Plans, as the API gives them.
+    async fn show(&self, server: &Running, configs: &[Config], git: Git, worktree: Option<Worktree>) -> Outcome {
+        let start = self.prepare(server, configs, git, worktree).await?;
+        let mut exit = Exit::Success;
+        let mut all = Vec::new();
+        for planned in server.app().triggers().plans(&start).await.or_else(named_in_vain)? {
+            if planned.output.has_errors() {
+                exit = Exit::Failed;
+            }
+            all.push(Compiled {
+                plan: planned.output.to_json(planned.language)?,
+                config: planned.config,
+            });
+        }
+        print::json(&all)?;
+        Ok(exit)
+    }
+
+    /// The folder as a project, and how its pipelines start.
+    async fn prepare(
+        &self,
+        server: &Running,
+        configs: &[Config],
+        git: Git,
+        worktree: Option<Worktree>,
+    ) -> anyhow::Result<Start> {
+        let config = &configs[0];
+        let info = here::project(&config.root, worktree.as_ref(), &config.name);
+        let trigger = self.trigger.wish(None).trigger(worktree.as_ref(), &info.default_branch);
+        let named = match configs {
+            [only] => only.name.clone(),
+            // All that are at the usual places.
+            _ => String::new(),
+        };
+        let project = add_project(server.app(), config, named, &info.path, &info.default_branch).await?;
+        let read = Read::Folder {
+            worktree: worktree.map(|tree| Box::new((git, tree))),
+            root: config.root.clone(),
+            trigger: Box::new(trigger.clone()),
+        };
+        Ok(self.start_of(configs, project, trigger, read))
+    }
+
     /// Makes the pipelines; also the exit code of those configurations that make none.
     async fn start(
         &self,
@@ -128,33 +178,8 @@ impl Exec {
         git: Git,
         worktree: Option<Worktree>,
     ) -> anyhow::Result<(Vec<PipelineId>, Exit)> {
-        let app = server.app();
-        let config = &configs[0];
-        let info = super::compile::project_of(config, worktree.as_ref());
-        let trigger = self.trigger.trigger(worktree.as_ref(), &info.default_branch);
-        let named = match configs {
-            [only] => only.name.clone(),
-            // All that are at the usual places.
-            _ => String::new(),
-        };
-        let project = add_project(app, config, named, &info.path, &info.default_branch).await?;
-        let read = Read::Folder {
-            worktree: worktree.map(|tree| Box::new((git, tree))),
-            root: config.root.clone(),
-            trigger: Box::new(trigger.clone()),
-        };
-        let started = app.triggers().create(self.start_of(project, trigger, read)).await;
-        let started = started.or_else(|error| match &error {
-            triggers::Error::NoJob { known, .. } => {
-                let hint = format!("its jobs are: {}", known.join(", "));
-                Err(error).usage().hint(hint)
-            }
-            triggers::Error::NoWorkflow { known, .. } => {
-                let hint = format!("the workflows are: {}", known.join(", "));
-                Err(error).usage().hint(hint)
-            }
-            _ => Err(error.into()),
-        })?;
+        let start = self.prepare(server, configs, git, worktree).await?;
+        let started = server.app().triggers().create(start).await.or_else(named_in_vain)?;
         let (mut ids, mut exit) = (Vec::new(), Exit::Success);
         for made in started {
             match made.started {
@@ -165,10 +190,17 @@ impl Exec {
         Ok((ids, exit))
     }
 
-    fn start_of(&self, project: projects::Project, trigger: Trigger, read: Read) -> Start {
+    fn start_of(&self, configs: &[Config], project: projects::Project, trigger: Trigger, read: Read) -> Start {
+        // A workflow that is started by hand takes inputs, which another one would not: only it is compiled.
+        let by_hand = configs.iter().all(|config| config.language == Language::Github) && self.trigger.is_by_hand();
         let selection = Selection {
-            workflow: self.workflow.clone(),
+            workflow: self.workflow.clone().filter(|_| !by_hand),
             jobs: self.jobs.clone(),
+        };
+        let more = Circumstances {
+            workflow: self.workflow.clone().filter(|_| by_hand),
+            changed: self.trigger.changed(),
+            ..Circumstances::default()
         };
         Start {
             project,
@@ -183,7 +215,7 @@ impl Exec {
             payload: None,
             key: None,
             selection: Some(selection),
-            more: Circumstances::default(),
+            more,
         }
     }
 
@@ -251,6 +283,21 @@ impl Exec {
                 },
             }
         }
+    }
+}
+
+/// A job or workflow that is not there: those that are.
+fn named_in_vain<T>(error: triggers::Error) -> anyhow::Result<T> {
+    match &error {
+        triggers::Error::NoJob { known, .. } => {
+            let hint = format!("its jobs are: {}", known.join(", "));
+            Err(error).usage().hint(hint)
+        }
+        triggers::Error::NoWorkflow { known, .. } => {
+            let hint = format!("the workflows are: {}", known.join(", "));
+            Err(error).usage().hint(hint)
+        }
+        _ => Err(error.into()),
     }
 }
 

@@ -1,9 +1,11 @@
 //! `tasuki pipeline`.
 
 use clap::{Args, Subcommand};
-use tasuki_proto::rest::{self, NewPipeline, PipelineDetail, Status, VariableInput};
+use tasuki_model::plan::Language;
+use tasuki_proto::rest::{self, CompileRequest, Compiled, NewPipeline, PipelineDetail, Status, VariableInput};
 use tasuki_rt::Clock;
 
+use super::folder::language;
 use super::follow;
 use super::trigger::pair;
 use crate::config::Connection;
@@ -15,6 +17,7 @@ use crate::role::block_on;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Pipeline {
     Run(Run),
+    Inputs(Inputs),
     List(List),
     Show(Show),
     Cancel(Cancel),
@@ -28,6 +31,7 @@ pub(crate) enum Pipeline {
 /// Examples:
 ///   tasuki pipeline run local/app
 ///   tasuki pipeline run local/app --ref release --var DEPLOY=yes --wait
+///   tasuki pipeline run local/app --workflow deploy.yml --input where=live --input dry=false
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Run {
@@ -39,13 +43,48 @@ pub(crate) struct Run {
     /// A pipeline variable
     #[arg(long = "var", value_name = "KEY=VALUE", value_parser = pair)]
     variables: Vec<(String, String)>,
-    /// An input of the configuration's header; JSON, or plain text
-    #[arg(long = "param", value_name = "KEY=VALUE", value_parser = pair)]
+    /// An input (GitLab, GitHub) or a pipeline parameter (CircleCI); JSON, or plain text
+    #[arg(long = "input", visible_alias = "param", value_name = "KEY=VALUE", value_parser = pair)]
     inputs: Vec<(String, String)>,
+    /// Only this GitHub workflow: its file, the file's name, or its own name
+    #[arg(long, value_name = "NAME")]
+    workflow: Option<String>,
+    /// Only configurations of this language: gitlab, circleci, github
+    #[arg(long, value_name = "LANG", value_parser = language)]
+    lang: Option<Language>,
+    /// Print the Plans as JSON and start nothing
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
+    /// What would start it, with --dry-run: push, schedule, merge_request, workflow_dispatch, … [default: api]
+    #[arg(long, value_name = "EVENT", requires = "dry_run")]
+    event: Option<String>,
+    /// A path that would have changed, with --dry-run; without any all would
+    #[arg(long, value_name = "PATH", requires = "dry_run")]
+    changed: Vec<String>,
     /// Follow it to its end
     #[arg(long)]
     wait: bool,
     /// Print JSON; with --wait one event a line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// List what may be given with `pipeline run`: the inputs, parameters and described variables of each configuration.
+///
+/// Examples:
+///   tasuki pipeline inputs local/app
+///   tasuki pipeline inputs local/app --ref release --json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Inputs {
+    /// Path or number of the project
+    project: String,
+    /// Branch or tag [default: the default branch]
+    #[arg(long = "ref", value_name = "REF")]
+    git_ref: Option<String>,
+    /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -124,6 +163,7 @@ impl Pipeline {
     pub(crate) fn run(self) -> Outcome {
         match self {
             Self::Run(command) => block_on(command.run()),
+            Self::Inputs(command) => block_on(command.run()),
             Self::List(command) => block_on(command.run()),
             Self::Show(command) => block_on(command.run()),
             Self::Cancel(command) => block_on(command.run()),
@@ -153,13 +193,73 @@ impl Run {
                 .iter()
                 .map(|(key, value)| (key.clone(), parsed(value)))
                 .collect(),
+            workflow: self.workflow.clone(),
+            language: self.lang.map(|language| language.as_str().to_owned()),
         };
+        if self.dry_run {
+            let request = CompileRequest {
+                pipeline: new,
+                event: self.event,
+                changed: Some(self.changed).filter(|paths| !paths.is_empty()),
+            };
+            let plans = client.compile(&self.project, &request).await?.items;
+            print::json(&plans)?;
+            let errs = |found: &Compiled| {
+                found.plan["diagnostics"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .any(|d| d["severity"] == "error")
+            };
+            return Ok(if plans.iter().any(errs) {
+                Exit::Failed
+            } else {
+                Exit::Success
+            });
+        }
         let pipeline = client.run_pipeline(&self.project, &new).await?;
         if self.wait {
             let all: Vec<i64> = std::iter::once(pipeline.id).chain(pipeline.also).collect();
             return follow::pipelines(&client, &all, Form::of(self.json)).await;
         }
         shown(&pipeline, self.json, "started")
+    }
+}
+
+impl Inputs {
+    async fn run(self) -> Outcome {
+        let client = self.connection.client()?;
+        let forms = client.forms(&self.project, self.git_ref.as_deref()).await?.items;
+        if self.json {
+            print::json(&forms)?;
+            return Ok(Exit::Success);
+        }
+        let mut table = Table::new(&["FILE", "GIVEN BY", "NAME", "TYPE", "DEFAULT", "DESCRIPTION"]);
+        for form in forms {
+            let inputs = form.inputs.into_iter().map(|field| ("--input", field));
+            let variables = form.variables.into_iter().map(|field| ("--var", field));
+            for (option, field) in inputs.chain(variables) {
+                let kind = match field.options.is_empty() {
+                    true => field.kind,
+                    false => field.options.join("|"),
+                };
+                let default = match field.required {
+                    true => "(required)".to_owned(),
+                    false => field.default.unwrap_or_default(),
+                };
+                let description = field.description.unwrap_or_default();
+                table.row([
+                    form.file.clone(),
+                    option.to_owned(),
+                    field.name,
+                    kind,
+                    default,
+                    description,
+                ]);
+            }
+        }
+        print::raw(&table.text())?;
+        Ok(Exit::Success)
     }
 }
 

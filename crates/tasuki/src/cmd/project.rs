@@ -48,6 +48,9 @@ pub(crate) struct Add {
     /// File with the secret of the webhooks [default: one is made and printed]
     #[arg(long, value_name = "FILE")]
     hook_secret_file: Option<std::path::PathBuf>,
+    /// Build merge requests from forks too, without any secret of the project
+    #[arg(long)]
+    build_forks: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -102,6 +105,7 @@ impl Add {
             config_path: self.config_path.clone(),
             hook_secret: self.hook_secret_file.as_deref().map(read_secret).transpose()?,
             deploy_key: self.deploy_key.as_deref().map(read_secret).transpose()?,
+            build_forks: self.build_forks.then_some(true),
         };
         let project = self.connection.client()?.create_project(&new).await?;
         if self.json {

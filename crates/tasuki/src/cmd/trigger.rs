@@ -1,9 +1,9 @@
 //! What a pipeline of a folder is told about its start: `compile` and `exec` share it.
 
 use clap::Args;
-use tasuki_model::plan::Variable;
-use tasuki_model::trigger::{Commit, GitRef, MergeRequest, Source, Trigger};
-use tasuki_server::git::Worktree;
+use serde_json::Value;
+use tasuki_model::trigger::Source;
+use tasuki_server::triggers::here::{Kind, Wish};
 
 /// How the pipeline starts.
 #[derive(Debug, Clone, Args)]
@@ -22,9 +22,12 @@ pub(crate) struct TriggerArgs {
     /// A pipeline variable
     #[arg(long = "var", value_name = "KEY=VALUE", value_parser = pair)]
     variables: Vec<(String, String)>,
-    /// An input of the configuration's header; JSON, or plain text
-    #[arg(long = "param", value_name = "KEY=VALUE", value_parser = pair)]
+    /// An input (GitLab, GitHub) or a pipeline parameter (CircleCI); JSON, or plain text
+    #[arg(long = "param", visible_alias = "input", value_name = "KEY=VALUE", value_parser = pair)]
     inputs: Vec<(String, String)>,
+    /// A path that counts as changed; without any all do
+    #[arg(long, value_name = "PATH")]
+    changed: Vec<String>,
 }
 
 /// The value of `--event`.
@@ -45,13 +48,10 @@ impl Event {
 }
 
 fn event(name: &str) -> Result<Event, String> {
-    let name = match name {
-        "tag" => return Ok(Event::Tag),
-        "merge_request" | "pull_request" => "merge_request_event",
-        "workflow_dispatch" => "api",
-        name => name,
-    };
-    Source::parse(name).map(Event::Source).ok_or_else(|| {
+    if name == "tag" {
+        return Ok(Event::Tag);
+    }
+    Source::of_event(name).map(Event::Source).ok_or_else(|| {
         let names: Vec<_> = Source::NAMES.iter().map(|(_, name)| *name).collect();
         format!("it is one of tag, {}", names.join(", "))
     })
@@ -66,71 +66,28 @@ pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 impl TriggerArgs {
-    /// The trigger for a folder; `default_branch` is the target of a merge request.
-    pub(crate) fn trigger(&self, worktree: Option<&Worktree>, default_branch: &str) -> Trigger {
-        let branch = worktree.and_then(|tree| tree.branch.clone());
-        let name = self.git_ref.clone().or(branch).unwrap_or_else(|| "HEAD".to_owned());
-        let zeros = "0".repeat(40);
-        let unborn = || Commit {
-            sha: zeros.clone(),
-            before_sha: zeros.clone(),
-            ..Commit::default()
-        };
-        let commit = worktree.and_then(|tree| tree.commit.clone()).unwrap_or_else(unborn);
-        let merge_request = self
-            .source_is_merge_request()
-            .then(|| merge_request(&name, &commit, default_branch));
-        let git_ref = match (&self.tag, &merge_request) {
-            (Some(tag), _) => GitRef::Tag(tag.clone()),
-            (None, Some(request)) => GitRef::MergeRequest {
-                iid: request.iid,
-                kind: "head".to_owned(),
-            },
-            (None, None) if self.event == Event::Tag => GitRef::Tag(name),
-            (None, None) => GitRef::Branch(name),
-        };
-        let login = commit.author_email.split('@').next().unwrap_or_default().to_owned();
-        let user = (!login.is_empty()).then(|| (login, commit.author_name.clone(), commit.author_email.clone()));
-        let parsed =
-            |text: &String| serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::from(text.as_str()));
-        Trigger {
+    /// The same as the server's room for folders takes it.
+    pub(crate) fn wish(&self, workflow: Option<&str>) -> Wish {
+        let parsed = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text.as_str()));
+        let inputs = self.inputs.iter().map(|(key, value)| (key.clone(), parsed(value)));
+        let is_tag = self.tag.is_some() || self.event == Event::Tag;
+        Wish {
             source: self.event.source(),
-            git_ref,
-            commit,
-            variables: self
-                .variables
-                .iter()
-                .map(|(key, value)| Variable::plain(key, value))
-                .collect(),
-            inputs: self
-                .inputs
-                .iter()
-                .map(|(key, value)| (key.clone(), parsed(value)))
-                .collect(),
-            merge_request,
-            user,
-            payload: None,
-            schedule_description: None,
-            upstream: None,
-            by_token: false,
-            origin: None,
+            name: self.tag.clone().or(self.git_ref.clone()),
+            kind: if is_tag { Kind::Tag } else { Kind::Branch },
+            variables: self.variables.clone(),
+            inputs: inputs.collect(),
+            workflow: workflow.map(str::to_owned),
         }
     }
 
-    fn source_is_merge_request(&self) -> bool {
-        self.event.source() == Source::MergeRequestEvent
+    /// The paths that count as changed; `None` = all.
+    pub(crate) fn changed(&self) -> Option<Vec<String>> {
+        (!self.changed.is_empty()).then(|| self.changed.clone())
     }
-}
 
-/// A merge request from the branch into the default branch, as it would be if it were opened now.
-fn merge_request(branch: &str, commit: &Commit, target: &str) -> MergeRequest {
-    MergeRequest {
-        id: 1,
-        iid: 1,
-        title: commit.message.lines().next().unwrap_or_default().to_owned(),
-        source_branch: branch.to_owned(),
-        target_branch: target.to_owned(),
-        event_type: "detached".to_owned(),
-        ..MergeRequest::default()
+    /// Whether somebody starts it, or a program for somebody.
+    pub(crate) fn is_by_hand(&self) -> bool {
+        matches!(self.event.source(), Source::Api | Source::Web | Source::Trigger)
     }
 }

@@ -386,3 +386,44 @@ fn a_group_of_workflows_has_one_that_runs() {
     crate::world::wait_for("steps with cancelled()", || told.exists().then_some(()));
     assert_eq!(up.stop(), 0);
 }
+
+const BY_HAND: &str = "name: Deploy\non:\n  workflow_dispatch:\n    inputs:\n      where: {type: choice, options: [test, live], required: true}\n      \
+    dry: {type: boolean, default: true}\njobs:\n  deploy:\n    runs-on: ubuntu-latest\n    steps:\n      \
+    - run: echo \"to ${{ inputs.where }} dry ${{ inputs.dry == true }} by $GITHUB_EVENT_NAME\"\n      \
+    - run: grep -q '\"where\":\"live\"' \"$GITHUB_EVENT_PATH\" && echo in the event\n";
+
+/// Through a server and without one, with inputs that are checked first.
+#[test]
+fn a_workflow_is_started_by_hand() {
+    let world = World::new();
+    let other = "on: workflow_dispatch\njobs: {other: {runs-on: x, steps: [{run: echo other}]}}\n";
+    let files = [
+        (".github/workflows/deploy.yml", BY_HAND),
+        (".github/workflows/other.yml", other),
+    ];
+    let repository = world.repository("app", &files);
+    let up = Up::start(&world);
+    up.run(&["project", "add", repository.to_str().unwrap(), "--name", "acme/app"])
+        .expect(0);
+    let forms = up.json(&["pipeline", "inputs", "acme/app"]);
+    assert_eq!(forms[0]["inputs"][0]["name"], "where", "{forms}");
+    let run = |args: &[&str]| up.run(&[&["pipeline", "run", "acme/app", "--workflow", "deploy.yml"], args].concat());
+    let done = run(&["--input", "where=live", "--param", "dry=false", "--wait"]).expect(0);
+    for line in ["to live dry false by workflow_dispatch", "in the event"] {
+        assert!(done.out.contains(line), "{line} in {}", done.out);
+    }
+    let refused = run(&["--input", "where=moon"]).expect(2);
+    assert!(
+        refused.err.contains("input `where` must be one of test, live"),
+        "{}",
+        refused.err
+    );
+    assert_eq!(up.pipelines().len(), 1, "what is refused makes no pipeline");
+    assert_eq!(up.stop(), 0);
+
+    let exec = |args: &[&str]| world.run(&repository, &[&["exec", "--event", "workflow_dispatch"], args].concat());
+    let done = exec(&["--workflow", "deploy.yml", "--input", "where=live"]).expect(0);
+    assert!(done.out.contains("to live dry true"), "{}", done.out);
+    let refused = exec(&["--input", "where=live"]).expect(1);
+    assert!(refused.out.contains("--workflow"), "{}", refused.out);
+}

@@ -18,6 +18,7 @@ mod compiler;
 mod condition;
 mod duration;
 mod element;
+mod form;
 mod package;
 mod parameter;
 pub mod predefined;
@@ -30,6 +31,7 @@ use tasuki_model::plan::{AutoCancel, Language, PLAN_VERSION, Plan};
 
 use crate::{Mode, Session, Skip};
 use compiler::Compiler;
+pub(crate) use form::form;
 
 /// One attempt: loads, checks, and makes the Plan of the pipeline that the context asks for.
 pub(crate) fn compile(session: &Session<'_>) -> (Option<Plan>, Option<Skip>) {

@@ -12,6 +12,11 @@ use crate::{Context, Mode, Session};
 use super::parameter::{Declaration, Owner, declarations, fits};
 use super::read::scalar;
 
+/// Parameters that a pipeline may be started with.
+const MOST_GIVEN: usize = 100;
+/// Characters of the value of one.
+const LONGEST_GIVEN: usize = 512;
+
 /// All pipeline values by their whole path.
 #[derive(Debug, Default)]
 pub(super) struct Values(BTreeMap<Text, Node>);
@@ -47,6 +52,7 @@ pub(super) fn of(session: &Session<'_>, root: &Node) -> Values {
         .map(|node| declarations(session, node, Owner::Pipeline))
         .unwrap_or_default();
     let given = &session.input.context.trigger.inputs;
+    check_given(session, given, root);
     for declaration in &declared {
         let path = format!("pipeline.parameters.{}", declaration.name);
         let argument = given.iter().find(|(name, _)| **name == *declaration.name);
@@ -67,6 +73,28 @@ pub(super) fn of(session: &Session<'_>, root: &Node) -> Values {
         }
     }
     values
+}
+
+/// How many parameters there may be, and how long, as CircleCI's API has it.
+fn check_given(session: &Session<'_>, given: &[(String, Json)], root: &Node) {
+    let span = root.get("parameters").map_or(root.span, |node| node.span);
+    let error = |message: String| session.error(&code::CIRCLECI_ARGUMENT, span, message);
+    if given.len() > MOST_GIVEN {
+        error(format!(
+            "{} pipeline parameters: there may be {MOST_GIVEN}",
+            given.len()
+        ));
+    }
+    for (name, value) in given {
+        let chars = value
+            .as_str()
+            .map_or_else(|| value.to_string().chars().count(), |text| text.chars().count());
+        if chars > LONGEST_GIVEN {
+            error(format!(
+                "pipeline parameter `{name}` has {chars} characters: there may be {LONGEST_GIVEN}"
+            ));
+        }
+    }
 }
 
 fn given_value(session: &Session<'_>, declaration: &Declaration, json: &Json, root: &Node) -> Option<Node> {
@@ -188,7 +216,8 @@ fn pipeline(context: &Context, out: &mut Values) {
         _ => "push",
     };
     out.text("pipeline.event.name", event);
-    out.text("pipeline.event.action", "");
+    let action = trigger.merge_request.as_ref().map(|request| request.action.as_str());
+    out.text("pipeline.event.action", action.unwrap_or_default());
     out.text("pipeline.schedule.id", "");
     out.text(
         "pipeline.schedule.name",
@@ -200,16 +229,63 @@ fn pipeline(context: &Context, out: &mut Values) {
     events(context, out);
 }
 
-/// What a forge's event says, in GitHub's words.
+/// What a forge's event says, in GitHub's words; nothing where the event has no such thing.
 fn events(context: &Context, out: &mut Values) {
+    const EVENT: &str = "pipeline.event.github";
     let trigger = &context.trigger;
-    out.text("pipeline.event.github.ref", trigger.git_ref.full());
-    out.text("pipeline.event.github.after", trigger.commit.sha.as_str());
-    let Some(request) = &trigger.merge_request else { return };
-    let base = "pipeline.event.github.pull_request";
+    let said = |pointer: &str| {
+        let found = trigger.payload.as_ref().and_then(|payload| payload.pointer(pointer));
+        found.and_then(Json::as_str).unwrap_or_default()
+    };
+    let or = |said: &str, known: &str| {
+        if said.is_empty() {
+            known.to_owned()
+        } else {
+            said.to_owned()
+        }
+    };
+    let (owner, name) = context
+        .project
+        .path
+        .rsplit_once('/')
+        .unwrap_or(("", &context.project.path));
+    let login = trigger.user.as_ref().map_or("", |(login, _, _)| login);
+    out.text(&format!("{EVENT}.ref"), trigger.git_ref.full());
+    out.text(&format!("{EVENT}.after"), trigger.commit.sha.as_str());
+    out.text(&format!("{EVENT}.label"), said("/label/name"));
+    out.text(&format!("{EVENT}.head_commit.url"), said("/head_commit/url"));
+    out.text(&format!("{EVENT}.comment.body"), said("/comment/body"));
+    out.text(&format!("{EVENT}.sender.login"), or(said("/sender/login"), login));
+    out.text(&format!("{EVENT}.sender.type"), said("/sender/type"));
+    out.text(&format!("{EVENT}.sender.avatar_url"), said("/sender/avatar_url"));
+    out.text(&format!("{EVENT}.repository.name"), or(said("/repository/name"), name));
+    let url = or(said("/repository/html_url"), &repository_url(context));
+    out.text(&format!("{EVENT}.repository.url"), url);
+    out.text(
+        &format!("{EVENT}.repository.owner.login"),
+        or(said("/repository/owner/login"), owner),
+    );
+    let body = trigger
+        .payload
+        .as_ref()
+        .filter(|_| trigger.by_token)
+        .map(Json::to_string);
+    out.text("pipeline.trigger_parameters.webhook.body", body.unwrap_or_default());
+
+    let base = format!("{EVENT}.pull_request");
+    let Some(request) = &trigger.merge_request else {
+        let fields = "number title url draft merged head.ref head.sha base.ref base.sha";
+        for field in fields.split(' ') {
+            out.text(&format!("{base}.{field}"), "");
+        }
+        return;
+    };
+    let flag = |flag: bool| if flag { "true" } else { "false" };
     out.plain(&format!("{base}.number"), request.iid.to_string());
     out.text(&format!("{base}.title"), request.title.as_str());
-    out.plain(&format!("{base}.draft"), if request.draft { "true" } else { "false" });
+    out.text(&format!("{base}.url"), said("/pull_request/html_url"));
+    out.plain(&format!("{base}.draft"), flag(request.draft));
+    out.plain(&format!("{base}.merged"), flag(request.merged));
     out.text(&format!("{base}.head.ref"), request.source_branch.as_str());
     out.text(&format!("{base}.head.sha"), request.source_sha.as_str());
     out.text(&format!("{base}.base.ref"), request.target_branch.as_str());

@@ -13,6 +13,7 @@ mod seed;
 pub mod slug;
 pub mod variables;
 
+pub(crate) use load::form;
 use tasuki_model::plan::Plan;
 
 use crate::{Mode, Session, Skip};

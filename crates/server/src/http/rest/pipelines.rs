@@ -1,15 +1,20 @@
 //! `/pipelines` and those of a project.
 
 mod events;
+mod forms;
 mod run;
 
 use axum::Json;
 use axum::extract::State;
 use http::Method;
 use tasuki_model::id::{PipelineId, ProjectId};
-use tasuki_proto::rest::{Diagnostic, Job, LintRequest, NewPipeline, Page, Pipeline, PipelineDetail, Status, Time};
+use tasuki_proto::rest::{
+    CompileRequest, Compiled, Diagnostic, Form, Job, LintRequest, NewPipeline, Page, Pipeline, PipelineDetail, Status,
+    Time,
+};
 use tasuki_store::{Tx, pipelines};
 
+pub use forms::of_project as forms_of;
 pub use run::{Asked, start};
 pub(super) use run::{none, variables};
 
@@ -39,15 +44,7 @@ pub(super) fn declare(api: &mut Api) {
     )
     .query(LISTING)
     .gives::<Page<Pipeline>>(200);
-    api.add(
-        Method::POST,
-        "/projects/{project}/pipelines",
-        Write,
-        "Run a pipeline; repeated with the same `Idempotency-Key` it gives the same one",
-        run::create,
-    )
-    .takes::<NewPipeline>()
-    .gives::<Pipeline>(201);
+    by_hand(api);
     api.add(
         Method::POST,
         "/lint",
@@ -105,6 +102,37 @@ pub(super) fn declare(api: &mut Api) {
         events::all,
     )
     .gives_other("text/event-stream");
+}
+
+/// What a person starts, and what would come of it.
+fn by_hand(api: &mut Api) {
+    api.add(
+        Method::POST,
+        "/projects/{project}/pipelines",
+        Write,
+        "Run a pipeline; repeated with the same `Idempotency-Key` it gives the same one",
+        run::create,
+    )
+    .takes::<NewPipeline>()
+    .gives::<Pipeline>(201);
+    api.add(
+        Method::GET,
+        "/projects/{project}/forms",
+        Read,
+        "What the configurations at a ref ask of whoever runs a pipeline by hand",
+        forms::list,
+    )
+    .query(&[("ref", "Branch or tag; absent = the default branch")])
+    .gives::<Page<Form>>(200);
+    api.add(
+        Method::POST,
+        "/projects/{project}/compile",
+        Read,
+        "The Plans that a pipeline would have; nothing runs",
+        run::compile,
+    )
+    .takes::<CompileRequest>()
+    .gives::<Page<Compiled>>(200);
 }
 
 /// One page of pipelines.

@@ -109,6 +109,9 @@ async fn change(State(app): State<App>, Name(id): Name, Body(patch): Body<Projec
             if let Some(allow) = patch.allow_outdated_deployments {
                 settings.allow_outdated_deployments = allow;
             }
+            if let Some(flag) = patch.build_forks {
+                settings.build_forks = flag;
+            }
             if let Some(branch) = patch.default_branch {
                 row.default_branch = branch;
             }

@@ -24,6 +24,8 @@ pub enum Comparison {
     Nothing,
     /// The tip before the push.
     Before(Oid),
+    /// It is said which paths changed.
+    Given(Vec<String>),
 }
 
 /// The other projects of the server.
@@ -77,6 +79,7 @@ impl AtCommit {
 
     pub(super) async fn changed(&self, compare_to: Option<&str>) -> Answer {
         let base = match (compare_to, &self.comparison) {
+            (_, Comparison::Given(paths)) => return Answer::Changed(Some(paths.clone().into())),
             (None, Comparison::Nothing) => return Answer::Changed(None),
             (None, Comparison::Before(before)) => Ok(Some(before.clone())),
             (Some(name), _) => self.fork_point(name).await,

@@ -55,7 +55,7 @@ impl Triggers {
             pipeline: PipelineInfo {
                 iid: wanting.pipeline.iid,
                 created_at: wanting.pipeline.created_ms,
-                protected_ref: is_protected(&own, &wanting.project, &wanting.trigger),
+                protected_ref: is_protected(&own, &wanting.project.default_branch, &wanting.trigger),
                 ..PipelineInfo::default()
             },
             variables: parts.store.read(move |tx| vault.variables(tx, &row)).await?,

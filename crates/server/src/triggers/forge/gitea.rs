@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tasuki_model::secret::Secret;
 
-use super::{Error, Event, PushOptions, RawPush, git_ref, merge, push, signature, text};
+use super::{Error, Event, PushOptions, RawPush, git_ref, merge, of_push, push, signature, text};
 
 /// Forgejo sends its own names beside Gitea's.
 fn either<'a>(headers: &'a HeaderMap, what: &str) -> Option<&'a str> {
@@ -66,15 +66,20 @@ fn deleted(body: &Value) -> Result<Event, Error> {
 pub(super) fn parse(event: &str, body: &Value) -> Result<Event, Error> {
     match event {
         "push" => {}
-        "pull_request" | "pull_request_sync" => {
-            return merge::pull(body, &["opened", "reopened", "synchronized", "synchronize"]);
-        }
+        // Some versions name the kind of change in the event itself.
+        "pull_request"
+        | "pull_request_sync"
+        | "pull_request_assign"
+        | "pull_request_label"
+        | "pull_request_milestone"
+        | "pull_request_review_request" => return merge::pull(body),
         // A created tag comes as `push` as well: reacting to both would start two pipelines.
         "create" => return Ok(Event::Ignored("the push event tells of created branches and tags")),
         "delete" => return deleted(body),
         _ => return Ok(Event::Ignored("only pushes and pull requests start pipelines")),
     }
     // `username` repeats `login` in some versions; the first of the two is kept.
+    let payload = of_push(body);
     let mut body = body.clone();
     if let Some(pusher) = body["pusher"].as_object_mut()
         && pusher.contains_key("login")
@@ -89,5 +94,6 @@ pub(super) fn parse(event: &str, body: &Value) -> Result<Event, Error> {
         after: &body.after,
         user: body.pusher.map(|person| (person.login, person.full_name, person.email)),
         options: PushOptions::default(),
+        payload: Some(payload),
     })
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tasuki_model::secret::Secret;
 
-use super::{Error, Event, PushOptions, RawPush, Repository, git_ref, merge, push, signature, text};
+use super::{Error, Event, PushOptions, RawPush, Repository, git_ref, merge, of_push, push, signature, text};
 
 /// Names the event, e.g. `push`.
 pub(super) const EVENT: &str = "x-github-event";
@@ -68,10 +68,10 @@ pub(super) fn parse(event: &str, body: &Value) -> Result<Event, Error> {
     match event {
         "push" => {}
         "ping" => return Ok(Event::Ignored("the webhook works")),
-        "pull_request" => return merge::pull(body, &["opened", "reopened", "synchronize"]),
+        "pull_request" => return merge::pull(body),
         _ => return Ok(Event::Ignored("only pushes and pull requests start pipelines")),
     }
-    let read = PushBody::deserialize(body);
+    let (read, payload) = (PushBody::deserialize(body), of_push(body));
     let body = read.map_err(|source| Error::Body {
         forge: "github",
         source,
@@ -90,5 +90,6 @@ pub(super) fn parse(event: &str, body: &Value) -> Result<Event, Error> {
         after: body.head_commit.as_ref().map_or(&body.after, |commit| &commit.id),
         user: (!login.is_empty()).then_some((login, name, mail)),
         options: PushOptions::default(),
+        payload: Some(payload),
     })
 }

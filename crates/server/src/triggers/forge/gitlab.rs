@@ -71,6 +71,7 @@ pub(super) fn parse(event: &str, body: &Value) -> Result<Event, Error> {
         after: body.checkout_sha.as_deref().filter(|_| !deleted).unwrap_or(&body.after),
         user,
         options: options(&body.push_options),
+        payload: None,
     })
 }
 

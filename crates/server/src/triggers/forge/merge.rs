@@ -12,11 +12,13 @@ pub struct Merge {
     pub request: MergeRequest,
     /// Tip of the source branch.
     pub head: Oid,
-    /// The source branch is another project's.
-    pub forked: bool,
     pub what: Change,
     /// Login, name, e-mail.
     pub user: Option<(String, String, String)>,
+    /// What the forge sent, where it speaks as GitHub does: workflows see it as `github.event`.
+    pub payload: Option<Value>,
+    /// The commit that it was merged as.
+    pub merge_commit: Option<Oid>,
 }
 
 /// What happened to a merge request.
@@ -61,10 +63,15 @@ pub(super) fn gitlab(body: &Value) -> Result<Event, Error> {
     };
     let user = &body["user"];
     let login = text(&user["username"]);
+    let merged = of["action"] == "merge";
     Ok(Event::Merge(Box::new(Merge {
         head: head(&of["last_commit"]["id"], "object_attributes.last_commit.id")?,
-        forked: of["source_project_id"] != of["target_project_id"],
         what,
+        payload: None,
+        merge_commit: of["merge_commit_sha"]
+            .as_str()
+            .filter(|_| merged)
+            .and_then(|id| id.parse().ok()),
         user: (!login.is_empty()).then(|| (login, text(&user["name"]), text(&user["email"]))),
         request: MergeRequest {
             id: of["id"].as_i64().unwrap_or_default(),
@@ -85,19 +92,74 @@ pub(super) fn gitlab(body: &Value) -> Result<Event, Error> {
                 .or(of["work_in_progress"].as_bool())
                 .unwrap_or(false),
             event_type: "detached".to_owned(),
+            action: activity(body).to_owned(),
+            merged,
+            forked: of["source_project_id"] != of["target_project_id"],
             ..MergeRequest::default()
         },
     })))
 }
 
-/// The pull request of GitHub and Gitea. `with_commits` are the actions that bring commits to build.
-pub(super) fn pull(body: &Value, with_commits: &[&str]) -> Result<Event, Error> {
+/// What GitHub would call what happened to a merge request of GitLab.
+fn activity(body: &Value) -> &str {
+    let of = &body["object_attributes"];
+    match of["action"].as_str().unwrap_or_default() {
+        "open" => return "opened",
+        "reopen" => return "reopened",
+        "close" | "merge" => return "closed",
+        "update" => {}
+        // Approvals and the like, which are events of their own at GitHub: no workflow can ask for them here.
+        "" => return "unknown",
+        other => return other,
+    }
+    if of["oldrev"].is_string() {
+        return "synchronize";
+    }
+    let changes = &body["changes"];
+    let grew = |what: &str| {
+        let count = |side: &str| changes[what][side].as_array().map_or(0, Vec::len);
+        count("current") >= count("previous")
+    };
+    let has = |what: &str| !changes[what].is_null();
+    match () {
+        () if has("draft") && changes["draft"]["current"] == true => "converted_to_draft",
+        () if has("draft") => "ready_for_review",
+        () if has("labels") && grew("labels") => "labeled",
+        () if has("labels") => "unlabeled",
+        () if has("reviewers") && grew("reviewers") => "review_requested",
+        () if has("reviewers") => "review_request_removed",
+        () if has("assignees") && grew("assignees") => "assigned",
+        () if has("assignees") => "unassigned",
+        () if has("milestone_id") && changes["milestone_id"]["current"].is_null() => "demilestoned",
+        () if has("milestone_id") => "milestoned",
+        () => "edited",
+    }
+}
+
+/// GitHub's word for what Gitea calls otherwise.
+fn githubs(action: &str) -> &str {
+    match action {
+        "synchronized" => "synchronize",
+        "label_updated" => "labeled",
+        "label_cleared" => "unlabeled",
+        same => same,
+    }
+}
+
+/// The pull request of GitHub and Gitea.
+pub(super) fn pull(body: &Value) -> Result<Event, Error> {
     let of = &body["pull_request"];
-    let what = match body["action"].as_str().unwrap_or_default() {
+    let action = githubs(body["action"].as_str().unwrap_or_default());
+    let what = match action {
         "closed" => Change::Closed,
-        action if with_commits.contains(&action) => Change::Commits,
+        "opened" | "reopened" | "synchronize" => Change::Commits,
         _ => Change::Words,
     };
+    let merged = what == Change::Closed && of["merged"] == true;
+    let mut payload = body.clone();
+    if let Some(fields) = payload.as_object_mut() {
+        fields.insert("action".to_owned(), action.into());
+    }
     let (source, target) = (&of["head"], &of["base"]);
     let sender = &body["sender"];
     let login = text(&sender["login"]);
@@ -105,9 +167,13 @@ pub(super) fn pull(body: &Value, with_commits: &[&str]) -> Result<Event, Error> 
     let iid = of["number"].as_i64().or(body["number"].as_i64()).unwrap_or_default();
     Ok(Event::Merge(Box::new(Merge {
         head: head(&source["sha"], "pull_request.head.sha")?,
-        // The repository is null once a fork was deleted.
-        forked: source["repo"]["full_name"] != target["repo"]["full_name"],
         what,
+        merge_commit: of["merge_commit_sha"]
+            .as_str()
+            // Gitea's older name.
+            .or(of["merged_commit_id"].as_str())
+            .filter(|_| merged)
+            .and_then(|id| id.parse().ok()),
         user: (!login.is_empty()).then(|| (login.clone(), login, text(&sender["email"]))),
         request: MergeRequest {
             id: of["id"].as_i64().unwrap_or(iid),
@@ -125,7 +191,12 @@ pub(super) fn pull(body: &Value, with_commits: &[&str]) -> Result<Event, Error> 
             milestone,
             draft: of["draft"].as_bool().unwrap_or(false),
             event_type: "detached".to_owned(),
+            action: action.to_owned(),
+            merged,
+            // The repository is null once a fork was deleted.
+            forked: source["repo"]["full_name"] != target["repo"]["full_name"],
             ..MergeRequest::default()
         },
+        payload: Some(payload),
     })))
 }

@@ -355,7 +355,11 @@ fn merge_requests_are_understood() {
         let Ok(Event::Merge(merge)) = forge.parse_event(event, &body) else {
             panic!("{forge:?}")
         };
-        assert_eq!((merge.what, merge.forked), (Change::Commits, false), "{forge:?}");
+        assert_eq!(
+            (merge.what, merge.request.forked),
+            (Change::Commits, false),
+            "{forge:?}"
+        );
         assert_eq!(merge.head.as_str(), "da1560886d4f094c3e6c9ef40349f7d38b5d27d7");
         assert_eq!(merge.user.as_ref().map(|user| user.0.as_str()), Some("ada"));
         let request = &merge.request;
@@ -379,7 +383,7 @@ fn only_new_commits_of_a_merge_request_are_built() {
             body["object_attributes"][key] = value.clone();
         }
         match Forge::Gitlab.parse_event("Merge Request Hook", &body) {
-            Ok(Event::Merge(merge)) => (merge.what, merge.forked),
+            Ok(Event::Merge(merge)) => (merge.what, merge.request.forked),
             other => panic!("{other:?}"),
         }
     };
@@ -400,7 +404,7 @@ fn only_new_commits_of_a_merge_request_are_built() {
         body["action"] = action.into();
         body["pull_request"]["head"]["repo"] = Value::Null;
         match forge.parse_event("pull_request", &body) {
-            Ok(Event::Merge(merge)) => (merge.what, merge.forked),
+            Ok(Event::Merge(merge)) => (merge.what, merge.request.forked),
             other => panic!("{other:?}"),
         }
     };

@@ -28,14 +28,14 @@ struct Served {
 }
 
 /// A forge that serves the repository over HTTP, as it is at each request.
-struct FakeForge {
+pub(super) struct FakeForge {
     mirror: Mirror,
     origin: Remote,
-    url: String,
+    pub(super) url: String,
 }
 
 impl FakeForge {
-    async fn serve(world: &World, dir: &Path) -> Self {
+    pub(super) async fn serve(world: &World, dir: &Path) -> Self {
         let mirror = world.triggers.inner.parts.mirrors.of(ProjectId(1_000_000));
         let origin = Remote::new(dir.to_str().unwrap(), Credential::None).unwrap();
         mirror.fetch(&origin).await.unwrap();
@@ -54,7 +54,7 @@ impl FakeForge {
         Self { mirror, origin, url }
     }
 
-    async fn publish(&self) {
+    pub(super) async fn publish(&self) {
         self.mirror.fetch(&self.origin).await.unwrap();
     }
 

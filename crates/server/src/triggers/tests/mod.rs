@@ -4,6 +4,7 @@ mod downstream;
 mod hooks;
 mod languages;
 mod local;
+mod plans;
 mod request;
 mod schedules;
 mod world;

@@ -83,12 +83,16 @@ impl World {
 
     /// Adds a project as the API does.
     pub(super) async fn add(&self, kind: &str, url: &str, settings: &str) -> Project {
-        let (kind, url, settings) = (kind.to_owned(), url.to_owned(), settings.to_owned());
+        self.add_as("acme/app", kind, url, settings).await
+    }
+
+    pub(super) async fn add_as(&self, path: &str, kind: &str, url: &str, settings: &str) -> Project {
+        let (path, kind, url, settings) = (path.to_owned(), kind.to_owned(), url.to_owned(), settings.to_owned());
         let now = self.triggers.now();
         let project = self.store.write(move |tx| {
             let new = NewProject {
-                path: "acme/app",
-                name: "app",
+                path: &path,
+                name: path.rsplit('/').next().unwrap(),
                 kind: &kind,
                 url: &url,
                 default_branch: "main",

@@ -40,6 +40,7 @@ pub(super) async fn add(api: &ApiClient, server: &Running, data: &Path) -> anyho
         config_path: None,
         hook_secret: None,
         deploy_key: None,
+        build_forks: None,
     };
     match api.create_project(&new).await {
         Ok(_) => {}

@@ -95,9 +95,27 @@ impl Compiler<'_, '_> {
         let mut entries = self.entries(items, &scope);
         self.name(&mut entries);
         self.connect(&mut entries, &what, key.span);
+        self.serial_once(&entries, &what);
         let jobs = entries.iter().filter_map(|entry| self.entry_job(entry, &entries));
         let jobs: Vec<Job> = jobs.collect();
         Some(workflow(name, jobs, u32::try_from(reruns).unwrap_or(0)))
+    }
+
+    /// A job that waits for a lock which a job behind it holds would wait for ever.
+    fn serial_once(&self, entries: &[Entry], what: &str) {
+        let mut seen: Vec<&str> = Vec::new();
+        for entry in entries.iter().filter(|entry| entry.kept) {
+            let Some(key) = entry.serial.as_deref().filter(|key| !key.is_empty()) else {
+                continue;
+            };
+            if seen.contains(&key) {
+                let message = format!("{what} has the `serial-group` `{key}` more than once");
+                let problem = Problem::new(&code::CIRCLECI_VALUE, entry.span, message);
+                self.report(problem.hint("jobs of one workflow are put in order by `requires`"));
+            } else {
+                seen.push(key);
+            }
+        }
     }
 
     /// `when` and `unless`.

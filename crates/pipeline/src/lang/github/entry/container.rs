@@ -1,5 +1,7 @@
 //! `container` and `services`.
 
+use tasuki_model::expr::syntax::has_expression;
+
 use super::super::fields::{self, Entry, Field, Wanted};
 use super::super::names;
 use super::super::read::value;
@@ -50,8 +52,17 @@ pub(super) fn parse(session: &Session<'_>, node: &Node) -> Option<Container> {
     }
 }
 
+/// Reads `services` that an expression gives as a whole.
+pub(super) fn computed(session: &Session<'_>, node: &Node) -> Option<Field> {
+    let is_expression = node.text().is_some_and(|text| has_expression(text));
+    is_expression.then(|| fields::field(session, node, "`services`", Wanted::Any, &names::JOB))?
+}
+
 /// Reads `services`.
 pub(super) fn services(session: &Session<'_>, node: &Node) -> Vec<Service> {
+    if node.text().is_some_and(|text| has_expression(text)) {
+        return Vec::new();
+    }
     let Some(map) = fields::map(session, node, "`services`") else {
         return Vec::new();
     };

@@ -79,6 +79,8 @@ pub(crate) struct Body {
     pub(crate) continue_on_error: Option<Field>,
     pub(crate) container: Option<Container>,
     pub(crate) services: Vec<Service>,
+    /// `services` as a whole, where an expression gives them.
+    pub(crate) computed_services: Option<Field>,
 }
 
 /// `runs-on`: labels, each of which may be an expression that gives a list.
@@ -213,6 +215,7 @@ fn body(session: &Session<'_>, what: &str, span: Span, map: &Map) -> Body {
             .get("continue-on-error")
             .and_then(|node| fields::field(session, node, "`continue-on-error`", Wanted::Bool, &names::JOB)),
         container: map.get("container").and_then(|node| container::parse(session, node)),
+        computed_services: map.get("services").and_then(|node| container::computed(session, node)),
         services: map
             .get("services")
             .map(|node| container::services(session, node))

@@ -22,6 +22,7 @@ pub(crate) struct Input {
     pub(crate) kind: InputKind,
     pub(crate) required: bool,
     pub(crate) default: Option<Field>,
+    pub(crate) description: Option<String>,
 }
 
 /// What an input takes.
@@ -103,6 +104,7 @@ fn input(session: &Session<'_>, name: &str, span: Span, node: &Node, giver: Give
         kind: InputKind::Text,
         required: false,
         default: None,
+        description: None,
     };
     if value(node) == Value::Null && giver == Giver::Person {
         return Some(input);
@@ -120,7 +122,7 @@ fn input(session: &Session<'_>, name: &str, span: Span, node: &Node, giver: Give
     };
     let map = fields::keyed(session, node, &what, known)?;
     if let Some(text) = map.get("description") {
-        fields::plain(session, text, "`description`");
+        input.description = fields::plain(session, text, "`description`").map(str::to_owned);
     }
     if let Some(required) = map.get("required") {
         input.required = fields::flag(session, required, "`required`")?;

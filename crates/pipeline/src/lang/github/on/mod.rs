@@ -8,5 +8,5 @@ mod inputs;
 mod parse;
 
 pub(super) use filter::Verdict;
-pub(super) use inputs::{Input, default_value, given};
+pub(super) use inputs::{Input, InputKind, default_value, given};
 pub(super) use parse::{Call, On, Required, parse};

@@ -43,15 +43,20 @@ pub(crate) fn of(trigger: &Trigger) -> Event {
 
 /// What happened to the pull request: as the forge says, else a push to it.
 pub(crate) fn action(trigger: &Trigger) -> &str {
-    let said = trigger
-        .payload
-        .as_ref()
-        .and_then(|payload| payload.get("action")?.as_str());
+    let known = trigger.merge_request.as_ref().map(|request| request.action.as_str());
+    let said = known.filter(|action| !action.is_empty()).or_else(|| {
+        let payload = trigger.payload.as_ref();
+        payload.and_then(|payload| payload.get("action")?.as_str())
+    });
     said.unwrap_or("synchronize")
 }
 
-/// `github.ref`, `github.ref_name`, `github.ref_type`.
+/// `github.ref`, `github.ref_name`, `github.ref_type`. A pull request that was merged is its base branch from then on.
 pub(crate) fn refs(trigger: &Trigger) -> (String, String, &'static str) {
+    if let Some(request) = trigger.merge_request.as_ref().filter(|request| request.merged) {
+        let name = &request.target_branch;
+        return (format!("refs/heads/{name}"), name.clone(), "branch");
+    }
     match &trigger.git_ref {
         GitRef::Branch(name) => (format!("refs/heads/{name}"), name.clone(), "branch"),
         GitRef::Tag(name) => (format!("refs/tags/{name}"), name.clone(), "tag"),
@@ -136,13 +141,14 @@ fn pull_request(trigger: &Trigger, request: &MergeRequest) -> Json {
     } else {
         &request.source_sha
     };
+    let is_closed = request.merged || action(trigger) == "closed";
     json!({
         "number": request.iid,
         "title": request.title,
         "body": request.description,
         "draft": request.draft,
-        "state": "open",
-        "merged": false,
+        "state": if is_closed { "closed" } else { "open" },
+        "merged": request.merged,
         "labels": labels,
         "head": {"ref": request.source_branch, "sha": head, "repo": {"full_name": request.source_project}},
         "base": {"ref": request.target_branch, "sha": request.target_sha, "repo": {"full_name": request.target_project}},

@@ -4,12 +4,14 @@ use std::rc::Rc;
 
 use tasuki_model::expr::BinaryOp::And;
 use tasuki_model::expr::{Expr, Literal, Value};
-use tasuki_model::plan::{self, AllowFailure, Need, Port, Variable, seconds};
+use tasuki_model::plan::{self, AllowFailure, Need, Variable, seconds};
 
 use super::super::entry::{self, Body, Container, Job};
 use super::super::fields::Field;
 use super::super::fold;
+use super::container;
 use super::matrix::{self, Member};
+use super::ports;
 use super::scope::{NeedScope, Scope, binary, call};
 use super::steps::Frame;
 use super::workflow::{Level, Maker, group};
@@ -176,6 +178,11 @@ impl Maker<'_, '_> {
             .as_ref()
             .and_then(|given| environment(session, given, scope));
         made.image = body.container.as_ref().and_then(|given| image(session, given, scope));
+        if let Some(field) = &body.computed_services
+            && let Some(value) = scope.value(session, field, "`services`")
+        {
+            made.services = container::services(session, field.span, &value);
+        }
         for service in &body.services {
             if let Some(image) = image(session, &service.container, scope) {
                 made.services.push(plan::Service {
@@ -392,9 +399,11 @@ fn environment(session: &Session<'_>, given: &entry::Environment, scope: &Scope<
 
 /// The image of a container; none where its name is empty.
 fn image(session: &Session<'_>, given: &Container, scope: &Scope<'_>) -> Option<plan::Image> {
-    let name = scope
-        .text(session, &given.image, "`image`")
-        .filter(|name| !name.is_empty())?;
+    let value = scope.value(session, &given.image, "`image`")?;
+    if matches!(value, Value::Object(_) | Value::Array(_)) {
+        return container::image(session, given.image.span, &value, "a container");
+    }
+    let name = Some(value.to_text().to_string()).filter(|name| !name.is_empty())?;
     let text = |field: &Field, what: &str| scope.text(session, field, what);
     let words = |field: &Option<Field>, what: &str| {
         let text = text(field.as_ref()?, what)?;
@@ -432,7 +441,7 @@ fn image(session: &Session<'_>, given: &Container, scope: &Scope<'_>) -> Option<
         ports: given
             .ports
             .iter()
-            .filter_map(|field| port(session, field, scope))
+            .flat_map(|field| ports::of(session, field, scope))
             .collect(),
         variables,
         credentials,
@@ -454,31 +463,5 @@ fn secret(expr: &Expr) -> Option<&str> {
             _ => None,
         },
         _ => None,
-    }
-}
-
-/// `80`, `8080:80`, `8080:80/udp`.
-fn port(session: &Session<'_>, field: &Field, scope: &Scope<'_>) -> Option<Port> {
-    let text = scope.text(session, field, "`ports`")?;
-    let (numbers, protocol) = match text.split_once('/') {
-        Some((numbers, protocol)) => (numbers, Some(protocol.to_owned())),
-        None => (text.as_str(), None),
-    };
-    let (host, number) = match numbers.split_once(':') {
-        Some((host, number)) => (Some(host.parse::<u16>().ok()), number),
-        None => (None, numbers),
-    };
-    match (number.parse(), host) {
-        (Ok(number), None | Some(Some(_))) => Some(Port {
-            number,
-            protocol,
-            name: None,
-            host: host.flatten(),
-        }),
-        _ => {
-            let message = format!("`{text}` is no port: write `80`, `8080:80` or `8080:80/udp`");
-            session.error(&code::GITHUB_VALUE, field.span, message);
-            None
-        }
     }
 }

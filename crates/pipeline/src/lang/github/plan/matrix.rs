@@ -8,9 +8,9 @@ use super::super::fields::{self, Wanted};
 use super::super::read::value;
 use super::super::{fold, names};
 use super::scope::{Scope, binary};
-use crate::Session;
 use crate::diag::code;
 use crate::yaml::{Node, Span, Value as Yaml};
+use crate::{Mode, Session};
 
 /// Jobs that one matrix makes at most.
 const MOST_JOBS: usize = 256;
@@ -84,6 +84,11 @@ fn parts(session: &Session<'_>, matrix: &Matrix, scope: &Scope<'_>) -> Option<Pa
     }
     for (key, vector) in &matrix.vectors {
         let value = node_value(session, &vector.node, scope)?;
+        let nothing = matches!(&value, Value::Array(array) if array.items.is_empty());
+        if nothing && session.mode == Mode::Lint && vector.node.as_seq().is_none() {
+            // Without a trigger there is no payload, whose values these would be.
+            return None;
+        }
         parts
             .vectors
             .push((key.clone(), list(session, key, &value, vector.span)));

@@ -2,17 +2,19 @@
 
 mod action;
 mod call;
+mod container;
 mod event;
 mod facts;
 mod graph;
 mod job;
 mod late;
 mod matrix;
+mod ports;
 mod scope;
 mod start;
 mod steps;
 mod workflow;
 
 pub(super) use facts::github;
-pub(super) use start::{Answer, asks_to_skip, started};
+pub(super) use start::{Answer, asks_to_skip, is_dispatch, started};
 pub(super) use workflow::{check, make};

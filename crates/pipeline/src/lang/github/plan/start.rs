@@ -2,6 +2,7 @@
 
 use tasuki_model::trigger::Trigger;
 
+use super::super::by_hand;
 use super::super::entry::Workflow;
 use super::super::on::Verdict;
 use super::event::{self, Event};
@@ -34,7 +35,11 @@ pub(crate) fn started(session: &Session<'_>, workflow: &Workflow) -> Answer {
                 None => !on.schedules.is_empty(),
             });
         }
-        Event::Dispatch => return yes(on.dispatch.is_some()),
+        Event::Dispatch => {
+            let wanted = session.input.context.workflow.as_deref();
+            let is_wanted = wanted.is_none_or(|wanted| by_hand::is_named(workflow, wanted));
+            return yes(is_wanted && on.dispatch.is_some());
+        }
         Event::Push => match &on.push {
             None => return Answer::No,
             Some(filters) => (filters.of_push(&trigger.git_ref), filters),
@@ -68,6 +73,11 @@ pub(crate) fn started(session: &Session<'_>, workflow: &Workflow) -> Answer {
             Some(_) => Answer::Yes,
         },
     }
+}
+
+/// Whether somebody, or a program for somebody, starts it by hand.
+pub(crate) fn is_dispatch(trigger: &Trigger) -> bool {
+    event::of(trigger) == Event::Dispatch
 }
 
 /// Whether a push asks for no pipelines: words in its message, or a trailer.

@@ -36,6 +36,7 @@ pub(super) struct Input {
     pub(super) options: Option<Vec<Node>>,
     pub(super) regex: Option<Regex>,
     pub(super) rules: Vec<Rule>,
+    pub(super) description: Option<Text>,
 }
 
 /// One of `spec:inputs:*:rules`.
@@ -188,6 +189,7 @@ fn input(session: &Session<'_>, name: &Text, key: &Node, settings: &Node) -> Opt
         options: None,
         regex: None,
         rules: Vec::new(),
+        description: None,
     };
     let map = match settings.value(SCHEMA) {
         Value::Null => return Some(input),
@@ -229,6 +231,7 @@ fn input(session: &Session<'_>, name: &Text, key: &Node, settings: &Node) -> Opt
     {
         wrong(node, "description should be a string");
     }
+    input.description = map.get("description").and_then(Node::text).cloned();
     input.default = map.get("default").cloned();
     input.options = map.get("options").and_then(|node| options(session, node, name));
     if let Some(node) = map.get("regex") {

@@ -8,6 +8,7 @@ mod entry;
 mod extends;
 mod fetch;
 mod files;
+mod form;
 mod functions;
 mod header;
 mod include_rules;
@@ -22,6 +23,7 @@ mod stages;
 pub(crate) mod wildcard;
 
 pub use config::{Config, GLOBAL_KEYS, RawJob, SCHEMA};
+pub(crate) use form::form;
 
 use crate::Session;
 use crate::diag::{Problem, code};

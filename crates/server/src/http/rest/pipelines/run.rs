@@ -8,7 +8,7 @@ use tasuki_model::id::PipelineId;
 use tasuki_model::plan::{Language, Variable};
 use tasuki_model::trigger::Source;
 use tasuki_pipeline as compiler;
-use tasuki_proto::rest::{Diagnostic, LintRequest, NewPipeline, VariableInput};
+use tasuki_proto::rest::{CompileRequest, Compiled, Diagnostic, LintRequest, NewPipeline, Page, VariableInput};
 
 use super::super::{projects, view};
 use super::read;
@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::http::error::{Code, Problem, Result};
 use crate::http::extract::{Json as Body, Name, idempotency_key};
 use crate::identity::Caller;
-use crate::triggers::{Circumstances, NoPipeline, Started, Want};
+use crate::triggers::{Circumstances, NoPipeline, Planned, Started, Want};
 
 /// Most variables that one request may give.
 const MOST_VARIABLES: usize = 200;
@@ -75,19 +75,12 @@ pub struct Made {
 pub async fn start(app: &App, caller: &Caller, asked: Asked) -> Result<Made> {
     let name = asked.project.clone();
     let project = app.store().read_as(move |tx| projects::find(tx, &name)).await?;
-    let given = variables(asked.pipeline.variables)?;
     let git_ref = asked.pipeline.git_ref.clone();
     let want = Want {
-        source: asked.source,
-        git_ref: asked.pipeline.git_ref,
-        commit: asked.pipeline.sha,
-        variables: given.clone(),
-        inputs: asked.pipeline.inputs.into_iter().collect(),
-        user: Some((caller.name.clone(), caller.name.clone(), String::new())),
         key: asked.key,
-        payload: None,
-        more: Circumstances::default(),
+        ..wanted(caller, asked.pipeline, asked.source)?
     };
+    let given = want.variables.clone();
     let (mut ids, mut refused) = (Vec::new(), None);
     for made in app.triggers().run(project, want).await? {
         match made.started {
@@ -111,6 +104,51 @@ pub async fn start(app: &App, caller: &Caller, asked: Asked) -> Result<Made> {
         (None, Some(why)) => Err(none(why)),
         (None, None) => Err(none(NoPipeline::Unwanted)),
     }
+}
+
+/// A request, checked.
+fn wanted(caller: &Caller, pipeline: NewPipeline, source: Source) -> Result<Want> {
+    Ok(Want {
+        source,
+        git_ref: pipeline.git_ref,
+        commit: pipeline.sha,
+        variables: variables(pipeline.variables)?,
+        inputs: pipeline.inputs.into_iter().collect(),
+        user: Some((caller.name.clone(), caller.name.clone(), String::new())),
+        key: None,
+        payload: None,
+        more: Circumstances {
+            workflow: pipeline.workflow,
+            only: pipeline.language.as_deref().map(language).transpose()?,
+            ..Circumstances::default()
+        },
+    })
+}
+
+/// What would come of it.
+pub(super) async fn compile(
+    State(app): State<App>,
+    Name(project): Name,
+    caller: Caller,
+    Body(request): Body<CompileRequest>,
+) -> Result<Json<Page<Compiled>>> {
+    let event = request.event.as_deref().unwrap_or("api");
+    let source = Source::of_event(event)
+        .ok_or_else(|| Problem::invalid("event", format!("{event:?} is nothing that starts a pipeline")))?;
+    let mut want = wanted(&caller, request.pipeline, source)?;
+    want.more.changed = request.changed;
+    let project = app.store().read_as(move |tx| projects::find(tx, &project)).await?;
+    let plans = app.triggers().suppose(project, want).await?;
+    let shown = |planned: Planned| {
+        let plan = planned.output.to_json(planned.language);
+        let plan = plan.map_err(|failed| Problem::internal(&failed))?;
+        Ok(Compiled {
+            config: planned.config,
+            plan,
+        })
+    };
+    let plans: Result<Vec<_>> = plans.into_iter().map(shown).collect();
+    Ok(Json(Page::whole(plans?)))
 }
 
 /// The key was used before: for the same request, or by mistake for another.
@@ -187,19 +225,17 @@ fn diagnostic(found: &compiler::Diagnostic) -> Diagnostic {
     }
 }
 
+fn language(name: &str) -> Result<Language> {
+    let known = [Language::Gitlab, Language::Circleci, Language::Github];
+    let found = known.into_iter().find(|language| language.as_str() == name);
+    found.ok_or_else(|| Problem::invalid("language", format!("{name:?} is none of gitlab, circleci, github")))
+}
+
 /// Checks a text by itself: what it includes from elsewhere cannot be had here, and is told so.
 pub(super) async fn lint(Body(request): Body<LintRequest>) -> Result<Json<Vec<Diagnostic>>> {
     let path = request.path.unwrap_or_else(|| ".gitlab-ci.yml".to_owned());
     let lang = match request.lang.as_deref() {
-        Some("gitlab") => Language::Gitlab,
-        Some("circleci") => Language::Circleci,
-        Some("github") => Language::Github,
-        Some(other) => {
-            return Err(Problem::invalid(
-                "lang",
-                format!("{other:?} is none of gitlab, circleci, github"),
-            ));
-        }
+        Some(name) => language(name)?,
         None if path.contains(".circleci/") => Language::Circleci,
         None if path.contains(".github/") => Language::Github,
         None => Language::Gitlab,
