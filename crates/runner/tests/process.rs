@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use tasuki_rt::Tasks;
 use tasuki_runner::process::{
-    Binary, Cgroup, Collected, Error, Exit, Finished, Limits, MARKER, Nets, Running, Spec, Stdin, Stop, Stream,
-    User, sweep_marked,
+    Binary, Cgroup, Collected, Error, Exit, Finished, Limits, MARKER, Nets, Running, Spec, Stdin, Stop, Stream, User,
+    sweep_marked,
 };
 
 fn binary() -> Binary {

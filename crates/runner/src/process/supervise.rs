@@ -15,8 +15,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use super::spec::{self, End, Event, Order, Spec, Stdin};
 use super::fork::{Fork, fork_into};
+use super::spec::{self, End, Event, Order, Spec, Stdin};
 use super::{Binary, Cgroup, User, tree};
 
 /// `arguments`: the folder of the program's cgroup, where it has one.

@@ -60,7 +60,11 @@ fn processor_time() -> Duration {
 fn pages_of_files() -> usize {
     // Sizes in pages: all, resident, of files.
     let sizes = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: usize = sizes.split_whitespace().nth(2).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    let pages: usize = sizes
+        .split_whitespace()
+        .nth(2)
+        .and_then(|pages| pages.parse().ok())
+        .unwrap_or(0);
     pages * rustix::param::page_size()
 }
 

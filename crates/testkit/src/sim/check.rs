@@ -27,8 +27,15 @@ fn check_outcome(job: &jobs::Job, status: Status, attempts: &[&tasks::Task]) -> 
     if passed == (status == Status::Success) {
         return Ok(());
     }
-    let shown: Vec<_> = newest.values().map(|task| format!("{} {}", task.id, task.state)).collect();
-    Err(format!("job {} is {status} with newest attempts {}", job.id, shown.join(", ")))
+    let shown: Vec<_> = newest
+        .values()
+        .map(|task| format!("{} {}", task.id, task.state))
+        .collect();
+    Err(format!(
+        "job {} is {status} with newest attempts {}",
+        job.id,
+        shown.join(", ")
+    ))
 }
 
 /// The queue as the database has it, before a claim.
