@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tasuki_model::id::{PipelineId, ProjectId, RunnerId, TaskId};
 use tasuki_model::labels::{Demand, check as matches};
-use tasuki_model::state::Status;
+use tasuki_model::state::{Status, task};
 use tasuki_server::scheduler::{ClaimedTask, RunnerIdentity, Settings};
 use tasuki_store::{Tx, jobs, pipelines, tasks};
 
@@ -23,19 +23,18 @@ fn check_outcome(job: &jobs::Job, status: Status, attempts: &[&tasks::Task]) -> 
             *of_part = task;
         }
     }
-    let passed = newest.values().all(|task| task.state == Status::Success.as_str());
+    let ends: Vec<_> = newest
+        .values()
+        .map(|attempt| {
+            let state: task::State = serde_json::from_str(&attempt.state_json).map_err(shown)?;
+            Ok((attempt.id, state.status()))
+        })
+        .collect::<Result<_, String>>()?;
+    let passed = ends.iter().all(|(_, end)| *end == Status::Success);
     if passed == (status == Status::Success) {
         return Ok(());
     }
-    let shown: Vec<_> = newest
-        .values()
-        .map(|task| format!("{} {}", task.id, task.state))
-        .collect();
-    Err(format!(
-        "job {} is {status} with newest attempts {}",
-        job.id,
-        shown.join(", ")
-    ))
+    Err(format!("job {} is {status} with newest attempts {ends:?}", job.id))
 }
 
 /// The queue as the database has it, before a claim.
