@@ -7,7 +7,7 @@ use tasuki_model::id::{PipelineId, ProjectId, RunnerId, TaskId};
 use tasuki_model::labels::{Demand, check as matches};
 use tasuki_model::state::{Status, task};
 use tasuki_server::scheduler::{ClaimedTask, RunnerIdentity, Settings};
-use tasuki_store::{Tx, jobs, pipelines, tasks};
+use tasuki_store::{Tx, deployments, jobs, pipelines, tasks};
 
 use super::world::{Sim, shown};
 
@@ -64,14 +64,15 @@ impl Sim {
         let (row, all, work) = self
             .store
             .read(move |tx| {
-                Ok((
-                    pipelines::get(tx, id)?,
-                    jobs::of_pipeline(tx, id)?,
-                    tasks::of_pipeline(tx, id)?,
-                ))
+                let jobs = jobs::of_pipeline(tx, id)?.into_iter();
+                // In the same reading: one for each job would take most of the simulation's time.
+                let jobs = jobs.map(|job| deployments::of_job(tx, job.id).map(|newest| (job, newest)));
+                let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
+                Ok((pipelines::get(tx, id)?, jobs, tasks::of_pipeline(tx, id)?))
             })
             .await
             .map_err(shown)?;
+        let (all, deployed): (Vec<_>, Vec<_>) = all.into_iter().unzip();
         let row = row.ok_or_else(|| format!("pipeline {id} was acknowledged and is not there"))?;
         let status = |state: &str| Status::parse(state).ok_or_else(|| format!("`{state}` is no status"));
         let now = self.now();
@@ -81,7 +82,7 @@ impl Sim {
             .iter()
             .map(|job| Ok((job.id, status(&job.state)?)))
             .collect::<Result<_, String>>()?;
-        for job in &all {
+        for (job, deployment) in all.iter().zip(&deployed) {
             let own: Vec<_> = work.iter().filter(|task| task.job_id == job.id).collect();
             let open: Vec<_> = own.iter().filter(|task| task.finished_ms.is_none()).collect();
             let parts: BTreeSet<_> = open.iter().map(|task| task.parallel_index).collect();
@@ -114,7 +115,7 @@ impl Sim {
                 return Err(format!("job {} has an attempt twice", job.id));
             }
             check_outcome(job, states[&job.id], &own)?;
-            self.check_deployment(job).await?;
+            self.check_deployment(job, deployment.as_ref())?;
             let first = own.iter().any(|task| task.id > newest && task.attempt == 1);
             if first {
                 self.check_gates(job, &states, now)?;
