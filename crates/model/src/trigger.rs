@@ -215,6 +215,15 @@ impl MergeRequest {
             ..Self::default()
         }
     }
+
+    /// The ref of its source branch's tip.
+    #[must_use]
+    pub fn head(&self) -> GitRef {
+        GitRef::MergeRequest {
+            iid: self.iid,
+            kind: "head".to_owned(),
+        }
+    }
 }
 
 impl Trigger {

@@ -1,7 +1,9 @@
 //! Keys of `[runners.custom]` as flags.
 
 use clap::Args;
-use toml::{Table, Value};
+use toml::Table;
+
+use super::section::{set_list, set_number, set_text};
 
 /// `--custom-…`
 #[derive(Debug, Clone, Default, Args)]
@@ -96,9 +98,7 @@ pub(super) fn custom_section(args: &CustomArgs) -> Table {
         ("run_exec", &args.custom_run_exec),
         ("cleanup_exec", &args.custom_cleanup_exec),
     ] {
-        if let Some(value) = value {
-            table.insert(key.to_owned(), Value::String(value.clone()));
-        }
+        set_text(&mut table, key, value.as_deref());
     }
     for (key, values) in [
         ("config_args", &args.custom_config_args),
@@ -106,10 +106,7 @@ pub(super) fn custom_section(args: &CustomArgs) -> Table {
         ("run_args", &args.custom_run_args),
         ("cleanup_args", &args.custom_cleanup_args),
     ] {
-        if !values.is_empty() {
-            let values = values.iter().cloned().map(Value::String).collect();
-            table.insert(key.to_owned(), Value::Array(values));
-        }
+        set_list(&mut table, key, values);
     }
     for (key, value) in [
         ("config_exec_timeout", args.custom_config_exec_timeout),
@@ -118,9 +115,7 @@ pub(super) fn custom_section(args: &CustomArgs) -> Table {
         ("graceful_kill_timeout", args.custom_graceful_kill_timeout),
         ("force_kill_timeout", args.custom_force_kill_timeout),
     ] {
-        if let Some(seconds) = value {
-            table.insert(key.to_owned(), Value::Integer(seconds.into()));
-        }
+        set_number(&mut table, key, value.map(u64::from));
     }
     table
 }

@@ -3,6 +3,8 @@
 use clap::Args;
 use toml::{Table, Value};
 
+use super::section::{set_list, set_text};
+
 /// `--docker-…`
 #[derive(Debug, Clone, Default, Args)]
 pub struct DockerArgs {
@@ -99,9 +101,7 @@ pub(super) fn docker_section(args: &DockerArgs) -> Table {
         ("helper_image", &args.docker_helper_image),
         ("runtime", &args.docker_runtime),
     ] {
-        if let Some(value) = value {
-            table.insert(key.to_owned(), Value::String(value.clone()));
-        }
+        set_text(&mut table, key, value.as_deref());
     }
     for (key, value) in [
         ("privileged", args.docker_privileged),
@@ -124,10 +124,7 @@ pub(super) fn docker_section(args: &DockerArgs) -> Table {
         ("devices", &args.docker_devices),
         ("security_opt", &args.docker_security_opt),
     ] {
-        if !values.is_empty() {
-            let values = values.iter().cloned().map(Value::String).collect();
-            table.insert(key.to_owned(), Value::Array(values));
-        }
+        set_list(&mut table, key, values);
     }
     table
 }

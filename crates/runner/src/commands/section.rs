@@ -9,33 +9,25 @@ use super::docker_args::docker_section;
 /// The flags that were given as keys of config.toml.
 pub(super) fn section(args: &RunnerArgs) -> Table {
     let mut table = Table::new();
-    let mut text = |key: &str, value: Option<String>| {
-        if let Some(value) = value {
-            table.insert(key.to_owned(), Value::String(value));
-        }
-    };
+    let mut text = |key: &str, value: Option<&str>| set_text(&mut table, key, value);
     let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
-    text("name", args.name.clone());
-    text("url", args.url.clone());
-    text("token", args.token.clone());
-    text("tls-ca-file", path(&args.tls_ca_file));
-    text("tls-cert-file", path(&args.tls_cert_file));
-    text("tls-key-file", path(&args.tls_key_file));
-    text("executor", args.executor.clone());
-    text("builds_dir", args.builds_dir.clone());
-    text("cache_dir", args.cache_dir.clone());
-    text("clone_url", args.clone_url.clone());
-    text("shell", args.shell.clone());
-    text("pre_get_sources_script", args.pre_get_sources_script.clone());
-    text("post_get_sources_script", args.post_get_sources_script.clone());
-    text("pre_build_script", args.pre_build_script.clone());
-    text("post_build_script", args.post_build_script.clone());
-    text("unhealthy_interval", args.unhealthy_interval.clone());
-    let mut number = |key: &str, value: Option<u64>| {
-        if let Some(value) = value.and_then(|value| i64::try_from(value).ok()) {
-            table.insert(key.to_owned(), Value::Integer(value));
-        }
-    };
+    text("name", args.name.as_deref());
+    text("url", args.url.as_deref());
+    text("token", args.token.as_deref());
+    text("tls-ca-file", path(&args.tls_ca_file).as_deref());
+    text("tls-cert-file", path(&args.tls_cert_file).as_deref());
+    text("tls-key-file", path(&args.tls_key_file).as_deref());
+    text("executor", args.executor.as_deref());
+    text("builds_dir", args.builds_dir.as_deref());
+    text("cache_dir", args.cache_dir.as_deref());
+    text("clone_url", args.clone_url.as_deref());
+    text("shell", args.shell.as_deref());
+    text("pre_get_sources_script", args.pre_get_sources_script.as_deref());
+    text("post_get_sources_script", args.post_get_sources_script.as_deref());
+    text("pre_build_script", args.pre_build_script.as_deref());
+    text("post_build_script", args.post_build_script.as_deref());
+    text("unhealthy_interval", args.unhealthy_interval.as_deref());
+    let mut number = |key: &str, value: Option<u64>| set_number(&mut table, key, value);
     number("limit", args.limit.map(u64::from));
     number("request_concurrency", args.request_concurrency.map(u64::from));
     number("output_limit", args.output_limit);
@@ -44,10 +36,7 @@ pub(super) fn section(args: &RunnerArgs) -> Table {
         "job_status_final_update_retry_limit",
         args.job_status_final_update_retry_limit.map(u64::from),
     );
-    if !args.environment.is_empty() {
-        let entries = args.environment.iter().cloned().map(Value::String).collect();
-        table.insert("environment".to_owned(), Value::Array(entries));
-    }
+    set_list(&mut table, "environment", &args.environment);
     if args.debug_trace_disabled {
         table.insert("debug_trace_disabled".to_owned(), Value::Boolean(true));
     }
@@ -60,4 +49,26 @@ pub(super) fn section(args: &RunnerArgs) -> Table {
         }
     }
     table
+}
+
+/// Sets a key where the flag was given.
+pub(super) fn set_text(table: &mut Table, key: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        table.insert(key.to_owned(), Value::String(value.to_owned()));
+    }
+}
+
+/// The same; what TOML has no number for is left out.
+pub(super) fn set_number(table: &mut Table, key: &str, value: Option<u64>) {
+    if let Some(value) = value.and_then(|value| i64::try_from(value).ok()) {
+        table.insert(key.to_owned(), Value::Integer(value));
+    }
+}
+
+/// The same of a flag that may be repeated.
+pub(super) fn set_list(table: &mut Table, key: &str, values: &[String]) {
+    if !values.is_empty() {
+        let values = values.iter().cloned().map(Value::String).collect();
+        table.insert(key.to_owned(), Value::Array(values));
+    }
 }

@@ -22,8 +22,10 @@ mod error;
 mod sandbox;
 pub mod scripted;
 pub mod shell;
+mod unique;
 
 pub use crate::process::{Collected, Discard, Exit, Keyboard, Output, Stop, Stream, Typed, Typist, Window};
 pub use command::{Command, Ended, Interactive, Program, Shell, ShellKind};
 pub use error::{Error, Result};
 pub use sandbox::{Executor, Paths, PushedFile, RegistryLogin, Sandbox, Swept, Task};
+pub(crate) use unique::unique;

@@ -22,9 +22,6 @@ pub const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// What fits into a pipe: what the program wrote before it ended is among this many bytes.
 const PIPE_CAPACITY: usize = 64 << 10;
 
-/// How long killed processes may take to disappear.
-const KILL_PATIENCE: Duration = Duration::from_secs(30);
-
 /// What ends a program before it ends by itself.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -38,7 +35,7 @@ pub struct Limits {
 
 impl Limits {
     /// How long killed processes may take to disappear where nobody says otherwise.
-    pub const PATIENCE: Duration = KILL_PATIENCE;
+    pub const PATIENCE: Duration = Duration::from_secs(30);
 }
 
 /// How a program ended, and who is left of it.
@@ -199,10 +196,10 @@ impl Supervisor {
     pub(super) async fn end(self) -> Result<()> {
         let Self { mut child, control, .. } = self;
         drop(control);
-        match timeout(KILL_PATIENCE, child.wait()).await {
+        match timeout(Limits::PATIENCE, child.wait()).await {
             Ok(_) => Ok(()),
             Err(_) => Err(Error::Unkillable {
-                seconds: KILL_PATIENCE.as_secs(),
+                seconds: Limits::PATIENCE.as_secs(),
             }),
         }
     }

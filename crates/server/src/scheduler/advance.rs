@@ -87,13 +87,7 @@ impl Op<'_, '_> {
 
     /// Whether a task of the job runs.
     pub(super) fn any_part_runs(&mut self, entry: &Entry, node: NodeIndex) -> Result<bool, Error> {
-        let open: Vec<_> = entry
-            .parts
-            .get(&node)
-            .into_iter()
-            .flat_map(|parts| parts.open.values().copied())
-            .collect();
-        for id in open {
+        for id in entry.open_tasks(node) {
             if self.task(id)?.state.started().is_some() {
                 return Ok(true);
             }
@@ -202,7 +196,7 @@ impl Op<'_, '_> {
                 // Found by the job's new state when it is saved.
                 Action::ReleaseResource => {}
                 Action::WakeAt(at) => {
-                    self.round.due = Some(self.round.due.map_or(at, |known| known.min(at)));
+                    self.round.wake_at(at);
                 }
                 Action::Cancel => self.cancel_job(entry, node)?,
             }

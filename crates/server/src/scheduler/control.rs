@@ -43,12 +43,7 @@ impl Op<'_, '_> {
         self.cancel_children(entry, Some(node))?;
         let allowed = entry.graph.allows(node, &Outcome::Canceled);
         let cancel = |stop| job::Event::Cancel { stop, allowed };
-        let open: Vec<_> = entry
-            .parts
-            .get(&node)
-            .into_iter()
-            .flat_map(|parts| parts.open.values().copied())
-            .collect();
+        let open = entry.open_tasks(node);
         if open.is_empty() {
             return Ok(entry.graph.apply(node, cancel(job::Stop::Now), self.now)?);
         }

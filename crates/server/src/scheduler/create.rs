@@ -14,7 +14,6 @@ use tasuki_store::{State as Stored, jobs, pipelines, resource_groups, workflows}
 use super::auto_cancel::Newcomer;
 use super::conditions::Planned;
 use super::entry::{Entry, Facts, Ingredients, JobMeta, write};
-use super::environments;
 use super::error::Error;
 use super::events::Event;
 use super::op::Op;
@@ -102,7 +101,7 @@ pub(super) fn prepare(mut new: NewPipeline) -> Result<Prepared, Error> {
                 interruptible: job.interruptible,
                 resource: job.resource_group.clone(),
                 timeout_s: job.timeout_s,
-                environment: environments::facts_of(job),
+                environment: job.environment.clone().map(Arc::new),
             },
         };
         texts.push((write(&meta)?, write(job)?));
@@ -231,7 +230,7 @@ impl Op<'_, '_> {
             .filter_map(|node| entry.graph.state(node).wakes_at())
             .collect();
         if let Some(at) = due.into_iter().min() {
-            self.round.due = Some(self.round.due.map_or(at, |known| known.min(at)));
+            self.round.wake_at(at);
         }
         self.act(&mut entry, changes.actions)?;
         for node in entry.graph.indices() {

@@ -181,6 +181,12 @@ impl Entry {
     pub(super) fn job(&self, node: NodeIndex) -> JobId {
         self.jobs[node.at()]
     }
+
+    /// The tasks of a job that have not ended: of each part at most one.
+    pub(super) fn open_tasks(&self, node: NodeIndex) -> Vec<TaskId> {
+        let parts = self.parts.get(&node).into_iter();
+        parts.flat_map(|parts| parts.open.values().copied()).collect()
+    }
 }
 
 impl Parts {

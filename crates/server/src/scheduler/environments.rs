@@ -3,8 +3,6 @@
 //! Everything here follows a job's state in the transaction that saves it, so that no crash loses a deployment. Where a
 //! deployment is to be found (its url) may hang on what the job left; `crate::environments` works that out afterwards.
 
-use std::sync::Arc;
-
 use serde::Deserialize;
 use tasuki_model::environment::{guess_tier, slug};
 use tasuki_model::graph::NodeIndex;
@@ -77,7 +75,7 @@ impl Op<'_, '_> {
             project_id: project,
             name: &named.name,
             slug: &slug(&named.name),
-            tier: named.tier.as_deref().unwrap_or_else(|| guess_tier(&named.name)),
+            tier: tier_of(named),
             state: Stored {
                 tag: state.as_str(),
                 json: &json,
@@ -106,7 +104,7 @@ impl Op<'_, '_> {
             return Err(Error::Stale);
         }
         if let Some(at) = next.stops_at() {
-            self.round.due = Some(self.round.due.map_or(at, |known| known.min(at)));
+            self.round.wake_at(at);
         }
         Ok(())
     }
@@ -190,7 +188,7 @@ impl Op<'_, '_> {
     /// A deployment has succeeded.
     fn deployed(&mut self, deployment: &Deployment, named: &Named) -> Result<(), Error> {
         let along = Along {
-            tier: Some(named.tier.as_deref().unwrap_or_else(|| guess_tier(&named.name))),
+            tier: Some(tier_of(named)),
             last_deployment: Some(deployment.id),
         };
         let environment = self.environment(deployment.project_id, named)?;
@@ -228,13 +226,7 @@ impl Op<'_, '_> {
             if !matches!(entry.graph.state(node), job::State::Pending { .. }) || op.any_part_runs(entry, node)? {
                 return Ok(());
             }
-            let open: Vec<_> = entry
-                .parts
-                .get(&node)
-                .into_iter()
-                .flat_map(|parts| parts.open.values().copied())
-                .collect();
-            for task in open {
+            for task in entry.open_tasks(node) {
                 let reason = FailureReason::FailedOutdatedDeploymentJob;
                 op.on_task_of(entry, task, TaskEvent::Drop { reason })?;
             }
@@ -348,7 +340,7 @@ impl Op<'_, '_> {
     }
 }
 
-/// What is kept beside a job of its environment.
-pub(super) fn facts_of(job: &tasuki_model::plan::Job) -> Option<Arc<Named>> {
-    job.environment.clone().map(Arc::new)
+/// The tier that a job gives its environment, or that the name tells.
+fn tier_of(named: &Named) -> &str {
+    named.tier.as_deref().unwrap_or_else(|| guess_tier(&named.name))
 }

@@ -100,6 +100,13 @@ pub(super) struct Round {
     pub(super) urls: bool,
 }
 
+impl Round {
+    /// The clock has something to do at this time.
+    pub(super) fn wake_at(&mut self, at: Timestamp) {
+        self.due = Some(self.due.map_or(at, |known| known.min(at)));
+    }
+}
+
 impl Core {
     /// An empty one. The queue and the leases are read by [`super::Scheduler::open`].
     #[must_use]

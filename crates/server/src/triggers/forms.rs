@@ -25,7 +25,7 @@ impl Triggers {
         let answerer = self.answerer(&start);
         let mut forms = Vec::new();
         for found in find(&answerer, &settings.config_path).await {
-            let language = lang::of_file(&found.path).unwrap_or(Language::Gitlab);
+            let language = found.language();
             if found.path != github::FOLDER {
                 forms.extend(form::of(language, &found.path, &found.text));
                 continue;

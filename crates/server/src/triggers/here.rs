@@ -49,10 +49,7 @@ impl Wish {
             (self.source == Source::MergeRequestEvent).then(|| MergeRequest::supposed(&name, &commit, default_branch));
         let git_ref = match (self.kind, &merge_request) {
             (Kind::Tag, _) => GitRef::Tag(name),
-            (Kind::Branch, Some(request)) => GitRef::MergeRequest {
-                iid: request.iid,
-                kind: "head".to_owned(),
-            },
+            (Kind::Branch, Some(request)) => request.head(),
             (Kind::Branch, None) => GitRef::Branch(name),
         };
         let login = commit.author_email.split('@').next().unwrap_or_default().to_owned();

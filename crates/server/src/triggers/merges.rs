@@ -1,7 +1,7 @@
 //! Pipelines of merge requests.
 
 use tasuki_model::plan::Language;
-use tasuki_model::trigger::{GitRef, MergeRequest, Source};
+use tasuki_model::trigger::{MergeRequest, Source};
 use tasuki_store::merge_requests;
 use tasuki_store::projects::Project;
 
@@ -34,11 +34,7 @@ impl Triggers {
             .write(move |tx| merge_requests::put(tx, &row))
             .await?;
         if merge.what == Change::Closed {
-            let git_ref = GitRef::MergeRequest {
-                iid: merge.request.iid,
-                kind: "head".to_owned(),
-            };
-            self.ref_is_gone(project.id, &git_ref).await?;
+            self.ref_is_gone(project.id, &merge.request.head()).await?;
         }
         let settings = ProjectSettings::read(&project.settings_json);
         if merge.request.forked && !settings.build_forks {
@@ -70,10 +66,7 @@ impl Triggers {
             ..merge.request
         };
         Ok(Ok(Start {
-            git_ref: GitRef::MergeRequest {
-                iid: request.iid,
-                kind: "head".to_owned(),
-            },
+            git_ref: request.head(),
             project,
             read: Read::Commit(commit),
             before: None,

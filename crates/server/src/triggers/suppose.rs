@@ -1,7 +1,7 @@
 //! What would come of a start: the Plans, without a pipeline.
 
 use tasuki_model::plan::Language;
-use tasuki_model::trigger::{GitRef, MergeRequest, Source};
+use tasuki_model::trigger::{MergeRequest, Source};
 use tasuki_pipeline::Output;
 use tasuki_store::projects::Project;
 
@@ -55,10 +55,7 @@ impl Triggers {
         if want.source == Source::MergeRequestEvent {
             let described = mirror.commit(&commit, &git_ref).await?;
             let request = MergeRequest::supposed(&git_ref.short(), &described, &project.default_branch);
-            git_ref = GitRef::MergeRequest {
-                iid: request.iid,
-                kind: "head".to_owned(),
-            };
+            git_ref = request.head();
             want.more.merge_request = Some(request);
         }
         self.plans(&Start::asked(project, git_ref, Read::Commit(commit), want))

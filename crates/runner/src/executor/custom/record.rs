@@ -9,7 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use tasuki_model::id::TaskId;
 
-use crate::executor::{Error, Result};
+use crate::executor::{Error, Result, unique};
 
 const NAME: &str = "record.json";
 const DRAFT: &str = "record.new";
@@ -38,26 +38,14 @@ pub(super) struct Written {
 impl Record {
     /// Makes the folder and writes into it.
     pub(super) fn create(state: &Path, task: TaskId, written: &Written) -> Result<Self> {
-        let mut random = [0_u8; 8];
-        getrandom::fill(&mut random).map_err(|error| Error::system("get random numbers", error))?;
-        let sandbox = format!("{task}-{:016x}", u64::from_le_bytes(random));
+        let sandbox = format!("{task}-{}", unique()?);
         let folder = state.join(&sandbox);
         let made = || -> io::Result<File> {
             fs::create_dir_all(state)?;
             let mut private = DirBuilder::new();
             private.mode(0o700).create(&folder)?;
             private.create(folder.join("tmp"))?;
-            let draft = folder.join(DRAFT);
-            let mut lock = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&draft)?;
-            flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-            lock.write_all(&serde_json::to_vec(written)?)?;
-            // Whoever sees the final name sees a locked, whole record.
-            fs::rename(&draft, folder.join(NAME))?;
-            Ok(lock)
+            write_locked(&folder, written)
         };
         let lock = made().map_err(|error| Error::system("write down the new sandbox", error))?;
         Ok(Self { sandbox, folder, lock })
@@ -65,20 +53,9 @@ impl Record {
 
     /// Replaces what is written.
     pub(super) fn update(&mut self, written: &Written) -> Result<()> {
-        let mut save = || -> io::Result<()> {
-            let draft = self.folder.join(DRAFT);
-            let mut lock = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&draft)?;
-            flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-            lock.write_all(&serde_json::to_vec(written)?)?;
-            fs::rename(&draft, self.folder.join(NAME))?;
-            self.lock = lock;
-            Ok(())
-        };
-        save().map_err(|error| Error::system("write down the new sandbox", error))
+        self.lock =
+            write_locked(&self.folder, written).map_err(|error| Error::system("write down the new sandbox", error))?;
+        Ok(())
     }
 
     /// Id of the sandbox: in the marker of its processes.
@@ -109,6 +86,20 @@ impl Record {
         fs::remove_dir_all(&self.folder)
             .map_err(|error| Error::system(format!("remove {}", self.folder.display()), error))
     }
+}
+
+/// Writes the record of a folder: whoever sees its name sees a whole record that the answer holds locked.
+fn write_locked(folder: &Path, written: &Written) -> io::Result<File> {
+    let draft = folder.join(DRAFT);
+    let mut lock = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+    lock.write_all(&serde_json::to_vec(written)?)?;
+    fs::rename(&draft, folder.join(NAME))?;
+    Ok(lock)
 }
 
 /// Names of all records, those of living runners too.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::executor::{Error, Result, Task};
+use crate::executor::{Result, Task, unique};
 
 /// What gitlab-runner's own tools look for.
 const GITLAB: &str = "com.gitlab.gitlab-runner";
@@ -39,14 +39,12 @@ pub(super) enum Role<'a> {
 
 impl Names {
     pub(super) fn new(task: &Task, system_id: &str, owner: &str, host: &str) -> Result<Self> {
-        let mut random = [0_u8; 8];
-        getrandom::fill(&mut random).map_err(|error| Error::system("get random numbers", error))?;
         let base = safe(&format!(
             "runner-{}-project-{}-concurrent-{}",
             task.runner_short_token, task.project_id, task.concurrent_id
         ));
         let base: String = base.chars().take(MAX_BASE - 17).collect();
-        let base = format!("{}-{:016x}", base.trim_end_matches('-'), u64::from_le_bytes(random));
+        let base = format!("{}-{}", base.trim_end_matches('-'), unique()?);
         let variable = |key: &str| task.variable(key).unwrap_or_default().to_owned();
         let labels = [
             ("job.id", task.id.to_string()),

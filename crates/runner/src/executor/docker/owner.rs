@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::executor::{Error, Result};
+use crate::executor::{Error, Result, unique};
 
 /// A lock file that is held for as long as the process lives, however it ends. Its path stands in the labels of
 /// everything that the process makes.
@@ -23,9 +23,7 @@ impl Owner {
         let failed = |error: io::Error| Error::system(format!("write to {}", folder.display()), error);
         fs::create_dir_all(folder).map_err(failed)?;
         let folder = folder.canonicalize().map_err(failed)?;
-        let mut random = [0_u8; 8];
-        getrandom::fill(&mut random).map_err(|error| Error::system("get random numbers", error))?;
-        let path = folder.join(format!("docker-{:016x}.lock", u64::from_le_bytes(random)));
+        let path = folder.join(format!("docker-{}.lock", unique()?));
         let lock = OpenOptions::new()
             .write(true)
             .create_new(true)

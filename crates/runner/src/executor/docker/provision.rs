@@ -5,7 +5,7 @@ use serde_json::json;
 use super::engine::Engine;
 use super::executor::Shared;
 use super::{helper_image, names};
-use crate::executor::{Error, Result};
+use crate::executor::{Error, Result, unique};
 
 /// The guest on an engine.
 #[derive(Debug, Clone)]
@@ -73,9 +73,7 @@ async fn install(engine: &Engine, shared: &Shared, guest: &Guest) -> Result<()> 
     let failed = |error| Error::system("put the guest into a volume", error);
     let volume = json!({"Name": guest.volume, "Labels": {(names::KEPT): "guest"}});
     engine.create_volume(&volume).await.map_err(failed)?;
-    let mut random = [0_u8; 8];
-    getrandom::fill(&mut random).map_err(|error| Error::system("get random numbers", error))?;
-    let name = format!("tasuki-install-{:016x}", u64::from_le_bytes(random));
+    let name = format!("tasuki-install-{}", unique()?);
     let mut command = guest.command.clone();
     command.extend(["install".to_owned(), "/guest".to_owned()]);
     let body = json!({

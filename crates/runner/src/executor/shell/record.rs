@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tasuki_model::id::TaskId;
 
 use super::folders::Folders;
-use crate::executor::{Error, Result};
+use crate::executor::{Error, Result, unique};
 use crate::process::Cgroup;
 
 const FOLDER: &str = ".tasuki";
@@ -37,9 +37,7 @@ impl Record {
     pub(super) fn create(builds: &Path, task: TaskId, folders: &Folders) -> Result<Self> {
         let failed = |error: io::Error| Error::system("write down the new sandbox", error);
         let folder = builds.join(FOLDER);
-        let mut random = [0_u8; 8];
-        getrandom::fill(&mut random).map_err(|error| Error::system("get random numbers", error))?;
-        let sandbox = format!("{task}-{:016x}", u64::from_le_bytes(random));
+        let sandbox = format!("{task}-{}", unique()?);
         let path = folder.join(&sandbox).with_extension(ENDING);
         // Locked and filled under another name: whoever sees the final one sees a locked, whole record.
         let draft = path.with_extension("new");
