@@ -124,17 +124,30 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: "fast",
-        about: "tests of every crate, on both databases, with real git, shells and sockets; 1,000 simulated hours",
+        about: "tests of every crate, on both databases, with real git, shells and sockets",
         needs: &[POSTGRES, LFS, PYTHON],
         beside: Beside::Nothing,
         commands: &[&["cargo", "test", "--workspace"]],
     },
     Suite {
         name: "heavy",
-        about: "kill -9 of real servers and runners in mid-job, 50 cycles",
+        about: "1,000 simulated hours; kill -9 of real servers and runners in mid-job, 50 cycles",
         needs: &[],
         beside: Beside::Nothing,
-        commands: &[&["cargo", "test", "-p", "tasuki", "--test", "kill", "--", "--ignored"]],
+        commands: &[
+            &[
+                "cargo",
+                "test",
+                "-p",
+                "tasuki-testkit",
+                "--test",
+                "simulation",
+                "--",
+                "--seeds",
+                "40",
+            ],
+            &["cargo", "test", "-p", "tasuki", "--test", "kill", "--", "--ignored"],
+        ],
     },
     Suite {
         name: "docker",

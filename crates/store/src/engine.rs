@@ -1,5 +1,6 @@
 //! How operations run on each database.
 
+pub(crate) mod memory;
 pub(crate) mod postgres;
 mod readers;
 pub(crate) mod sqlite;
@@ -39,30 +40,53 @@ pub(crate) enum Message {
     Close,
 }
 
-/// A running engine: where to put operations, and the threads to join at the end.
-pub(crate) struct Engine {
-    pub(crate) reads: Arc<Readers>,
-    pub(crate) writes: mpsc::Sender<Message>,
-    pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
+/// A running engine: where to put operations.
+pub(crate) enum Engine {
+    Threads(Threads),
+    Memory(memory::Memory),
 }
 
 impl Engine {
     /// Hands in an operation; one that comes too late is answered at once.
     pub(crate) fn submit(&self, mode: Mode, operation: Box<dyn Operation>) {
-        let late = match mode {
-            Mode::Read => self.reads.submit(operation).err(),
-            Mode::Write => match self.writes.send(Message::Run(operation)) {
-                Err(mpsc::SendError(Message::Run(operation))) => Some(operation),
-                Ok(()) | Err(mpsc::SendError(Message::Close)) => None,
-            },
+        let late = match self {
+            Self::Threads(threads) => threads.submit(mode, operation),
+            Self::Memory(memory) => memory.submit(mode, operation),
         };
         if let Some(operation) = late {
             operation.finish(Err(Error::Closed));
         }
     }
 
-    /// Ends the threads after what was asked for before.
+    /// Lets nothing in any more, and returns when what was asked for before is done.
     pub(crate) fn close(&self) {
+        match self {
+            Self::Threads(threads) => threads.close(),
+            Self::Memory(memory) => memory.close(),
+        }
+    }
+}
+
+/// Threads with connections of their own, to be joined at the end.
+pub(crate) struct Threads {
+    pub(crate) reads: Arc<Readers>,
+    pub(crate) writes: mpsc::Sender<Message>,
+    pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Threads {
+    /// Gives back an operation that comes too late.
+    fn submit(&self, mode: Mode, operation: Box<dyn Operation>) -> Option<Box<dyn Operation>> {
+        match mode {
+            Mode::Read => self.reads.submit(operation).err(),
+            Mode::Write => match self.writes.send(Message::Run(operation)) {
+                Err(mpsc::SendError(Message::Run(operation))) => Some(operation),
+                Ok(()) | Err(mpsc::SendError(Message::Close)) => None,
+            },
+        }
+    }
+
+    fn close(&self) {
         self.reads.close();
         // A thread that is gone already needs no word.
         let _ = self.writes.send(Message::Close);

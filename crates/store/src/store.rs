@@ -67,15 +67,17 @@ impl Store {
             source: Arc::new(source),
         };
         let (hints, _) = broadcast::channel(HINTS);
+        let bell = Bell {
+            here: hints.clone(),
+            others: None,
+        };
         let engine = match url {
-            DbUrl::Sqlite(path) => {
-                let bell = Bell {
-                    here: hints.clone(),
-                    others: None,
-                };
-                engine::sqlite::open(path, options.readers.max(1), &bell)
+            DbUrl::Memory => engine::memory::Memory::open(bell).map(Engine::Memory),
+            DbUrl::Sqlite(path) => engine::sqlite::open(path, options.readers.max(1), &bell).map(Engine::Threads),
+            DbUrl::Postgres(url) => {
+                let opened = engine::postgres::open(url, options.connections, hints.clone());
+                opened.map(|(threads, _)| Engine::Threads(threads))
             }
-            DbUrl::Postgres(url) => engine::postgres::open(url, options.connections, hints.clone()).map(|(e, _)| e),
         }
         .map_err(failed)?;
         let store = Self {
@@ -101,7 +103,8 @@ impl Store {
     /// fails or panics, or a statement in it failed, nothing is saved. Dropping the future does not stop
     /// the operation.
     ///
-    /// `body` runs on a thread of the store: it must not wait for anything but the database.
+    /// `body` runs on a thread of the store (the caller's where the database is in memory): it must not wait for anything
+    /// but the database, nor come back to the store.
     ///
     /// # Errors
     /// What `body` gives, or what keeps its changes from being saved.
@@ -195,7 +198,8 @@ impl Store {
         self.call_blocking(Mode::Read, body)
     }
 
-    /// [`Store::read_blocking`] on a connection of its own, for reads that take long: nobody waits behind them.
+    /// [`Store::read_blocking`] on a connection of its own where the database can have one, for reads that take long:
+    /// nobody waits behind them.
     ///
     /// # Errors
     /// What `body` gives, or what keeps it from running.
@@ -214,6 +218,7 @@ impl Store {
             others: None,
         };
         match &self.shared.url {
+            DbUrl::Memory => self.shared.engine.submit(Mode::Read, call),
             DbUrl::Sqlite(path) => engine::sqlite::read_alone(path, call, &bell),
             // The driver brings a runtime of its own, which cannot run inside another one.
             DbUrl::Postgres(url) => std::thread::scope(|scope| {

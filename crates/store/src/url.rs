@@ -8,6 +8,8 @@ use crate::Error;
 /// Where the database is: `sqlite:PATH` (also `sqlite://PATH`) or a `postgres://` URL as libpq reads it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DbUrl {
+    /// SQLite in this process's memory: gone with the store, never asked for by a URL.
+    Memory,
     Sqlite(PathBuf),
     Postgres(String),
 }
@@ -46,6 +48,7 @@ impl FromStr for DbUrl {
 impl std::fmt::Display for DbUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Memory => f.write_str("sqlite::memory:"),
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::Postgres(url) => f.write_str(&shown(url)),
         }

@@ -55,7 +55,7 @@ use crate::role::{LogFormat, LogSettings, server_runtime, start_log};
     verbatim_doc_comment,
     propagate_version = false
 )]
-pub(crate) struct Cli {
+pub(crate) struct Cli<C: Subcommand = Command> {
     /// Form of the program's own log on standard error; TASUKI_LOG sets what is logged (`info`, `debug`, …) [default: text]
     #[arg(
         long,
@@ -67,11 +67,11 @@ pub(crate) struct Cli {
     )]
     log_format: Option<LogFormat>,
     #[command(subcommand)]
-    command: Command,
+    command: C,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Command {
     Up(up::Up),
     Exec(exec::Exec),
     Lint(lint::Lint),
@@ -103,9 +103,33 @@ enum Command {
     Reference(reference::Reference),
 }
 
+/// What people start many times a day and wait for: read without the grammar of all other commands, which takes a
+/// millisecond to build.
+#[derive(Debug, Subcommand)]
+enum Daily {
+    Exec(exec::Exec),
+}
+
+impl Cli {
+    /// # Errors
+    /// Usage, help and version, for people.
+    fn read() -> Result<Self, clap::Error> {
+        match Cli::<Daily>::try_parse() {
+            Ok(Cli {
+                log_format,
+                command: Daily::Exec(exec),
+            }) => Ok(Self {
+                log_format,
+                command: Command::Exec(exec),
+            }),
+            Err(_) => Self::try_parse(),
+        }
+    }
+}
+
 /// Reads the command line, runs the command, prints what went wrong.
 pub(crate) fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no faults; clap prints them to standard output.
@@ -163,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
+        <Cli>::command().debug_assert();
     }
 
     /// Every command says what it does and shows an example.
@@ -184,6 +208,6 @@ mod tests {
                 assert!(help.contains(&example), "{path} has no example in its help");
             }
         }
-        check(&Cli::command(), "tasuki");
+        check(&<Cli>::command(), "tasuki");
     }
 }

@@ -49,13 +49,18 @@ impl App {
     /// As [`App::start`].
     pub async fn start_at(config: Config, clock: Clock) -> Result<Running, Error> {
         config.check()?;
-        let data = |path: &std::path::Path| {
-            std::fs::create_dir_all(path).map_err(|source| Error::DataDir {
-                path: path.to_owned(),
-                source,
-            })
-        };
-        data(&config.data_dir)?;
+        make_data_dir(&config)?;
+        let store = open_store(&config).await?;
+        Self::start_on(store, config, clock).await
+    }
+
+    /// The same on a database of the caller's, whatever the configuration says of one.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_on(store: Store, config: Config, clock: Clock) -> Result<Running, Error> {
+        config.check()?;
+        make_data_dir(&config)?;
         let listening = |source| Error::Listen {
             address: config.listen,
             source,
@@ -66,7 +71,6 @@ impl App {
             .external_url
             .clone()
             .unwrap_or_else(|| format!("http://{address}"));
-        let store = open_store(&config).await?;
         let tasks = Tasks::new();
         let admin = identity::prepare(&store, &config.admin_token_file(), Timestamp(clock.now_ms())).await?;
         let git = Git::prepare(&config.dir("git-home"))?;
@@ -139,6 +143,13 @@ impl App {
         tracing::info!(%address, url = app.url(), "serving");
         Ok(Running { app, address })
     }
+}
+
+fn make_data_dir(config: &Config) -> Result<(), Error> {
+    std::fs::create_dir_all(&config.data_dir).map_err(|source| Error::DataDir {
+        path: config.data_dir.clone(),
+        source,
+    })
 }
 
 fn times(config: &Config) -> Settings {

@@ -163,7 +163,7 @@ impl Git {
     /// Starts git with pipes on all three streams.
     pub(super) fn start(&self, call: &Call<'_>) -> Result<Running, Error> {
         #[expect(clippy::disallowed_methods, reason = "this is the server's door to the git program")]
-        let mut command = Command::new("git");
+        let mut command = Command::new(program());
         command
             .env_clear()
             .envs(
@@ -233,6 +233,17 @@ impl Git {
     pub(super) async fn text(&self, call: Call<'_>) -> Result<String, Error> {
         Ok(String::from_utf8_lossy(&self.bytes(call).await?).into_owned())
     }
+}
+
+/// Git with its folder: a program that has yet to be found on the way is started by a copy of this whole process.
+fn program() -> PathBuf {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders)
+        .map(|folder| folder.join("git"))
+        .find(|path| {
+            path.is_absolute() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file()
+        })
+        .unwrap_or_else(|| PathBuf::from("git"))
 }
 
 /// The error of a call that ended with something else than 0.

@@ -34,7 +34,6 @@ pub(super) struct World {
     pub(super) clock: Clock,
     pub(super) projects: Vec<ProjectId>,
     tasks: Tasks,
-    _folder: tempfile::TempDir,
 }
 
 /// A job in JSON from `name key=value…`; `{"…"}` after `|` is merged in.
@@ -105,8 +104,7 @@ pub(super) fn failed(reason: FailureReason) -> Outcome {
 
 impl World {
     pub(super) async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&DbUrl::sqlite(&folder.path().join("db.sqlite"))).unwrap();
+        let store = Store::open(&DbUrl::Memory).unwrap();
         let clock = Clock::manual(1_800_000_000_000);
         let now = Timestamp(clock.now_ms());
         let projects = store
@@ -136,7 +134,6 @@ impl World {
             clock,
             projects,
             tasks,
-            _folder: folder,
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Bell, Engine, Message, Operation, Ran, Readers, spawn};
+use super::{Bell, Message, Operation, Ran, Readers, Threads, spawn};
 use crate::tx::{self, Tx};
 use crate::{Error, Result};
 
@@ -25,7 +25,7 @@ const BUSY: Duration = Duration::from_secs(10);
 const STATEMENTS: usize = 256;
 
 /// Opens the database file (made with mode 0600 where it is missing) and starts the threads.
-pub(crate) fn open(path: &Path, readers: usize, bell: &Bell) -> Result<Engine> {
+pub(crate) fn open(path: &Path, readers: usize, bell: &Bell) -> Result<Threads> {
     create(path)?;
     let writer = connect(path)?;
     // The writer's page cache; the readers share the kernel's.
@@ -47,7 +47,7 @@ pub(crate) fn open(path: &Path, readers: usize, bell: &Bell) -> Result<Engine> {
             });
         })?);
     }
-    Ok(Engine {
+    Ok(Threads {
         reads,
         writes,
         threads: Mutex::new(threads),
@@ -88,29 +88,34 @@ fn create(path: &Path) -> Result<()> {
         .map_err(|error| Error::Unavailable(Some(Arc::new(error))))
 }
 
-/// A connection with the settings that every one of ours has.
+/// A connection to a file.
 pub(crate) fn connect(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|e| Error::from_sqlite("open", e))?;
     connection
         .busy_timeout(BUSY)
         .map_err(|e| Error::from_sqlite("busy_timeout", e))?;
-    connection
-        .execute_batch(
-            "PRAGMA journal_mode = WAL;
-             PRAGMA synchronous = FULL;
-             PRAGMA foreign_keys = ON;
-             PRAGMA temp_store = MEMORY;
-             PRAGMA cache_size = -2048",
-        )
-        .map_err(|e| Error::from_sqlite("PRAGMA", e))?;
+    set(
+        &connection,
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -2048",
+    )?;
+    Ok(connection)
+}
+
+/// The settings that every connection has, and `own`.
+pub(super) fn set(connection: &Connection, own: &str) -> Result<()> {
+    for pragmas in [own, "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY"] {
+        connection
+            .execute_batch(pragmas)
+            .map_err(|e| Error::from_sqlite("PRAGMA", e))?;
+    }
     // Without it, a statement whose plan may hang on a parameter (any that could use a partial index) is prepared anew
     // for every set of parameters.
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
         .map_err(|e| Error::from_sqlite("enable_qpsg", e))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    Ok(connection)
+    Ok(())
 }
 
 fn write_loop(connection: &Connection, inbox: &mpsc::Receiver<Message>, bell: &Bell) {
@@ -205,7 +210,7 @@ fn write_one(connection: &Connection, mut operation: Box<dyn Operation>) -> (Ran
 }
 
 /// Runs one operation on a snapshot.
-fn read(connection: &Connection, mut operation: Box<dyn Operation>, bell: &Bell) {
+pub(super) fn read(connection: &Connection, mut operation: Box<dyn Operation>, bell: &Bell) {
     if let Err(error) = run(connection, "BEGIN") {
         operation.finish(Err(error));
         return;
@@ -224,7 +229,7 @@ fn read(connection: &Connection, mut operation: Box<dyn Operation>, bell: &Bell)
     .settle(Ok(()), bell);
 }
 
-fn run(connection: &Connection, sql: &str) -> Result<()> {
+pub(super) fn run(connection: &Connection, sql: &str) -> Result<()> {
     connection
         .prepare_cached(sql)
         .and_then(|mut statement| statement.execute([]))

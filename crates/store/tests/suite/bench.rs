@@ -21,7 +21,7 @@ on_each_database! {
             let report = bench::run(&store, if workers == 1 { 1000 } else { 20_000 }, 100, workers).unwrap();
             println!(
                 "{} workers={workers} {:.0} jobs/s claim p50 {:?} p99 {:?} created {} jobs in {:?}",
-                match &database.url { tasuki_store::DbUrl::Sqlite(_) => "sqlite", tasuki_store::DbUrl::Postgres(_) => "postgres" },
+                database.url.to_string().split(':').next().unwrap(),
                 report.jobs_per_s(), report.claim_p50, report.claim_p99, report.jobs, report.created,
             );
         }

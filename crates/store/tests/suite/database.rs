@@ -13,6 +13,13 @@ pub(crate) struct Database {
 pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 impl Database {
+    pub(crate) fn memory() -> Self {
+        Self {
+            url: DbUrl::Memory,
+            _folder: None,
+        }
+    }
+
     pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tasuki_store::{Error, Notification, Store, settings};
 
 use crate::database::{read, write};
-use crate::on_each_database;
+use crate::{on_each_database, on_each_shared_database};
 
 /// Runs `bodies` at the same time, so that on SQLite they share commits.
 fn all_at_once<T: Send>(bodies: Vec<Box<dyn FnOnce() -> T + Send + '_>>) -> Vec<T> {
@@ -93,55 +93,8 @@ on_each_database! {
         assert_eq!(read(&store, |tx| settings::get(tx, "key")), None);
     }
 
-    fn a_read_sees_one_moment(database) {
-        let store = database.open();
-        write(&store, |tx| settings::set(tx, "key", "old"));
-        let writer = store.clone();
-        let (before, after) = read(&store, move |tx| {
-            let before = settings::get(tx, "key")?;
-            writer.write_blocking(|tx| settings::set(tx, "key", "new"))?;
-            Ok((before, settings::get(tx, "key")?))
-        });
-        assert_eq!((before.as_deref(), after.as_deref()), (Some("old"), Some("old")));
-        assert_eq!(read(&store, |tx| settings::get(tx, "key")).as_deref(), Some("new"));
-    }
 
-    /// However many long reads there are, nobody waits behind them.
-    fn long_reads_hold_nobody_up(database) {
-        let store = database.open();
-        write(&store, |tx| settings::set(tx, "key", "old"));
-        let nested = store.clone();
-        // Ten inside one another: more than there are threads for reads.
-        fn nest(store: &Store, depth: u32) -> Option<String> {
-            let inner = store.clone();
-            store
-                .read_alone_blocking::<_, Error, _>(move |tx| {
-                    let found = settings::get(tx, "key")?;
-                    if depth == 0 {
-                        write(&inner, |tx| settings::set(tx, "key", "new"));
-                        return Ok(read(&inner, |tx| settings::get(tx, "key")));
-                    }
-                    nest(&inner, depth - 1);
-                    assert_eq!(settings::get(tx, "key")?, found, "still the same moment");
-                    Ok(found)
-                })
-                .unwrap()
-        }
-        assert_eq!(nest(&nested, 10).as_deref(), Some("old"));
-        let refused = store.read_alone_blocking(|tx| settings::set(tx, "key", "x"));
-        assert!(matches!(refused, Err(Error::Statement { .. })), "{refused:?}");
-    }
 
-    fn a_closed_store_says_so(database) {
-        let store = database.open();
-        write(&store, |tx| settings::set(tx, "key", "kept"));
-        store.close();
-        let result = store.write_blocking(|tx| settings::set(tx, "key", "lost"));
-        assert!(matches!(result, Err(Error::Closed)), "{result:?}");
-        let result: Result<_, Error> = store.read_blocking(|tx| settings::get(tx, "key"));
-        assert!(matches!(result, Err(Error::Closed)), "{result:?}");
-        assert_eq!(read(&database.open(), |tx| settings::get(tx, "key")).as_deref(), Some("kept"));
-    }
 
     fn nul_in_text_is_stored_alike(database) {
         let store = database.open();
@@ -308,5 +261,57 @@ fn connections_are_encrypted_as_asked() {
         ("sslmode=verify-full&sslrootcert=/no/such.pem".to_owned(), None),
     ] {
         assert_eq!(encrypted(&query), expected, "{query}");
+    }
+}
+
+on_each_shared_database! {
+    fn a_read_sees_one_moment(database) {
+        let store = database.open();
+        write(&store, |tx| settings::set(tx, "key", "old"));
+        let writer = store.clone();
+        let (before, after) = read(&store, move |tx| {
+            let before = settings::get(tx, "key")?;
+            writer.write_blocking(|tx| settings::set(tx, "key", "new"))?;
+            Ok((before, settings::get(tx, "key")?))
+        });
+        assert_eq!((before.as_deref(), after.as_deref()), (Some("old"), Some("old")));
+        assert_eq!(read(&store, |tx| settings::get(tx, "key")).as_deref(), Some("new"));
+    }
+
+    /// However many long reads there are, nobody waits behind them.
+    fn long_reads_hold_nobody_up(database) {
+        let store = database.open();
+        write(&store, |tx| settings::set(tx, "key", "old"));
+        let nested = store.clone();
+        // Ten inside one another: more than there are threads for reads.
+        fn nest(store: &Store, depth: u32) -> Option<String> {
+            let inner = store.clone();
+            store
+                .read_alone_blocking::<_, Error, _>(move |tx| {
+                    let found = settings::get(tx, "key")?;
+                    if depth == 0 {
+                        write(&inner, |tx| settings::set(tx, "key", "new"));
+                        return Ok(read(&inner, |tx| settings::get(tx, "key")));
+                    }
+                    nest(&inner, depth - 1);
+                    assert_eq!(settings::get(tx, "key")?, found, "still the same moment");
+                    Ok(found)
+                })
+                .unwrap()
+        }
+        assert_eq!(nest(&nested, 10).as_deref(), Some("old"));
+        let refused = store.read_alone_blocking(|tx| settings::set(tx, "key", "x"));
+        assert!(matches!(refused, Err(Error::Statement { .. })), "{refused:?}");
+    }
+
+    fn a_closed_store_says_so(database) {
+        let store = database.open();
+        write(&store, |tx| settings::set(tx, "key", "kept"));
+        store.close();
+        let result = store.write_blocking(|tx| settings::set(tx, "key", "lost"));
+        assert!(matches!(result, Err(Error::Closed)), "{result:?}");
+        let result: Result<_, Error> = store.read_blocking(|tx| settings::get(tx, "key"));
+        assert!(matches!(result, Err(Error::Closed)), "{result:?}");
+        assert_eq!(read(&database.open(), |tx| settings::get(tx, "key")).as_deref(), Some("kept"));
     }
 }

@@ -62,7 +62,7 @@ fn the_queue_is_read_as_fast_with_a_history() {
     });
     let connection = rusqlite::Connection::open(match &database.url {
         tasuki_store::DbUrl::Sqlite(path) => path,
-        tasuki_store::DbUrl::Postgres(_) => unreachable!(),
+        other => unreachable!("{other}"),
     })
     .unwrap();
     let mut statement = connection

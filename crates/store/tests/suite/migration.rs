@@ -4,7 +4,7 @@ use tasuki_model::id::{JobId, PipelineId, ProjectId};
 use tasuki_store::{Error, Options, Store, bridges, deployments, environments, merge_requests, schedules, tasks};
 
 use crate::database::{read, write};
-use crate::on_each_database;
+use crate::on_each_shared_database;
 
 /// Rows as the program of that version wrote them: plain SQL, since today's functions know only today's tables.
 const SAMPLES: &[(i64, &str)] = &[
@@ -13,7 +13,7 @@ const SAMPLES: &[(i64, &str)] = &[
     (3, include_str!("samples/0003.sql")),
 ];
 
-on_each_database! {
+on_each_shared_database! {
     fn sample_rows_survive(database) {
         for (version, rows) in SAMPLES {
             let store = Store::open_at(&database.url, Options::default(), *version).unwrap();

@@ -23,7 +23,7 @@ pub(crate) struct Completion {
 impl Completion {
     pub(crate) fn run(self) -> Outcome {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "tasuki", &mut script);
+        clap_complete::generate(self.shell, &mut <Cli>::command(), "tasuki", &mut script);
         print::raw(&String::from_utf8_lossy(&script))?;
         Ok(Exit::Success)
     }

@@ -15,7 +15,7 @@ use tasuki_server::app::{App, Running};
 use tasuki_server::config::ProjectSettings;
 use tasuki_server::git::{Git, Worktree};
 use tasuki_server::triggers::{self, Circumstances, NoPipeline, Read, Selection, Start, Started, here};
-use tasuki_store::projects;
+use tasuki_store::{DbUrl, Store, projects};
 
 use super::folder::{Config, Lines};
 use super::follow;
@@ -25,9 +25,7 @@ use super::up::Executor;
 use crate::config::client;
 use crate::exit::{Exit, Mark as _, Outcome, wrong_usage};
 use crate::print::{self, Form};
-use crate::role::{
-    Interrupts, LocalExecutor, LocalRunner, Registration, Request, RunningRunner, reachable, server_runtime,
-};
+use crate::role::{Interrupts, LocalExecutor, LocalRunner, Registration, Request, RunningRunner, block_on, reachable};
 use scratch::Scratch;
 
 /// Run the pipeline of the folder you are in, without a server.
@@ -92,7 +90,7 @@ impl Exec {
             Some(file) => vec![Config::read(file, None)?],
             None => Config::find_all(&here, None)?,
         };
-        server_runtime()?.block_on(self.work(configs))
+        block_on(self.work(configs))
     }
 
     async fn work(self, configs: Vec<Config>) -> Outcome {
@@ -310,7 +308,9 @@ async fn worktree(git: &Git, config: &Config) -> anyhow::Result<Option<Worktree>
 
 async fn start_engine(scratch: &Scratch, slots: u32, executor: LocalExecutor) -> anyhow::Result<Engine> {
     tasuki_proto::tls::install();
-    let server = App::start(scratch.config()?).await.context("the engine cannot start")?;
+    let store = Store::open(&DbUrl::Memory).context("the engine's database cannot be made")?;
+    let server = App::start_on(store, scratch.config()?, Clock::system()).await;
+    let server = server.context("the engine cannot start")?;
     let url = reachable(server.address());
     let api = client(&url, Some(server.admin_token().clone()), None)?;
     let registration = Registration::new(&api, "local").await?;

@@ -51,7 +51,7 @@ impl Reference {
 }
 
 fn cli() -> String {
-    let mut root = Cli::command();
+    let mut root = <Cli>::command();
     root.build();
     let mut page = String::from("# Commands\n\n");
     let about = root

@@ -1,6 +1,6 @@
 //! The scheduler and the store under a simulated clock with seeded faults.
 //!
-//! Real code: `tasuki_server::scheduler` over `tasuki_store` on a real SQLite file. Simulated: the clock, the
+//! Real code: `tasuki_server::scheduler` over `tasuki_store` on a real SQLite, in memory. Simulated: the clock, the
 //! runners, the people, and the network between them, which loses, doubles and delays messages; runners die,
 //! freeze and come back; servers restart at any step, and sometimes two of them share the database. After each
 //! event [`check`] looks at the database as an outsider would.

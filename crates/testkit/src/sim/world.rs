@@ -96,7 +96,6 @@ pub(super) struct Sim {
     queue: BTreeMap<(i64, u64), Event>,
     next: u64,
     history: VecDeque<String>,
-    _folder: tempfile::TempDir,
 }
 
 /// Runs `hours` of simulated time with faults, then lets everything end.
@@ -132,21 +131,10 @@ fn broken(seed: u64, error: &dyn std::fmt::Display) -> Box<Broken> {
     })
 }
 
-/// A folder in memory where there is one: the simulation is about order, not about the disk.
-fn folder() -> std::io::Result<tempfile::TempDir> {
-    let memory = std::path::Path::new("/dev/shm");
-    if memory.is_dir() {
-        tempfile::tempdir_in(memory)
-    } else {
-        tempfile::tempdir()
-    }
-}
-
 impl Sim {
     async fn new(seed: u64) -> anyhow::Result<Self> {
         let mut random = Random::new(seed);
-        let folder = folder()?;
-        let store = Store::open(&DbUrl::sqlite(&folder.path().join("sim.sqlite")))?;
+        let store = Store::open(&DbUrl::Memory)?;
         let clock = Clock::manual(START_MS);
         let tasks = Tasks::new();
         let now = Timestamp(clock.now_ms());
@@ -185,7 +173,6 @@ impl Sim {
             queue: BTreeMap::new(),
             next: 0,
             history: VecDeque::new(),
-            _folder: folder,
         })
     }
 

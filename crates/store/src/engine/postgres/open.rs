@@ -10,11 +10,11 @@ use super::link::Link;
 use super::read::read;
 use super::write::write_loop;
 use crate::engine::tls;
-use crate::engine::{Bell, Engine, Readers, spawn};
+use crate::engine::{Bell, Readers, Threads, spawn};
 use crate::{Error, Notification, Result};
 
 /// Starts a writer and `connections - 1` readers, at least one; the writer's connection is made before it answers.
-pub(crate) fn open(url: &str, connections: usize, here: broadcast::Sender<Notification>) -> Result<(Engine, Bell)> {
+pub(crate) fn open(url: &str, connections: usize, here: broadcast::Sender<Notification>) -> Result<(Threads, Bell)> {
     let (mut config, tls) = tls::read(url)?;
     config
         .application_name("tasuki")
@@ -48,7 +48,7 @@ pub(crate) fn open(url: &str, connections: usize, here: broadcast::Sender<Notifi
     // Nobody waits for these two at the end: they may hang on a network that is gone.
     spawn("db-notifier", move || notify_loop(notifier, secure, &outbox, &sender))?;
     spawn("db-listener", move || listen_loop(config, tls, &here, &own))?;
-    let engine = Engine {
+    let engine = Threads {
         reads,
         writes,
         threads: Mutex::new(threads),
