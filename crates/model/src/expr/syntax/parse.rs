@@ -153,16 +153,18 @@ impl<'a> Parser<'a, '_> {
 
     /// `a && b && c`: one level, however many there are.
     fn chain(&mut self, level: usize, op: BinaryOp, first: Tree) -> Result<Tree, SyntaxError> {
+        if self.operator(&[op])?.is_none() {
+            return Ok(first);
+        }
         let mut levels = first.levels;
         let mut parts = vec![first.expr];
-        while self.operator(&[op])?.is_some() {
+        loop {
             let next = self.binary(level + 1)?;
             levels = levels.max(next.levels);
             parts.push(next.expr);
-        }
-        if parts.len() == 1 {
-            let expr = parts.remove(0);
-            return Ok(Tree { expr, levels });
+            if self.operator(&[op])?.is_none() {
+                break;
+            }
         }
         self.above(balanced(op, parts), levels)
     }

@@ -60,7 +60,7 @@ impl Maker<'_, '_> {
                     ),
                 ),
             ];
-            let values = fold::object(member.values.clone());
+            let values = Value::object(member.values.iter().cloned());
             (member, values, Value::object(strategy))
         };
         members.into_iter().enumerate().map(one).collect()
@@ -198,8 +198,8 @@ impl Maker<'_, '_> {
         }
         let mut late = Vec::new();
         for (key, expr) in env {
-            match fold::known(&expr) {
-                Some(value) => made.variables.push(raw(key, value.to_text().to_string())),
+            match fold::known_text(&expr) {
+                Some(value) => made.variables.push(raw(key, value)),
                 None => late.push((key, expr)),
             }
         }

@@ -93,15 +93,15 @@ impl Maker<'_, '_> {
         made.id.clone_from(&step.id);
         if let Some(field) = &step.name {
             let folded = frame.scope.fold(session, field);
-            match fold::known(&folded) {
-                Some(value) => made.name = value.to_text().to_string(),
+            match fold::known_text(&folded) {
+                Some(value) => made.name = value,
                 None => late.name = Some(folded),
             }
         }
         for (key, expr) in frame.scope.entries(session, &step.env, "`env`") {
             late.env.retain(|(known, _)| *known != key);
-            match fold::known(&expr) {
-                Some(value) => drop(made.env.insert(key, value.to_text().to_string())),
+            match fold::known_text(&expr) {
+                Some(value) => drop(made.env.insert(key, value)),
                 None => late.env.push((key, expr)),
             }
         }
@@ -224,10 +224,12 @@ fn run(
         }
     };
     let folded = frame.scope.fold(session, script);
-    let (command, first) = match fold::known(&folded) {
-        Some(value) => {
-            let script = value.to_text();
-            (format!("{}{script}{}", shell.before, shell.after), first_line(&script))
+    let (command, first) = match fold::known_text(&folded) {
+        Some(script) => {
+            let first = first_line(&script);
+            let plain = shell.before.is_empty() && shell.after.is_empty();
+            let command = if plain { script } else { format!("{}{script}{}", shell.before, shell.after) };
+            (command, first)
         }
         None => {
             let command = if shell.before.is_empty() {
