@@ -1,6 +1,7 @@
 //! A job with steps → jobs of the Plan.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tasuki_model::expr::BinaryOp::And;
 use tasuki_model::expr::{Expr, Literal, Value};
@@ -41,25 +42,14 @@ impl Maker<'_, '_> {
         let Some(members) = expanded else { return Vec::new() };
         let rules = rules(self.session, job, scope);
         let total = members.len();
+        let number = |n: usize| Value::Number(f64::from(u32::try_from(n).unwrap_or(u32::MAX)));
+        let fail_fast = Value::Bool(rules.as_ref().is_none_or(|rules| rules.fail_fast));
+        let most = rules.as_ref().and_then(|rules| rules.max_parallel);
+        let most = number(most.map_or(total, |most| most as usize));
+        let keys = ["fail-fast", "job-index", "job-total", "max-parallel"].map(Arc::<str>::from);
         let one = |(index, member): (usize, Member)| {
-            let number = |n: usize| Value::Number(f64::from(u32::try_from(n).unwrap_or(u32::MAX)));
-            let strategy = [
-                (
-                    "fail-fast",
-                    Value::Bool(rules.as_ref().is_none_or(|rules| rules.fail_fast)),
-                ),
-                ("job-index", number(index)),
-                ("job-total", number(total)),
-                (
-                    "max-parallel",
-                    number(
-                        rules
-                            .as_ref()
-                            .and_then(|rules| rules.max_parallel)
-                            .map_or(total, |most| most as usize),
-                    ),
-                ),
-            ];
+            let values = [fail_fast.clone(), number(index), number(total), most.clone()];
+            let strategy = keys.iter().cloned().zip(values);
             let values = Value::object(member.values.iter().cloned());
             (member, values, Value::object(strategy))
         };
