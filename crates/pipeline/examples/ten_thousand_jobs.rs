@@ -25,7 +25,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let word = arguments.next().unwrap_or_default();
     let times: u32 = arguments.next().map_or(Ok(1), |times| times.parse())?;
     let (lang, start, files) = match word.as_str() {
-        "gitlab" => (Language::Gitlab, ".gitlab-ci.yml", one(".gitlab-ci.yml", configs::gitlab()?)),
+        "gitlab" => (
+            Language::Gitlab,
+            ".gitlab-ci.yml",
+            one(".gitlab-ci.yml", configs::gitlab()?),
+        ),
         "circleci" => (
             Language::Circleci,
             ".circleci/config.yml",
@@ -42,7 +46,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         black_box(plan);
     }
     let status = std::fs::read_to_string("/proc/self/status")?;
-    println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default());
+    println!(
+        "{}",
+        status
+            .lines()
+            .find(|line| line.starts_with("VmHWM"))
+            .unwrap_or_default()
+    );
     Ok(())
 }
 
@@ -68,7 +78,11 @@ fn compile_once(lang: Language, file: &str, files: &[(String, String)]) -> Outpu
         Request::File { path, .. } => files
             .iter()
             .find(|(known, _)| known == path)
-            .map_or(Answer::Refused(Refusal::NotFound), |(_, text)| Answer::file(text.as_str())),
-        Request::Changed { .. } | Request::LastCommits { .. } | Request::Orb { .. } => Answer::Refused(Refusal::NotFound),
+            .map_or(Answer::Refused(Refusal::NotFound), |(_, text)| {
+                Answer::file(text.as_str())
+            }),
+        Request::Changed { .. } | Request::LastCommits { .. } | Request::Orb { .. } => {
+            Answer::Refused(Refusal::NotFound)
+        }
     })
 }

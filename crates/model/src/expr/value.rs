@@ -78,7 +78,9 @@ impl Object {
         if self.entries.len() > FEW {
             return self.places.get(&form(self.keys, key)).copied();
         }
-        self.entries.iter().position(|(known, _)| is_same(self.keys, known, key))
+        self.entries
+            .iter()
+            .position(|(known, _)| is_same(self.keys, known, key))
     }
 
     /// The value of a key.

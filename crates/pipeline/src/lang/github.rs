@@ -199,9 +199,7 @@ fn unique_names(made: &mut [tasuki_model::plan::Workflow], files: &[String]) {
         let (before, rest) = made.split_at_mut(at);
         let taken = |name: &str| before.iter().any(|other| other.name == name);
         if taken(&rest[0].name) {
-            let file = files
-                .iter()
-                .find(|file| !taken(&format!("{} ({file})", rest[0].name)));
+            let file = files.iter().find(|file| !taken(&format!("{} ({file})", rest[0].name)));
             if let Some(file) = file {
                 rest[0].name = format!("{} ({file})", rest[0].name);
             }

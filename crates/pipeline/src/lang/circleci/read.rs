@@ -213,7 +213,11 @@ impl Compiler<'_, '_> {
             };
             match scalar(value) {
                 Some(text) => out.push((name.to_string(), text.to_string())),
-                None => self.wrong_type(value, format_args!("`{name}` in {what}"), "a string, a number or a boolean"),
+                None => self.wrong_type(
+                    value,
+                    format_args!("`{name}` in {what}"),
+                    "a string, a number or a boolean",
+                ),
             }
         }
     }

@@ -5,7 +5,6 @@ use crate::lang::circleci::compiler::Compiler;
 use crate::lang::circleci::read::{SCHEMA, is_unknown, listed, scalar};
 use crate::yaml::{Map, Node, Value};
 
-
 const OPERATORS: [&str; 5] = ["and", "or", "not", "equal", "matches"];
 const DEEPEST: usize = 100;
 

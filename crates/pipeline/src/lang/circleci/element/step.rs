@@ -177,7 +177,12 @@ impl Compiler<'_, '_> {
         if !entries.is_empty() || scope.depth > 0 {
             return self.expand_command(owner, name, element, &given, (key, Some(scope)), sink);
         }
-        if let Some(known) = self.expanded.borrow().get(&element.span).filter(|known| known.suits(sink)) {
+        if let Some(known) = self
+            .expanded
+            .borrow()
+            .get(&element.span)
+            .filter(|known| known.suits(sink))
+        {
             if self.count_steps(known.steps.len(), key.span) {
                 sink.steps.extend_from_slice(&known.steps);
             }

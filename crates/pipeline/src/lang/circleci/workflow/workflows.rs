@@ -209,10 +209,7 @@ impl Twins {
     /// The job that was made of the same definition, in an earlier workflow or in this one.
     fn of<'j>(&self, entry: &Entry, before: &'j [Workflow], jobs: &'j [Job]) -> Option<&'j Job> {
         let (workflow, job) = *self.0.get(&entry.job).filter(|_| Self::is_one(entry))?;
-        before
-            .get(workflow)
-            .map_or(jobs, |workflow| &workflow.jobs)
-            .get(job)
+        before.get(workflow).map_or(jobs, |workflow| &workflow.jobs).get(job)
     }
 
     fn add(&mut self, entry: &Entry, place: (usize, usize)) {

@@ -228,7 +228,11 @@ fn run(
         Some(script) => {
             let first = first_line(&script);
             let plain = shell.before.is_empty() && shell.after.is_empty();
-            let command = if plain { script } else { format!("{}{script}{}", shell.before, shell.after) };
+            let command = if plain {
+                script
+            } else {
+                format!("{}{script}{}", shell.before, shell.after)
+            };
             (command, first)
         }
         None => {
