@@ -11,6 +11,7 @@ use super::super::entry::{self, Body, Container, Job};
 use super::super::fields::Field;
 use super::super::fold;
 use super::container;
+use super::login;
 use super::matrix::{self, Member};
 use super::ports;
 use super::scope::{NeedScope, Scope, binary, call};
@@ -410,20 +411,8 @@ fn image(session: &Session<'_>, given: &Container, scope: &Scope<'_>) -> Option<
             }
         }
     }
-    let credentials = given.credentials.as_ref().and_then(|(user, password)| {
-        let user = text(user, "`username`")?;
-        let reference = scope.fold(session, password);
-        match secret(&reference) {
-            Some(name) => Some((user, format!("${name}"))),
-            None => {
-                session.report(
-                    Problem::new(&code::UNSUPPORTED, password.span, "`password` must be one secret")
-                        .hint("write `${{ secrets.NAME }}`"),
-                );
-                None
-            }
-        }
-    });
+    let credentials = given.credentials.as_ref();
+    let credentials = credentials.and_then(|given| login::of(session, given, scope));
     Some(plan::Image {
         name,
         entrypoint: words(&given.entrypoint, "`entrypoint`"),
@@ -443,15 +432,4 @@ fn image(session: &Session<'_>, given: &Container, scope: &Scope<'_>) -> Option<
         options: given.options.as_ref().and_then(|field| text(field, "`options`")),
         ..plan::Image::default()
     })
-}
-
-/// `secrets.NAME` alone.
-fn secret(expr: &Expr) -> Option<&str> {
-    match expr {
-        Expr::Index { of, index } => match (of.as_ref(), index.as_ref()) {
-            (Expr::Context(root), Expr::Literal(Literal::Text(name))) if root == "secrets" => Some(name),
-            _ => None,
-        },
-        _ => None,
-    }
 }
