@@ -47,6 +47,9 @@ fn computed(session: &Session<'_>, span: Span, value: &Value) -> Option<(String,
         }
         return None;
     };
+    if object.is_empty() {
+        return None;
+    }
     let text = |key: &str| {
         let found = object.get(key).map(|value| value.to_text().to_string());
         if found.is_none() {
