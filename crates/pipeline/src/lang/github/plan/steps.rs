@@ -194,9 +194,13 @@ fn shell(name: Option<&str>, in_container: bool) -> Result<Shell, String> {
             before: PWSH_BEFORE,
             after: PWSH_AFTER,
         }),
-        Some(shell @ ("cmd" | "powershell")) => {
-            Err(format!("`{shell}` is a shell of Windows; the runner works on Linux"))
-        }
+        Some("powershell") => Ok(Shell {
+            line: "powershell -NoLogo -Command \"& ([scriptblock]::Create((Get-Content -Raw -LiteralPath '{0}')))\""
+                .to_owned(),
+            before: PWSH_BEFORE,
+            after: PWSH_AFTER,
+        }),
+        Some("cmd") => plain("cmd /D /E:ON /V:OFF /S /C \"CALL \"{0}\"\""),
         Some(line) if line.contains("{0}") => plain(line),
         Some(line) => Err(format!(
             "`{line}` is no shell: it is one of bash, sh, pwsh, python, or a command line with `{{0}}` for the script"
@@ -215,6 +219,11 @@ fn run(
         Some(field) => Some(frame.scope.text(session, field, "`shell`")?),
         None => None,
     };
+    if let Some(word @ ("cmd" | "powershell")) = name.as_deref().map(str::trim) {
+        let span = shell_field.map_or(step.span, |field| field.span);
+        let message = format!("`{word}` is a shell of Windows, and tasuki's runners work on Linux");
+        session.error(&code::GITHUB_SHELL, span, message);
+    }
     let shell = match shell(name.as_deref(), frame.in_container) {
         Ok(shell) => shell,
         Err(problem) => {
