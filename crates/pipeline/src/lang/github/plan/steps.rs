@@ -178,7 +178,9 @@ fn shell(name: Option<&str>, in_container: bool) -> Result<Shell, String> {
             after: "",
         })
     };
-    match name.map(str::trim) {
+    // The words are read without case, command lines as they are written.
+    let word = name.map(|name| name.trim().to_ascii_lowercase());
+    match word.as_deref() {
         None if in_container => plain("sh -e {0}"),
         // Where there is no bash, sh does it.
         None => plain(
@@ -201,10 +203,12 @@ fn shell(name: Option<&str>, in_container: bool) -> Result<Shell, String> {
             after: PWSH_AFTER,
         }),
         Some("cmd") => plain("cmd /D /E:ON /V:OFF /S /C \"CALL \"{0}\"\""),
-        Some(line) if line.contains("{0}") => plain(line),
-        Some(line) => Err(format!(
-            "`{line}` is no shell: it is one of bash, sh, pwsh, python, or a command line with `{{0}}` for the script"
-        )),
+        Some(_) => match name.map(str::trim).unwrap_or_default() {
+            line if line.contains("{0}") => plain(line),
+            line => Err(format!(
+                "`{line}` is no shell: it is one of bash, sh, pwsh, python, or a command line with `{{0}}` for the script"
+            )),
+        },
     }
 }
 
@@ -219,7 +223,8 @@ fn run(
         Some(field) => Some(frame.scope.text(session, field, "`shell`")?),
         None => None,
     };
-    if let Some(word @ ("cmd" | "powershell")) = name.as_deref().map(str::trim) {
+    let is_for_windows = |name: &&str| ["cmd", "powershell"].iter().any(|word| name.eq_ignore_ascii_case(word));
+    if let Some(word) = name.as_deref().map(str::trim).filter(is_for_windows) {
         let span = shell_field.map_or(step.span, |field| field.span);
         let message = format!("`{word}` is a shell of Windows, and tasuki's runners work on Linux");
         session.error(&code::GITHUB_SHELL, span, message);
