@@ -200,7 +200,7 @@ impl Compiler<'_, '_> {
                 }
             }
             Kind::Scalar(..) if is_null(node) || is_unknown(node) => {}
-            Kind::Scalar(..) => self.wrong_type(node, &what, "a map"),
+            Kind::Scalar(..) => self.wrong_type(node, what, "a map"),
         }
         all
     }
