@@ -22,6 +22,7 @@ const BEYOND: &[&str] = &[
     "gitlab-missing-key",
     "gitlab-need",
     "gitlab-stage",
+    "gitlab-unknown-key",
     "circleci-argument",
     "circleci-orb",
     "circleci-undefined",

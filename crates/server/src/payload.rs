@@ -7,6 +7,7 @@ mod elsewhere;
 mod files;
 mod gather;
 mod images;
+mod logins;
 mod make;
 mod needs;
 mod source;
@@ -116,7 +117,7 @@ pub fn build(facts: &Facts<'_>) -> Result<JobResponse, Circular> {
         services: job.services.iter().map(images::service).collect(),
         artifacts: files::artifacts(job),
         cache: files::caches(job, facts.context.pipeline.protected_ref),
-        credentials: Vec::new(),
+        credentials: logins::of(job, &variables),
         dependencies: files::dependencies(facts.dependencies, facts.token),
         features: features(),
         secrets: steps::secrets(job),

@@ -31,8 +31,8 @@ pub use row::{Cell, Column, Record, Row};
 pub use store::{Notifications, Options, Store};
 pub use table::{
     State, artifacts, blobs, bridges, caches, deliveries, deployments, environments, jobs, logs, merge_requests,
-    pipelines, projects, resource_classes, resource_groups, runners, schedules, sessions, settings, tasks, tokens,
-    users, variables, workflows,
+    pipelines, projects, releases, resource_classes, resource_groups, runners, schedules, sessions, settings, tasks,
+    tokens, users, variables, workflows,
 };
 pub use tx::Tx;
 pub use url::DbUrl;

@@ -9,6 +9,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "spine", include_str!("migrations/0001_spine.sql")),
     (2, "triggers", include_str!("migrations/0002_triggers.sql")),
     (3, "environments", include_str!("migrations/0003_environments.sql")),
+    (4, "releases", include_str!("migrations/0004_releases.sql")),
 ];
 
 /// The newest version that this program knows.

@@ -43,6 +43,10 @@ fn coerce(left: &Value, right: &Value) -> (Value, Value) {
     }
 }
 
+fn capitals(text: &str) -> impl Iterator<Item = u8> {
+    text.bytes().map(|b| b.to_ascii_uppercase())
+}
+
 /// By UTF-16 units of the capitals.
 fn order_ignoring_case(a: &str, b: &str) -> Ordering {
     let units = |text: &str| {
@@ -56,8 +60,7 @@ fn order_ignoring_case(a: &str, b: &str) -> Ordering {
             .collect::<Vec<u16>>()
     };
     if a.is_ascii() && b.is_ascii() {
-        let capitals = |text: &str| text.bytes().map(|b| b.to_ascii_uppercase()).collect::<Vec<u8>>();
-        return capitals(a).cmp(&capitals(b));
+        return Iterator::cmp(capitals(a), capitals(b));
     }
     units(a).cmp(&units(b))
 }

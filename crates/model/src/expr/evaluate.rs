@@ -89,7 +89,7 @@ impl Evaluation<'_> {
             Expr::Index { of, index } => {
                 let of = self.value(of, next)?;
                 let index = self.value(index, next)?;
-                at(&of, &index)
+                item(&of, &index)
             }
             Expr::Filter(of) => all_of(&self.value(of, next)?),
             Expr::Call { function, arguments } => function::call(self, function, arguments, next)?,
@@ -154,7 +154,8 @@ impl Evaluation<'_> {
 }
 
 /// `of[index]`: null where there is no such thing.
-fn at(of: &Value, index: &Value) -> Value {
+#[must_use]
+pub fn item(of: &Value, index: &Value) -> Value {
     match of {
         Value::Array(array) if array.is_filtered => {
             Value::filtered(array.items.iter().filter_map(|item| child(item, index)).collect())

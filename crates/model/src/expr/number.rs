@@ -59,6 +59,9 @@ pub(super) fn show(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
+    if value.fract() == 0.0 && value.abs() < 1e15 {
+        return format!("{value:.0}");
+    }
     let scientific = format!("{value:.14e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);

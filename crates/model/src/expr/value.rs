@@ -29,10 +29,13 @@ pub struct Array {
 #[derive(Debug, Clone)]
 pub struct Object {
     entries: Vec<(Arc<str>, Value)>,
-    /// Place of each key, in the form in which keys are compared.
+    /// Place of each key, in the form in which keys are compared; of few keys there is none, they are searched.
     places: HashMap<String, usize>,
     keys: Keys,
 }
+
+/// Objects with more entries than this keep the places of their keys.
+const FEW: usize = 8;
 
 /// Whether `Name` and `name` are the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,23 +55,38 @@ impl Object {
             keys,
         };
         for (key, value) in entries {
-            match object.places.entry(form(keys, &key)) {
-                std::collections::hash_map::Entry::Occupied(place) => object.entries[*place.get()] = (key, value),
-                std::collections::hash_map::Entry::Vacant(place) => {
-                    place.insert(object.entries.len());
-                    object.entries.push((key, value));
-                }
+            match object.place(&key) {
+                Some(place) => object.entries[place] = (key, value),
+                None => object.push(key, value),
             }
         }
         object
     }
 
+    fn push(&mut self, key: Arc<str>, value: Value) {
+        if self.entries.len() == FEW {
+            let known = self.entries.iter().enumerate();
+            self.places = known.map(|(place, (key, _))| (form(self.keys, key), place)).collect();
+        }
+        if self.entries.len() >= FEW {
+            self.places.insert(form(self.keys, &key), self.entries.len());
+        }
+        self.entries.push((key, value));
+    }
+
+    fn place(&self, key: &str) -> Option<usize> {
+        if self.entries.len() > FEW {
+            return self.places.get(&form(self.keys, key)).copied();
+        }
+        self.entries
+            .iter()
+            .position(|(known, _)| is_same(self.keys, known, key))
+    }
+
     /// The value of a key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.places
-            .get(&form(self.keys, key))
-            .map(|place| &self.entries[*place].1)
+        self.place(key).map(|place| &self.entries[place].1)
     }
 
     /// Every entry, in order.
@@ -96,8 +114,19 @@ fn form(keys: Keys, key: &str) -> String {
     }
 }
 
+fn is_same(keys: Keys, a: &str, b: &str) -> bool {
+    match keys {
+        Keys::Exact => a == b,
+        Keys::IgnoreCase if a.is_ascii() && b.is_ascii() => a.eq_ignore_ascii_case(b),
+        Keys::IgnoreCase => fold(a) == fold(b),
+    }
+}
+
 /// Text without its case: each letter's own capital, as an ordinal comparison has it.
 pub(super) fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_uppercase();
+    }
     text.chars().map(capital).collect()
 }
 

@@ -186,6 +186,8 @@ codes! {
         "Workflows and actions of the same repository are written `./.github/workflows/file.yml` and `./path/of/the/action`; they are read at the commit that is built.";
     GITHUB_TOO_MANY = Error "github-too-many", "The workflow is larger than allowed.",
         "Limits count jobs after matrices are expanded and reusable workflows are put in.";
+    GITHUB_SHELL = Warning "github-shell", "A step wants a shell that only Windows has.",
+        "tasuki's runners work on Linux. The job is made as it is written: it waits for a runner that has its labels, and on a Linux machine the step fails. Use `shell: pwsh` or `bash`, which are found on all systems.";
     GITHUB_ACTION = Warning "github-action", "An action is used in a way that has no effect.",
         "An unknown input is given to it, or it declares something that is not done for actions of the own repository.";
 }

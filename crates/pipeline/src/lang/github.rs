@@ -54,10 +54,12 @@ pub(crate) fn compile(session: &Session<'_>) -> (Option<Plan>, Option<Skip>) {
     }
     let mut made = Vec::new();
     let mut name = None;
-    for workflow in &workflows {
+    let files: Vec<String> = workflows.iter().map(|workflow| workflow.file.clone()).collect();
+    // Each is dropped when it is made: all of them together take as much memory as the Plan.
+    for workflow in workflows {
         let is_part = session.input.context.part.is_some();
-        if (is_part || plan::started(session, workflow) == plan::Answer::Yes)
-            && let Some((workflow, run_name)) = plan::make(session, workflow)
+        if (is_part || plan::started(session, &workflow) == plan::Answer::Yes)
+            && let Some((workflow, run_name)) = plan::make(session, &workflow)
         {
             name = name.or(run_name);
             made.push(workflow);
@@ -69,7 +71,7 @@ pub(crate) fn compile(session: &Session<'_>) -> (Option<Plan>, Option<Skip>) {
     if made.is_empty() {
         return (None, Some(Skip::NotTriggered).filter(|_| session.errors() == 0));
     }
-    unique_names(&mut made, &workflows);
+    unique_names(&mut made, &files);
     let plan = Plan {
         version: PLAN_VERSION,
         language: Language::Github,
@@ -192,15 +194,12 @@ fn document(session: &Session<'_>, name: &str, text: &str) -> Option<Node> {
 }
 
 /// Workflows of one name get their file behind it.
-fn unique_names(made: &mut [tasuki_model::plan::Workflow], all: &[entry::Workflow]) {
+fn unique_names(made: &mut [tasuki_model::plan::Workflow], files: &[String]) {
     for at in 1..made.len() {
         let (before, rest) = made.split_at_mut(at);
         let taken = |name: &str| before.iter().any(|other| other.name == name);
         if taken(&rest[0].name) {
-            let file = all
-                .iter()
-                .map(|workflow| &workflow.file)
-                .find(|file| !taken(&format!("{} ({file})", rest[0].name)));
+            let file = files.iter().find(|file| !taken(&format!("{} ({file})", rest[0].name)));
             if let Some(file) = file {
                 rest[0].name = format!("{} ({file})", rest[0].name);
             }

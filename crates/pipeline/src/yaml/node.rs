@@ -179,6 +179,16 @@ impl Node {
             }
     }
 
+    /// Whether a text in it has a `<`: without one it has no `<< … >>` either, and need not be looked through.
+    #[must_use]
+    pub(crate) fn has_angle(&self) -> bool {
+        match &self.kind {
+            Kind::Scalar(text, _) => text.as_bytes().contains(&b'<'),
+            Kind::Map(map) => map.0.has_angle,
+            Kind::Seq(seq) => seq.0.has_angle,
+        }
+    }
+
     /// Levels of nesting: 0 for a scalar, 1 for a list of scalars.
     #[must_use]
     pub fn depth(&self) -> u16 {
@@ -201,6 +211,7 @@ struct MapData {
     weight: u32,
     depth: u16,
     has_reference: bool,
+    has_angle: bool,
 }
 
 impl Map {
@@ -219,10 +230,12 @@ impl Map {
         let mut weight = 1_u32;
         let mut depth = 0_u16;
         let mut has_reference = false;
+        let mut has_angle = false;
         for (key, value) in &entries {
             weight = weight.saturating_add(key.weight()).saturating_add(value.weight());
             depth = depth.max(key.depth()).max(value.depth());
             has_reference |= value.has_reference();
+            has_angle = has_angle || key.has_angle() || value.has_angle();
         }
         Self(Arc::new(MapData {
             entries,
@@ -230,6 +243,7 @@ impl Map {
             weight,
             depth: depth.saturating_add(1),
             has_reference,
+            has_angle,
         }))
     }
 
@@ -290,6 +304,7 @@ struct SeqData {
     weight: u32,
     depth: u16,
     has_reference: bool,
+    has_angle: bool,
 }
 
 impl Seq {
@@ -299,11 +314,13 @@ impl Seq {
         let weight = items.iter().fold(1_u32, |sum, item| sum.saturating_add(item.weight()));
         let depth = items.iter().map(Node::depth).max().unwrap_or(0).saturating_add(1);
         let has_reference = items.iter().any(Node::has_reference);
+        let has_angle = items.iter().any(Node::has_angle);
         Self(Arc::new(SeqData {
             items,
             weight,
             depth,
             has_reference,
+            has_angle,
         }))
     }
 }

@@ -150,9 +150,13 @@ impl Schema {
 
 /// Psych's `ScalarScanner#tokenize`.
 fn yaml11(text: &str) -> Value<'_> {
+    const LONGEST_WORD: usize = "false".len();
     let Some(first) = text.chars().next() else {
         return Value::Null;
     };
+    if first.is_ascii_alphabetic() && text.len() > LONGEST_WORD {
+        return Value::Text(text);
+    }
     if text == "~" {
         return Value::Null;
     }

@@ -10,6 +10,7 @@ mod page;
 mod pipeline;
 mod problem;
 mod project;
+mod release;
 mod runner;
 mod schedule;
 mod time;
@@ -26,6 +27,7 @@ pub use pipeline::{
 };
 pub use problem::{FieldError, PROBLEM_JSON, Problem};
 pub use project::{NewProject, Project, ProjectKind, ProjectPatch, ProjectVariable};
+pub use release::{Release, ReleaseLink};
 pub use runner::{
     CreatedResourceClass, CreatedRunner, Manager, NewResourceClass, NewRunner, ResourceClass, Runner, RunnerPatch,
     RunnerScope,

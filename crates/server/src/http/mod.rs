@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `runner_api` | GitLab's runner protocol, `/api/v4` |
 //! | `trigger_api` | GitLab's trigger endpoint, `/api/v4/projects/{id}/trigger/pipeline` |
+//! | `release_api` | GitLab's releases as jobs use them, `/api/v4/projects/{id}/releases` |
 //! | `rest` | our own API, `/api/v1` |
 //! | `hooks` | webhooks of forges, `/hooks/{forge}` |
 //! | `git` | repositories for runners, read-only |
@@ -20,6 +21,7 @@ mod hooks;
 mod limit;
 mod listener;
 mod panic;
+mod release_api;
 mod request_id;
 pub mod rest;
 mod router;

@@ -6,6 +6,7 @@ mod jobs;
 mod openapi;
 mod pipelines;
 mod projects;
+mod releases;
 mod runners;
 mod schedules;
 mod shell;
@@ -28,6 +29,7 @@ pub use api::{Api, Body, Endpoint};
 pub use environments::{history as deployment_page, page as environment_page};
 pub use jobs::why;
 pub use pipelines::{Asked, Mark, forms_of, page as pipeline_page, start as start_pipeline, states as pipeline_states};
+pub use releases::page as release_page;
 pub use runners::clean_tags;
 
 use crate::app::App;
@@ -72,6 +74,7 @@ fn declare(app: &App) -> Api {
     pipelines::declare(&mut api);
     schedules::declare(&mut api);
     environments::declare(&mut api);
+    releases::declare(&mut api);
     jobs::declare(&mut api);
     shell::declare(&mut api);
     tasks::declare(&mut api);

@@ -11,7 +11,7 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::{Code, Problem};
-use super::{git, headers, health, hooks, panic, request_id, rest, runner_api, trigger_api};
+use super::{git, headers, health, hooks, panic, release_api, request_id, rest, runner_api, trigger_api};
 use crate::app::App;
 use crate::metrics::HttpLabels;
 use crate::ui;
@@ -27,7 +27,12 @@ pub fn router(app: &App) -> Router {
         .layer(from_fn_with_state(app.clone(), count))
         .layer(DefaultBodyLimit::max(app.config().limits.json_bytes));
     Router::new()
-        .nest("/api/v4", runner_api::router(app).merge(trigger_api::router()))
+        .nest(
+            "/api/v4",
+            runner_api::router(app)
+                .merge(trigger_api::router())
+                .merge(release_api::router()),
+        )
         .nest("/api/v1", rest::router(app))
         .route(
             "/hooks/{forge}",

@@ -41,15 +41,15 @@ struct Asked {
 }
 
 /// A refusal in GitLab's form.
-struct Refused(StatusCode, Value);
+pub(super) struct Refused(pub(super) StatusCode, pub(super) Value);
 
 impl Refused {
-    fn new(status: StatusCode, message: impl Into<Value>) -> Self {
+    pub(super) fn new(status: StatusCode, message: impl Into<Value>) -> Self {
         Self(status, message.into())
     }
 
-    fn internal(failed: &dyn std::error::Error) -> Self {
-        tracing::error!(error = %failed, "a trigger could not be answered");
+    pub(super) fn internal(failed: &dyn std::error::Error) -> Self {
+        tracing::error!(error = %failed, "a request of GitLab's API could not be answered");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "500 Internal Server Error")
     }
 }

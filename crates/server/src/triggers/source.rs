@@ -41,6 +41,23 @@ impl Triggers {
         Ok(mirror)
     }
 
+    /// The commit of a tag; fetched where it is not known yet.
+    ///
+    /// # Errors
+    /// The origin cannot be reached, or git fails; a tag that there is not is `None`.
+    pub async fn tag(&self, project: &Project, tag: &str) -> Result<Option<Oid>, Error> {
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "~^:?*[\\{}".contains(c);
+        if tag.is_empty() || tag.contains(odd) || tag.contains("..") {
+            return Ok(None);
+        }
+        let name = format!("refs/tags/{tag}");
+        let mirror = self.inner.parts.mirrors.of(project.id);
+        if let Ok(Some(commit)) = mirror.resolve(&name).await {
+            return Ok(Some(commit));
+        }
+        Ok(self.fetched(project).await?.resolve(&name).await?)
+    }
+
     /// The commit that an id leads to (a tag object, too); fetched by itself where no branch or tag has it any more.
     pub(super) async fn commit(&self, project: &Project, mirror: &Mirror, id: &Oid) -> Result<Oid, Error> {
         if let Some(commit) = mirror.resolve(id.as_str()).await? {

@@ -13,6 +13,7 @@ mod log_view;
 mod login;
 mod pipelines;
 mod projects;
+mod releases;
 mod run;
 mod runners;
 mod show;
@@ -42,6 +43,7 @@ pub fn router(app: &App) -> Router<App> {
         .merge(run::router())
         .merge(jobs::router())
         .merge(environments::router())
+        .merge(releases::router())
         .merge(runners::router())
         .route_layer(from_fn_with_state(app.clone(), guard));
     open.merge(guarded).layer(CompressionLayer::new())

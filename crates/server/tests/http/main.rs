@@ -10,6 +10,7 @@ mod life;
 mod payload;
 mod pulls;
 mod registration;
+mod releases;
 mod rest;
 mod support;
 mod terminals;

@@ -320,6 +320,12 @@ async fn a_job_sees_its_pull_request_and_a_forks_no_secret() {
     };
     assert_eq!(trigger(&theirs).await, 404);
     assert_eq!(trigger(&own).await, 400, "no workflow is started by hand");
+    let releases = async |job: &Job| {
+        let path = format!("/api/v4/projects/{}/releases", world.project);
+        let request = world.server.raw(Method::GET, &path).header("JOB-TOKEN", &job.token);
+        Answer::of(request.send().await.unwrap()).await.status.as_u16()
+    };
+    assert_eq!((releases(&theirs).await, releases(&own).await), (404, 200));
 
     // What was merged is the base branch from then on.
     git(world.dir.path(), &["merge", "-q", "--no-ff", "-m", "Merge", "side"]);

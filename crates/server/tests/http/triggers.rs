@@ -39,7 +39,7 @@ pub(crate) async fn project(server: &Server, dir: &Path, files: &[(&str, &str)])
 }
 
 /// Gets the next job, waiting for the pipeline that it is in.
-async fn next(server: &Server, runner: &str) -> Job {
+pub(crate) async fn next(server: &Server, runner: &str) -> Job {
     until(server, "/pipelines", |page| {
         let pending = |p: &Value| p["counts"]["pending"].as_u64().is_some_and(|n| n > 0);
         page["items"].as_array().unwrap().iter().any(pending)

@@ -12,6 +12,7 @@ pub mod logs;
 pub mod merge_requests;
 pub mod pipelines;
 pub mod projects;
+pub mod releases;
 pub mod resource_classes;
 pub mod resource_groups;
 pub mod runners;

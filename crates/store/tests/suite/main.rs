@@ -14,6 +14,7 @@ mod environments;
 mod history;
 mod migration;
 mod postgres_server;
+mod releases;
 mod retention;
 mod sample;
 mod tables;

@@ -1,7 +1,9 @@
 //! Sample rows of every version survive the way to the newest one.
 
 use tasuki_model::id::{JobId, PipelineId, ProjectId};
-use tasuki_store::{Error, Options, Store, bridges, deployments, environments, merge_requests, schedules, tasks};
+use tasuki_store::{
+    Error, Options, Store, bridges, deployments, environments, merge_requests, releases, schedules, tasks,
+};
 
 use crate::database::{read, write};
 use crate::on_each_shared_database;
@@ -11,6 +13,7 @@ const SAMPLES: &[(i64, &str)] = &[
     (1, include_str!("samples/0001.sql")),
     (2, include_str!("samples/0002.sql")),
     (3, include_str!("samples/0003.sql")),
+    (4, include_str!("samples/0004.sql")),
 ];
 
 on_each_shared_database! {
@@ -41,6 +44,8 @@ on_each_shared_database! {
         });
         assert_eq!((environments[0].name.as_str(), environments[0].last_deployment_id), ("review/side", Some(6)));
         assert_eq!(deployment.unwrap().stop_job_id, Some(JobId(33)));
+        let release = read(&store, |tx| releases::of_tag(tx, ProjectId(8), "v1"));
+        assert_eq!(release.unwrap().milestones_json, r#"["m1"]"#);
         // Open once more: nothing left to do.
         store.close();
         database.open();

@@ -18,7 +18,7 @@ pub fn parse(text: &str, names: &Names<'_>) -> Result<Expr, SyntaxError> {
         length: text.len(),
         problem,
     };
-    if text.chars().count() > MOST_CHARS {
+    if text.len() > MOST_CHARS && text.chars().count() > MOST_CHARS {
         return Err(whole(Problem::TooLong));
     }
     let mut parser = Parser {
@@ -76,6 +76,11 @@ impl<'a> Parser<'a, '_> {
         Ok(self.peeked.as_ref().and_then(Option::as_ref))
     }
 
+    /// Whether the next word is there already and is another one.
+    fn is_other(&self, token: &Token<'_>) -> bool {
+        matches!(&self.peeked, Some(next) if next.as_ref().is_none_or(|word| word.token != *token))
+    }
+
     fn take(&mut self) -> Result<Word<'a>, SyntaxError> {
         self.peek()?;
         let Some(word) = self.peeked.take().flatten() else {
@@ -91,6 +96,9 @@ impl<'a> Parser<'a, '_> {
     }
 
     fn eat(&mut self, token: &Token<'_>) -> Result<bool, SyntaxError> {
+        if self.is_other(token) {
+            return Ok(false);
+        }
         let found = self.peek()?.is_some_and(|word| word.token == *token);
         if found {
             self.take()?;
@@ -124,10 +132,20 @@ impl<'a> Parser<'a, '_> {
     }
 
     fn binary(&mut self, level: usize) -> Result<Tree, SyntaxError> {
+        let first = self.unary()?;
+        self.after(level, first)
+    }
+
+    /// What follows a value, as far as it binds as strongly as this level.
+    fn after(&mut self, level: usize, first: Tree) -> Result<Tree, SyntaxError> {
         let Some(ops) = LEVELS.get(level) else {
-            return self.unary();
+            return Ok(first);
         };
-        let first = self.binary(level + 1)?;
+        // Most values have no operator behind them.
+        if !matches!(self.peek()?, Some(word) if matches!(word.token, Token::Binary(_))) {
+            return Ok(first);
+        }
+        let first = self.after(level + 1, first)?;
         if level < 2 {
             return self.chain(level, ops[0], first);
         }
@@ -153,16 +171,18 @@ impl<'a> Parser<'a, '_> {
 
     /// `a && b && c`: one level, however many there are.
     fn chain(&mut self, level: usize, op: BinaryOp, first: Tree) -> Result<Tree, SyntaxError> {
+        if self.operator(&[op])?.is_none() {
+            return Ok(first);
+        }
         let mut levels = first.levels;
         let mut parts = vec![first.expr];
-        while self.operator(&[op])?.is_some() {
+        loop {
             let next = self.binary(level + 1)?;
             levels = levels.max(next.levels);
             parts.push(next.expr);
-        }
-        if parts.len() == 1 {
-            let expr = parts.remove(0);
-            return Ok(Tree { expr, levels });
+            if self.operator(&[op])?.is_none() {
+                break;
+            }
         }
         self.above(balanced(op, parts), levels)
     }

@@ -6,7 +6,13 @@ use crate::expr::{Expr, Literal};
 /// Whether a text has an expression in it.
 #[must_use]
 pub fn has_expression(text: &str) -> bool {
-    text.contains("${{")
+    opening(text).is_some()
+}
+
+/// Where the first expression opens.
+fn opening(text: &str) -> Option<usize> {
+    let mut dollars = text.match_indices('$').map(|(at, _)| at);
+    dollars.find(|at| text[*at..].starts_with("${{"))
 }
 
 /// Reads a text with expressions: one that is the whole text keeps its type, others are joined with what stands
@@ -17,7 +23,7 @@ pub fn has_expression(text: &str) -> bool {
 pub fn template(text: &str, names: &Names<'_>) -> Result<Option<Expr>, SyntaxError> {
     let mut parts = Vec::new();
     let mut at = 0;
-    while let Some(start) = text[at..].find("${{").map(|found| at + found) {
+    while let Some(start) = opening(&text[at..]).map(|found| at + found) {
         if start > at {
             parts.push(literal(&text[at..start]));
         }

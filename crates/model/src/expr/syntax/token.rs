@@ -124,7 +124,12 @@ impl<'a> Words<'a> {
     }
 
     fn name(&self, rest: &'a str) -> Result<(Token<'a>, usize), SyntaxError> {
-        let length = word_length(rest, is_boundary);
+        let of_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+        let length = match rest.as_bytes().iter().position(|b| !of_name(b)) {
+            // Of what may stand in a name no character is a boundary.
+            Some(0) | None => word_length(rest, is_boundary),
+            Some(at) => at + word_length(&rest[at - 1..], is_boundary) - 1,
+        };
         let word = &rest[..length];
         let good = !word.starts_with(|c: char| c.is_ascii_digit() || c == '-')
             && word
@@ -159,7 +164,8 @@ fn symbol(rest: &str) -> Option<(Token<'static>, usize)> {
         ("&&", BinaryOp::And),
         ("||", BinaryOp::Or),
     ];
-    if let Some((_, op)) = two.iter().find(|(text, _)| rest.starts_with(text)) {
+    let begins = rest.starts_with(['=', '!', '<', '>', '&', '|']);
+    if begins && let Some((_, op)) = two.iter().find(|(text, _)| rest.starts_with(text)) {
         return Some((Token::Binary(*op), 2));
     }
     let token = match rest.as_bytes().first()? {

@@ -9,6 +9,8 @@ use crate::Session;
 use crate::diag::{Code, Problem, code};
 use crate::yaml::{Node, Span};
 
+use super::condition::Matches;
+use super::element::{Expanded, Setting};
 use super::package::{Kind, Package};
 use super::parameter::Declaration;
 use super::values::Values;
@@ -21,6 +23,11 @@ pub(super) struct Compiler<'s, 'a> {
     pub(super) values: Values,
     /// A package that defines nothing.
     pub(super) nowhere: Rc<Package>,
+    pub(super) matches: Matches,
+    /// Executors without arguments, which are the same wherever they are used.
+    pub(super) settings: RefCell<HashMap<Span, Setting>>,
+    /// The same of commands that jobs call.
+    pub(super) expanded: RefCell<HashMap<Span, Expanded>>,
     steps: Cell<usize>,
     /// Parameters by the place of the element, so that each declaration is read once.
     pub(super) declared: RefCell<HashMap<Span, Rc<Vec<Declaration>>>>,
@@ -34,6 +41,9 @@ impl<'s, 'a> Compiler<'s, 'a> {
             session,
             values,
             nowhere: Rc::new(Package::empty()),
+            matches: Matches::default(),
+            settings: RefCell::default(),
+            expanded: RefCell::default(),
             steps: Cell::new(0),
             declared: RefCell::default(),
             used: RefCell::default(),
@@ -55,9 +65,15 @@ impl<'s, 'a> Compiler<'s, 'a> {
 
     /// Counts a step; false where there are too many.
     pub(super) fn count_step(&self, span: Span) -> bool {
-        let steps = self.steps.get() + 1;
+        self.count_steps(1, span)
+    }
+
+    /// Counts steps that were made before and are used again.
+    pub(super) fn count_steps(&self, number: usize, span: Span) -> bool {
+        let before = self.steps.get();
+        let steps = before + number;
         self.steps.set(steps);
-        if steps == MOST_STEPS + 1 {
+        if before <= MOST_STEPS && steps > MOST_STEPS {
             let message = format!("the jobs have more than {MOST_STEPS} steps after all commands are expanded");
             self.error(&code::CIRCLECI_TOO_MANY, span, message);
         }

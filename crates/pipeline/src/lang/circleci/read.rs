@@ -2,8 +2,10 @@
 //!
 //! In elements that are only checked arguments are unknown; such a value ([`is_unknown`]) is whatever it should be.
 
+use std::fmt::Display;
+
 use crate::diag::{Problem, code};
-use crate::yaml::{Kind, Map, Node, Schema, Seq, Span, Style, Text, Value};
+use crate::yaml::{Kind, Map, Node, Schema, Seq, Span, Style, Tag, Text, Value};
 
 use super::compiler::Compiler;
 
@@ -11,11 +13,11 @@ use super::compiler::Compiler;
 pub(super) const SCHEMA: Schema = Schema::Yaml11;
 
 /// Stands in the text of a value that is not known. No file can hold it.
-const UNKNOWN: &str = "\u{0}";
+const UNKNOWN: char = '\u{0}';
 
 /// A value that is not known.
 pub(super) fn unknown(span: Span) -> Node {
-    Node::new(Kind::Scalar(UNKNOWN.into(), Style::Quoted), span)
+    Node::new(Kind::Scalar(UNKNOWN.to_string().into(), Style::Quoted), span)
 }
 
 pub(super) fn is_unknown(node: &Node) -> bool {
@@ -36,7 +38,12 @@ pub(super) fn kind(node: &Node) -> &'static str {
 }
 
 pub(super) fn is_null(node: &Node) -> bool {
-    matches!(node.value(SCHEMA), Value::Null)
+    const LONGEST: usize = "null".len();
+    let may_be = match &node.kind {
+        Kind::Scalar(text, _) => text.len() <= LONGEST || node.tag != Tag::None,
+        Kind::Map(_) | Kind::Seq(_) => false,
+    };
+    may_be && matches!(node.value(SCHEMA), Value::Null)
 }
 
 /// A scalar as text; booleans in one spelling, nothing as the empty text.
@@ -50,12 +57,12 @@ pub(super) fn scalar(node: &Node) -> Option<Text> {
 }
 
 impl Compiler<'_, '_> {
-    pub(super) fn wrong_type(&self, node: &Node, what: &str, expected: &str) {
+    pub(super) fn wrong_type(&self, node: &Node, what: impl Display, expected: &str) {
         let message = format!("{what} must be {expected}, not {}", kind(node));
         self.error(&code::CIRCLECI_TYPE, node.span, message);
     }
 
-    pub(super) fn map<'n>(&self, node: &'n Node, what: &str) -> Option<&'n Map> {
+    pub(super) fn map<'n>(&self, node: &'n Node, what: impl Display) -> Option<&'n Map> {
         let map = node.as_map();
         if map.is_none() && !is_unknown(node) {
             self.wrong_type(node, what, "a map");
@@ -63,7 +70,7 @@ impl Compiler<'_, '_> {
         map
     }
 
-    pub(super) fn seq<'n>(&self, node: &'n Node, what: &str) -> Option<&'n Seq> {
+    pub(super) fn seq<'n>(&self, node: &'n Node, what: impl Display) -> Option<&'n Seq> {
         let seq = node.as_seq();
         if seq.is_none() && !is_unknown(node) {
             self.wrong_type(node, what, "a list");
@@ -72,7 +79,7 @@ impl Compiler<'_, '_> {
     }
 
     /// A text, a number or a boolean as text.
-    pub(super) fn text(&self, node: &Node, what: &str) -> Option<String> {
+    pub(super) fn text(&self, node: &Node, what: impl Display) -> Option<String> {
         if is_null(node) {
             self.wrong_type(node, what, "a string");
             return None;
@@ -85,11 +92,11 @@ impl Compiler<'_, '_> {
     }
 
     /// One text, or a list of them.
-    pub(super) fn texts(&self, node: &Node, what: &str) -> Vec<(String, Span)> {
+    pub(super) fn texts(&self, node: &Node, what: impl Display) -> Vec<(String, Span)> {
         match node.as_seq() {
             Some(items) => items
                 .iter()
-                .filter_map(|item| Some((self.text(item, &format!("each of {what}"))?, item.span)))
+                .filter_map(|item| Some((self.text(item, format_args!("each of {what}"))?, item.span)))
                 .collect(),
             None => self
                 .text(node, what)
@@ -99,7 +106,7 @@ impl Compiler<'_, '_> {
         }
     }
 
-    pub(super) fn flag(&self, node: &Node, what: &str) -> Option<bool> {
+    pub(super) fn flag(&self, node: &Node, what: impl Display) -> Option<bool> {
         if is_unknown(node) {
             return None;
         }
@@ -114,7 +121,7 @@ impl Compiler<'_, '_> {
         }
     }
 
-    pub(super) fn integer(&self, node: &Node, what: &str, least: i64, most: i64) -> Option<i64> {
+    pub(super) fn integer(&self, node: &Node, what: impl Display, least: i64, most: i64) -> Option<i64> {
         if is_unknown(node) {
             return None;
         }
@@ -138,8 +145,8 @@ impl Compiler<'_, '_> {
     }
 
     /// One of some words.
-    pub(super) fn one_of(&self, node: &Node, what: &str, words: &[&str]) -> Option<String> {
-        let text = self.text(node, what)?;
+    pub(super) fn one_of(&self, node: &Node, what: impl Display, words: &[&str]) -> Option<String> {
+        let text = self.text(node, &what)?;
         if is_unknown(node) {
             return None;
         }
@@ -153,10 +160,10 @@ impl Compiler<'_, '_> {
     }
 
     /// Refuses keys that are not permitted.
-    pub(super) fn only(&self, map: &Map, what: &str, permitted: &[&str]) {
+    pub(super) fn only(&self, map: &Map, what: impl Display, permitted: &[&str]) {
         for (key, _) in map.iter() {
             let Some(text) = key.text() else {
-                self.wrong_type(key, &format!("a key of {what}"), "a string");
+                self.wrong_type(key, format_args!("a key of {what}"), "a string");
                 continue;
             };
             if !permitted.contains(&&**text) {
@@ -168,7 +175,7 @@ impl Compiler<'_, '_> {
     }
 
     /// The value of a key that must be there.
-    pub(super) fn required<'n>(&self, map: &'n Map, key: &str, what: &str, span: Span) -> Option<&'n Node> {
+    pub(super) fn required<'n>(&self, map: &'n Map, key: &str, what: impl Display, span: Span) -> Option<&'n Node> {
         let found = map.get(key);
         if found.is_none() {
             let message = format!("{what} lacks `{key}`");
@@ -178,9 +185,9 @@ impl Compiler<'_, '_> {
     }
 
     /// A map of names to texts, also as a list of maps or of `NAME=value`.
-    pub(super) fn environment(&self, node: &Node, what: &str) -> Vec<(String, String)> {
+    pub(super) fn environment(&self, node: &Node, what: impl Display) -> Vec<(String, String)> {
         let mut all = Vec::new();
-        let what = format!("`environment` of {what}");
+        let what = format_args!("`environment` of {what}");
         match &node.kind {
             Kind::Map(map) => self.variables(map, &what, &mut all),
             Kind::Seq(items) => {
@@ -188,25 +195,29 @@ impl Compiler<'_, '_> {
                     match (item.as_map(), item.text().and_then(|text| text.split_once('='))) {
                         (Some(map), _) => self.variables(map, &what, &mut all),
                         (None, Some((name, value))) => all.push((name.to_owned(), value.to_owned())),
-                        (None, None) => self.wrong_type(item, &format!("each of {what}"), "a map or `NAME=value`"),
+                        (None, None) => self.wrong_type(item, format_args!("each of {what}"), "a map or `NAME=value`"),
                     }
                 }
             }
             Kind::Scalar(..) if is_null(node) || is_unknown(node) => {}
-            Kind::Scalar(..) => self.wrong_type(node, &what, "a map"),
+            Kind::Scalar(..) => self.wrong_type(node, what, "a map"),
         }
         all
     }
 
-    fn variables(&self, map: &Map, what: &str, out: &mut Vec<(String, String)>) {
+    fn variables(&self, map: &Map, what: &dyn Display, out: &mut Vec<(String, String)>) {
         for (key, value) in map.iter() {
             let Some(name) = key.text() else {
-                self.wrong_type(key, &format!("a name in {what}"), "a string");
+                self.wrong_type(key, format_args!("a name in {what}"), "a string");
                 continue;
             };
             match scalar(value) {
                 Some(text) => out.push((name.to_string(), text.to_string())),
-                None => self.wrong_type(value, &format!("`{name}` in {what}"), "a string, a number or a boolean"),
+                None => self.wrong_type(
+                    value,
+                    format_args!("`{name}` in {what}"),
+                    "a string, a number or a boolean",
+                ),
             }
         }
     }

@@ -86,6 +86,12 @@ pub(super) fn one_or_many(node: &Node) -> Vec<&Node> {
     }
 }
 
+/// The path of an action or workflow of the own repository: `./path`, or `$/path`, which at GitHub needs no checkout.
+/// Here both are read at the commit that is built.
+pub(super) fn own_path(uses: &str) -> Option<&str> {
+    uses.strip_prefix("./").or_else(|| uses.strip_prefix("$/"))
+}
+
 /// A text without expressions.
 pub(super) fn plain<'n>(session: &Session<'_>, node: &'n Node, what: &str) -> Option<&'n str> {
     match (&node.kind, value(node)) {

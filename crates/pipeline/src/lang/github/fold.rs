@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tasuki_model::expr::{BinaryOp, Context, Error, Expr, Literal, Value, evaluate};
+use tasuki_model::expr::{BinaryOp, Context, Error, Expr, Literal, Value, evaluate, item};
 
 /// What is known of a context.
 pub(super) enum Known {
@@ -32,7 +32,18 @@ pub(super) fn fold(expr: &Expr, world: &dyn World) -> Result<Expr, Error> {
 
 /// The value of an expression that is known completely.
 pub(super) fn known(expr: &Expr) -> Option<Value> {
+    if let Expr::Literal(literal) = expr {
+        return Some(super::fields::literal_value(literal));
+    }
     is_known(expr).then(|| evaluate(expr, &Nothing).ok()).flatten()
+}
+
+/// The text of an expression that is known completely.
+pub(super) fn known_text(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Literal(Literal::Text(text)) => Some(text.clone()),
+        other => known(other).map(|value| value.to_text().to_string()),
+    }
 }
 
 /// An expression that gives this value.
@@ -178,11 +189,11 @@ impl Folding<'_> {
                 None => Folded::Late(stands),
             };
             for key in &keys[used..] {
-                found = self.combine(vec![found, Folded::Known(Value::text(*key))], index_of)?;
+                found = item_of(found, Folded::Known(Value::text(*key)))?;
             }
             return Ok(found);
         }
-        self.combine(vec![self.fold(of)?, self.fold(index)?], index_of)
+        item_of(self.fold(of)?, self.fold(index)?)
     }
 
     fn binary(&self, op: BinaryOp, left: &Expr, right: &Expr) -> Result<Folded, Error> {
@@ -207,13 +218,14 @@ impl Folding<'_> {
     }
 }
 
-fn index_of(mut parts: Vec<Expr>) -> Expr {
-    let index = parts.pop().map(Box::new);
-    let of = parts.pop().map(Box::new);
-    match (of, index) {
-        (Some(of), Some(index)) => Expr::Index { of, index },
-        _ => Expr::Literal(Literal::Null),
+fn item_of(of: Folded, index: Folded) -> Result<Folded, Error> {
+    if let (Folded::Known(of), Folded::Known(index)) = (&of, &index) {
+        return Ok(Folded::Known(item(of, index)));
     }
+    Ok(Folded::Late(Expr::Index {
+        of: Box::new(of.settle()?),
+        index: Box::new(index.settle()?),
+    }))
 }
 
 /// Values by number, for a node whose parts are known.

@@ -5,7 +5,7 @@ use crate::lang::circleci::compiler::Compiler;
 use crate::lang::circleci::read::SCHEMA;
 use crate::yaml::{self, Node, Span};
 
-use super::Pattern;
+use super::Matches;
 
 /// Nesting of parentheses and `not`.
 const DEEPEST: usize = 100;
@@ -113,7 +113,7 @@ impl Parser<'_, '_, '_, '_> {
         let mut left = self.level(level + 1)?;
         while let Some(operator) = self.operator(operators) {
             let right = self.level(level + 1)?;
-            left = apply(operator, left, right)?;
+            left = apply(operator, left, right, &self.compiler.matches)?;
         }
         Ok(left)
     }
@@ -177,7 +177,7 @@ fn operand(node: &Node) -> Operand {
     }
 }
 
-fn apply(operator: &'static str, left: Operand, right: Operand) -> Result<Operand, Fault> {
+fn apply(operator: &'static str, left: Operand, right: Operand, matches: &Matches) -> Result<Operand, Fault> {
     let numbers = || match (&left, &right) {
         (Operand::Number(a), Operand::Number(b)) => Ok((*a, *b)),
         _ => Err(Some(format!("`{operator}` compares numbers"))),
@@ -198,7 +198,7 @@ fn apply(operator: &'static str, left: Operand, right: Operand) -> Result<Operan
         _ => match (&left, &right) {
             (Operand::Text(text), Operand::Regex(pattern) | Operand::Text(pattern)) => {
                 let reason = |reason: String| Some(format!("the regular expression `{pattern}`: {reason}"));
-                Pattern::new(pattern).map_err(reason)?.is_match(text)
+                matches.is_match(pattern, text).map_err(reason)?
             }
             _ => return Err(Some("`matches` takes a string and a /regular expression/".to_owned())),
         },

@@ -5,8 +5,6 @@ use crate::lang::circleci::compiler::Compiler;
 use crate::lang::circleci::read::{SCHEMA, is_unknown, listed, scalar};
 use crate::yaml::{Map, Node, Value};
 
-use super::Pattern;
-
 const OPERATORS: [&str; 5] = ["and", "or", "not", "equal", "matches"];
 const DEEPEST: usize = 100;
 
@@ -103,18 +101,16 @@ impl Compiler<'_, '_> {
         if is_unknown(pattern) {
             return None;
         }
-        let compiled = match Pattern::new(&text) {
-            Ok(compiled) => compiled,
+        let asked = scalar(value).filter(|_| !is_unknown(value));
+        match self.matches.is_match(&text, asked.as_deref().unwrap_or_default()) {
+            Ok(_) if is_unknown(value) => None,
+            Ok(matched) => Some(matched && asked.is_some()),
             Err(reason) => {
                 let message = format!("the regular expression `{text}` cannot be used: {reason}");
                 self.error(&code::CIRCLECI_CONDITION, pattern.span, message);
-                return None;
+                None
             }
-        };
-        if is_unknown(value) {
-            return None;
         }
-        Some(scalar(value).is_some_and(|value| compiled.is_match(&value)))
     }
 }
 

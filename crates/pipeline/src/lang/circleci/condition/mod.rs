@@ -4,4 +4,4 @@ mod expression;
 mod logic;
 mod pattern;
 
-pub(super) use pattern::Pattern;
+pub(super) use pattern::Matches;

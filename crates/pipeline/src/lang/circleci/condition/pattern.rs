@@ -1,14 +1,17 @@
 //! Regular expressions that match the whole text.
 
+use std::cell::RefCell;
+
+use foldhash::HashMap;
 use regex::Regex;
 
 /// Matches a text from its beginning to its end.
 #[derive(Debug)]
-pub(in crate::lang::circleci) struct Pattern(Regex);
+struct Pattern(Regex);
 
 impl Pattern {
-    /// Compiles; `Err` is the reason.
-    pub(in crate::lang::circleci) fn new(text: &str) -> Result<Self, String> {
+    /// Compiles; `Err` is the reason why that cannot be.
+    fn new(text: &str) -> Result<Self, String> {
         if ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|look| text.contains(look)) {
             return Err("look-around is not supported".to_owned());
         }
@@ -20,8 +23,32 @@ impl Pattern {
         })
     }
 
-    pub(in crate::lang::circleci) fn is_match(&self, text: &str) -> bool {
+    fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text)
+    }
+}
+
+/// What the regular expressions of a configuration said last: the same filter stands at every job, and is asked of the
+/// same branch. The expressions themselves are not kept, since each may be large.
+#[derive(Debug, Default)]
+pub(in crate::lang::circleci) struct Matches(RefCell<HashMap<String, Answer>>);
+
+/// The text that was asked of, and the answer.
+type Answer = (String, Result<bool, String>);
+
+impl Matches {
+    /// Whether the pattern matches the whole text; `Err` is the reason why it cannot be used.
+    pub(in crate::lang::circleci) fn is_match(&self, pattern: &str, text: &str) -> Result<bool, String> {
+        if let Some((asked, answer)) = self.0.borrow().get(pattern)
+            && asked == text
+        {
+            return answer.clone();
+        }
+        let answer = Pattern::new(pattern).map(|pattern| pattern.is_match(text));
+        self.0
+            .borrow_mut()
+            .insert(pattern.to_owned(), (text.to_owned(), answer.clone()));
+        answer
     }
 }
 

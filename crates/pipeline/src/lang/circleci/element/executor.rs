@@ -25,8 +25,8 @@ const KEYS: [&str; 9] = [
 ];
 
 /// Where a job runs, and what its executor says of it.
-#[derive(Debug, Default)]
-pub(super) struct Setting {
+#[derive(Debug, Clone, Default)]
+pub(in crate::lang::circleci) struct Setting {
     pub(super) image: Option<Image>,
     pub(super) services: Vec<Service>,
     pub(super) machine: Option<Machine>,
@@ -70,7 +70,7 @@ impl Compiler<'_, '_> {
             class = class.or(declared.resource_class);
         }
         if let Some(node) = class
-            && let Some(class) = self.text(node, &format!("`resource_class` of {what}"))
+            && let Some(class) = self.text(node, format_args!("`resource_class` of {what}"))
             && !class.is_empty()
         {
             self.fits_kind(setting.machine.as_ref(), &class, node, what);
@@ -79,7 +79,7 @@ impl Compiler<'_, '_> {
         let text = |key: &str| {
             map.get(key)
                 .filter(|node| !is_null(node))
-                .and_then(|node| self.text(node, &format!("`{key}` of {what}")))
+                .and_then(|node| self.text(node, format_args!("`{key}` of {what}")))
         };
         if let Some(shell) = text("shell") {
             setting.shell = Some(shell);
@@ -139,7 +139,7 @@ impl Compiler<'_, '_> {
                     scope = executor.scope.clone();
                 }
                 Some(Resolved::Node(found)) => node = found,
-                Some(Resolved::Steps(_)) => self.wrong_type(&node, &format!("`executor` of {what}"), "an executor"),
+                Some(Resolved::Steps(_)) => self.wrong_type(&node, format_args!("`executor` of {what}"), "an executor"),
                 None => return unknown(),
             }
         } else if let Some((key, name)) = node.as_map().and_then(|map| map.entry("name"))
@@ -213,7 +213,7 @@ impl Compiler<'_, '_> {
                 None => unknown(),
             };
         }
-        let Some(text) = self.text(name, &format!("`executor` of {what}")) else {
+        let Some(text) = self.text(name, format_args!("`executor` of {what}")) else {
             return unknown();
         };
         let package = home.package.clone();
@@ -229,8 +229,17 @@ impl Compiler<'_, '_> {
             }
         };
         self.mark_used(&element);
+        if let Some(known) = self.settings.borrow().get(&element.span).filter(|_| entries.is_empty()) {
+            return known.clone();
+        }
         let given = Given::Arguments { entries, scope };
-        self.expand_executor(&owner, &text, &element, &given, name)
+        let before = self.session.errors();
+        let setting = self.expand_executor(&owner, &text, &element, &given, name);
+        // What was found wrong may depend on who uses it.
+        if entries.is_empty() && self.session.errors() == before {
+            self.settings.borrow_mut().insert(element.span, setting.clone());
+        }
+        setting
     }
 
     fn expand_executor(
@@ -284,7 +293,7 @@ fn without_parameters(map: &Map, node: &Node) -> Node {
     let rest = map
         .iter()
         .filter(|(key, _)| key.text().is_some_and(|text| &**text != "parameters"));
-    Node::map(rest.cloned().collect(), node.span)
+    Node::map_of(Map::from_unique(rest.cloned().collect()), node.span)
 }
 
 /// Later variables win and keep the place of earlier ones.

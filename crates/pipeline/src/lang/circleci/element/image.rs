@@ -32,7 +32,7 @@ pub(super) struct Containers {
 impl Compiler<'_, '_> {
     pub(super) fn docker(&self, node: &Node, what: &str) -> Containers {
         let mut all = Containers::default();
-        let Some(items) = self.seq(node, &format!("`docker` of {what}")) else {
+        let Some(items) = self.seq(node, format_args!("`docker` of {what}")) else {
             return all;
         };
         if items.is_empty() {
@@ -43,10 +43,10 @@ impl Compiler<'_, '_> {
             );
         }
         for (index, item) in items.iter().enumerate() {
-            let Some(map) = self.map(item, &format!("each container of {what}")) else {
+            let Some(map) = self.map(item, format_args!("each container of {what}")) else {
                 continue;
             };
-            self.only(map, &format!("a container of {what}"), &KEYS);
+            self.only(map, format_args!("a container of {what}"), &KEYS);
             let (image, environment) = self.image(map, item, what);
             if index == 0 {
                 all.primary = Some(image);
@@ -69,7 +69,7 @@ impl Compiler<'_, '_> {
     }
 
     fn image(&self, map: &Map, node: &Node, what: &str) -> (Image, Vec<(String, String)>) {
-        let name = self.required(map, "image", &format!("a container of {what}"), node.span);
+        let name = self.required(map, "image", format_args!("a container of {what}"), node.span);
         let name = name.and_then(|name| self.text(name, "`image`")).unwrap_or_default();
         for key in ["aws_auth", "gcp_auth"] {
             if let Some((key, _)) = map.entry(key) {

@@ -133,7 +133,7 @@ impl Compiler<'_, '_> {
         let mut job = Job::new(name);
         let kind = map.get("type").map(|node| self.interpolate(node, &scope));
         let types = ["build", "release", "no-op", "approval", "lock", "unlock"];
-        let kind = kind.and_then(|node| self.one_of(&node, &format!("`type` of {what}"), &types));
+        let kind = kind.and_then(|node| self.one_of(&node, format_args!("`type` of {what}"), &types));
         match kind.as_deref() {
             Some("no-op") => {
                 job.no_op = true;
@@ -151,7 +151,7 @@ impl Compiler<'_, '_> {
         let setting = self.setting(map, element, &scope, &what);
         if let Some(node) = map.get("parallelism").filter(|node| !is_null(node)) {
             let node = self.interpolate(node, &scope);
-            let parts = self.integer(&node, &format!("`parallelism` of {what}"), 1, MOST_PARTS);
+            let parts = self.integer(&node, format_args!("`parallelism` of {what}"), 1, MOST_PARTS);
             job.parallelism = parts.and_then(|parts| u32::try_from(parts).ok()).unwrap_or(1);
         }
         let directory = setting
@@ -204,7 +204,7 @@ impl Compiler<'_, '_> {
         let own = map
             .iter()
             .filter(|(key, _)| key.text().is_some_and(|text| said.contains(&&**text)));
-        let own = Node::map(own.cloned().collect(), element.span);
+        let own = Node::map_of(Map::from_unique(own.cloned().collect()), element.span);
         let own = self.interpolate(&own, scope);
         if let Some(own) = own.as_map() {
             self.set(&mut setting, own, what);

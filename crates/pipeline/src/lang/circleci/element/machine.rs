@@ -42,11 +42,11 @@ impl Compiler<'_, '_> {
                 self.only(map, &here, &keys);
                 let text = |key: &str| {
                     map.get(key)
-                        .and_then(|node| self.text(node, &format!("`{key}` of {here}")))
+                        .and_then(|node| self.text(node, format_args!("`{key}` of {here}")))
                 };
                 let caching = map.get("docker_layer_caching");
                 if let Some(enabled) = map.get("enabled") {
-                    self.flag(enabled, &format!("`enabled` of {here}"));
+                    self.flag(enabled, format_args!("`enabled` of {here}"));
                 }
                 Some(Declared {
                     machine: Machine {
@@ -60,7 +60,7 @@ impl Compiler<'_, '_> {
                 })
             }
             _ => {
-                self.wrong_type(node, &format!("`machine` of {what}"), "true, or a map with `image`");
+                self.wrong_type(node, format_args!("`machine` of {what}"), "true, or a map with `image`");
                 None
             }
         }

@@ -9,4 +9,6 @@ mod run;
 mod step;
 mod storage;
 
+pub(super) use executor::Setting;
 pub(super) use job::{Use, approval};
+pub(super) use step::Expanded;

@@ -45,7 +45,7 @@ impl Compiler<'_, '_> {
         let command = self.text(command, "`command`")?;
         let text = |key: &str| {
             let node = map.get(key).filter(|node| !is_null(node))?;
-            self.text(node, &format!("`{key}` of `run`"))
+            self.text(node, format_args!("`{key}` of `run`"))
                 .filter(|text| !text.is_empty())
         };
         let kind = run_kind(command, sink, text("shell"), text("working_directory"));
@@ -83,7 +83,7 @@ impl Compiler<'_, '_> {
 
     fn duration_of(&self, map: &Map, key: &str) -> Option<u64> {
         let node = map.get(key).filter(|node| !is_null(node))?;
-        let text = self.text(node, &format!("`{key}`"))?;
+        let text = self.text(node, format_args!("`{key}`"))?;
         if is_unknown(node) {
             return None;
         }

@@ -55,12 +55,26 @@ impl Sink {
     }
 }
 
+/// What a command without arguments became, which it becomes in every job whose steps run in the same place.
+#[derive(Debug)]
+pub(in crate::lang::circleci) struct Expanded {
+    directory: String,
+    shell: Option<String>,
+    steps: Vec<Step>,
+}
+
+impl Expanded {
+    fn suits(&self, sink: &Sink) -> bool {
+        self.directory == sink.directory && self.shell == sink.shell
+    }
+}
+
 impl Compiler<'_, '_> {
     /// Expands what stands below a `steps` key.
     pub(super) fn steps(&self, node: &Node, scope: &Rc<Scope>, sink: &mut Sink) {
         if let Some(path) = node.text().and_then(|text| whole(text)) {
             self.parameter_steps(path, node, scope, sink);
-        } else if let Some(items) = self.seq(node, &format!("`steps` of {}", scope.what)) {
+        } else if let Some(items) = self.seq(node, format_args!("`steps` of {}", scope.what)) {
             self.step_list(items, scope, sink);
         }
     }
@@ -153,13 +167,37 @@ impl Compiler<'_, '_> {
             Some(value) => match value.as_map() {
                 Some(map) => &map[..],
                 None => {
-                    self.wrong_type(value, &format!("the arguments of command `{name}`"), "a map");
+                    self.wrong_type(value, format_args!("the arguments of command `{name}`"), "a map");
                     return;
                 }
             },
         };
         let given = Given::Arguments { entries, scope };
+        // Within other commands it counts how deep they are.
+        if !entries.is_empty() || scope.depth > 0 {
+            return self.expand_command(owner, name, element, &given, (key, Some(scope)), sink);
+        }
+        if let Some(known) = self
+            .expanded
+            .borrow()
+            .get(&element.span)
+            .filter(|known| known.suits(sink))
+        {
+            if self.count_steps(known.steps.len(), key.span) {
+                sink.steps.extend_from_slice(&known.steps);
+            }
+            return;
+        }
+        let (errors, start) = (self.session.errors(), sink.steps.len());
         self.expand_command(owner, name, element, &given, (key, Some(scope)), sink);
+        if self.session.errors() == errors {
+            let expanded = Expanded {
+                directory: sink.directory.clone(),
+                shell: sink.shell.clone(),
+                steps: sink.steps[start..].to_vec(),
+            };
+            self.expanded.borrow_mut().insert(element.span, expanded);
+        }
     }
 
     fn expand_command(

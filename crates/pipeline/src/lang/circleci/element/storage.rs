@@ -187,7 +187,7 @@ impl Compiler<'_, '_> {
             version = map.get("version").and_then(|node| self.text(node, "`version`"));
             for key in ["docker_layer_caching", "prefer_same_region"] {
                 if let Some(node) = map.get(key)
-                    && self.flag(node, &format!("`{key}`")) == Some(true)
+                    && self.flag(node, format_args!("`{key}`")) == Some(true)
                 {
                     self.no_effect(node.span, format!("`{key}` does nothing on runners of your own"));
                 }

@@ -68,7 +68,7 @@ impl Compiler<'_, '_> {
     fn unexpected(&self, declared: &[Declaration], entries: &[(Node, Node)], what: &str) {
         for (key, _) in entries {
             let Some(name) = key.text() else {
-                self.wrong_type(key, &format!("an argument of {what}"), "named by a string");
+                self.wrong_type(key, format_args!("an argument of {what}"), "named by a string");
                 continue;
             };
             if !declared.iter().any(|declaration| declaration.name == *name) {
@@ -90,7 +90,7 @@ impl Compiler<'_, '_> {
         }
         match declaration.kind {
             Type::Steps => {
-                let items = self.seq(node, &format!("argument `{}` of {}", declaration.name, inner.what));
+                let items = self.seq(node, format_args!("argument `{}` of {}", declaration.name, inner.what));
                 Value::Steps(Rc::new(Steps {
                     items: items.cloned(),
                     scope: scope.clone(),

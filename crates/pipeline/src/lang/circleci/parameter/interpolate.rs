@@ -23,7 +23,11 @@ pub(in crate::lang::circleci) fn references(text: &str) -> impl Iterator<Item = 
     let mut from = 0;
     std::iter::from_fn(move || {
         loop {
-            let start = from + text.get(from..)?.find("<<")?;
+            let start = from + text.get(from..)?.find('<')?;
+            if !text[start..].starts_with("<<") {
+                from = start + 1;
+                continue;
+            }
             from = start + 2;
             let escaped = text[..start].ends_with('\\');
             let inner = &text[start + 2..];
@@ -46,6 +50,9 @@ pub(in crate::lang::circleci) fn references(text: &str) -> impl Iterator<Item = 
 /// The path, where the text is nothing but one reference.
 pub(in crate::lang::circleci) fn whole(text: &str) -> Option<&str> {
     let trimmed = text.trim();
+    if !trimmed.starts_with("<<") {
+        return None;
+    }
     let only = references(trimmed).next()?;
     (only.start == 0 && only.end == trimmed.len()).then_some(only.path)
 }
@@ -60,43 +67,29 @@ pub(in crate::lang::circleci) enum Resolved {
 impl Compiler<'_, '_> {
     /// The tree with everything put in. Maps and lists that refer to nothing are shared, not copied.
     pub(in crate::lang::circleci) fn interpolate(&self, node: &Node, scope: &Scope) -> Node {
-        self.changed(node, scope).unwrap_or_else(|| node.clone())
-    }
-
-    fn changed(&self, node: &Node, scope: &Scope) -> Option<Node> {
+        if !node.has_angle() {
+            return node.clone();
+        }
         match &node.kind {
             Kind::Scalar(text, style) => {
-                if !text.contains("<<") {
-                    return None;
+                if text.as_bytes().windows(2).any(|pair| pair == b"<<") {
+                    self.scalar_in(node, text, *style, scope)
+                } else {
+                    node.clone()
                 }
-                Some(self.scalar_in(node, text, *style, scope))
             }
             Kind::Seq(items) => {
-                let changed: Vec<Option<Node>> = items.iter().map(|item| self.changed(item, scope)).collect();
-                changed.iter().any(Option::is_some).then(|| {
-                    let all = items.iter().zip(changed);
-                    Node::seq(
-                        all.map(|(old, new)| new.unwrap_or_else(|| old.clone())).collect(),
-                        node.span,
-                    )
-                })
+                let items = items.iter().map(|item| self.interpolate(item, scope));
+                Node::seq(items.collect(), node.span)
             }
             Kind::Map(map) => {
-                let changed: Vec<(Option<Node>, Option<Node>)> = map
+                let entries = map
                     .iter()
-                    .map(|(key, value)| (self.changed(key, scope), self.changed(value, scope)))
-                    .collect();
-                let any = changed.iter().any(|(key, value)| key.is_some() || value.is_some());
-                any.then(|| {
-                    let all = map.iter().zip(changed);
-                    let entries = all.map(|((key, value), (new_key, new_value))| {
-                        (
-                            new_key.unwrap_or_else(|| key.clone()),
-                            new_value.unwrap_or_else(|| value.clone()),
-                        )
-                    });
-                    Node::map_of(Map::new(entries.collect()), node.span)
-                })
+                    .map(|(key, value)| (self.interpolate(key, scope), self.interpolate(value, scope)));
+                // Keys that stay are different ones; what is put in may be the same.
+                let same_keys = map.iter().all(|(key, _)| !key.has_angle());
+                let make = if same_keys { Map::from_unique } else { Map::new };
+                Node::map_of(make(entries.collect()), node.span)
             }
         }
     }
@@ -126,8 +119,8 @@ impl Compiler<'_, '_> {
             out.push_str(&text[done..found.start]);
             done = found.end;
             let value = match self.resolve(found.path, scope, node.span) {
-                Some(Resolved::Node(value)) => scalar(&value).map(|text| text.to_string()),
-                Some(Resolved::Executor(executor)) => executor.node.text().map(|text| text.to_string()),
+                Some(Resolved::Node(value)) => scalar(&value),
+                Some(Resolved::Executor(executor)) => executor.node.text().cloned(),
                 Some(Resolved::Steps(_)) => None,
                 None => {
                     out.push_str(unknown(node.span).text().map_or("", |text| text));
@@ -143,7 +136,9 @@ impl Compiler<'_, '_> {
             }
         }
         out.push_str(&text[done..]);
-        let out = out.replace("\\<<", "<<");
+        if out.contains('\\') {
+            out = out.replace("\\<<", "<<");
+        }
         Node::new(Kind::Scalar(out.into(), style), node.span)
     }
 

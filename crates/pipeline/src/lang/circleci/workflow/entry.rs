@@ -134,7 +134,7 @@ impl Compiler<'_, '_> {
             (None, None) => {
                 self.wrong_type(
                     item,
-                    &format!("an entry of {}", scope.what),
+                    format_args!("an entry of {}", scope.what),
                     "the name of a job, or a map",
                 );
                 return None;
@@ -147,7 +147,7 @@ impl Compiler<'_, '_> {
         let value = value.filter(|value| !is_null(value));
         let map = match value {
             None => None,
-            Some(value) => Some(self.map(value, &format!("an entry of {}", scope.what))?),
+            Some(value) => Some(self.map(value, format_args!("an entry of {}", scope.what))?),
         };
         Some((key, map))
     }
@@ -201,14 +201,14 @@ impl Compiler<'_, '_> {
             ..Entry::nothing(&job, key.span, origin, scope)
         };
         let filters = map.and_then(|map| map.get("filters"));
-        entry.kept = self.keeps(filters, scope, &format!("job `{job}`"));
+        entry.kept = self.keeps(filters, scope, format_args!("job `{job}`"));
         let Some(map) = map else { return Some(entry) };
         let get = |key: &str| {
             let node = map.get(key).filter(|node| !is_null(node))?;
             Some(self.interpolate(node, scope))
         };
         if let Some(node) = get("name") {
-            entry.name = self.text(&node, &format!("`name` of job `{job}`"))?;
+            entry.name = self.text(&node, format_args!("`name` of job `{job}`"))?;
             entry.named = true;
         }
         if let Some(node) = get("requires") {
@@ -224,7 +224,7 @@ impl Compiler<'_, '_> {
         if let Some(node) = get("type") {
             let word = self.one_of(
                 &node,
-                &format!("`type` of job `{job}`"),
+                format_args!("`type` of job `{job}`"),
                 &["approval", "no-op", "build"],
             );
             entry.work = match word.as_deref() {
@@ -239,7 +239,7 @@ impl Compiler<'_, '_> {
         for (word, into) in [("pre-steps", &mut entry.pre), ("post-steps", &mut entry.post)] {
             *into = map
                 .get(word)
-                .filter(|node| self.seq(node, &format!("`{word}`")).is_some())
+                .filter(|node| self.seq(node, format_args!("`{word}`")).is_some())
                 .cloned();
         }
         if let Some(node) = get("override-with") {

@@ -37,7 +37,7 @@ impl Compiler<'_, '_> {
         if let Some(map) = map {
             self.only(
                 map,
-                &format!("an entry of {what}"),
+                format_args!("an entry of {what}"),
                 &["requires", "filters", "name", "serial-group"],
             );
             if let Some((key, _)) = map.entry("serial-group") {
@@ -59,7 +59,7 @@ impl Compiler<'_, '_> {
         let Some(list) = self.required(body, "jobs", &what, element.span) else {
             return;
         };
-        let Some(items) = self.seq(list, &format!("`jobs` of {what}")) else {
+        let Some(items) = self.seq(list, format_args!("`jobs` of {what}")) else {
             return;
         };
         let inner = Rc::new(Scope::of(&scope.package, what.clone()));

@@ -70,7 +70,7 @@ impl Compiler<'_, '_> {
             for value in values.iter().filter(|value| scalar(value).is_none()) {
                 self.wrong_type(
                     value,
-                    &format!("each value of {what}"),
+                    format_args!("each value of {what}"),
                     "a string, a number or a boolean",
                 );
             }

@@ -29,7 +29,7 @@ impl Compiler<'_, '_> {
         for item in items.iter() {
             match item.as_map() {
                 None => {
-                    let name = self.text(item, &format!("each of {what}"));
+                    let name = self.text(item, format_args!("each of {what}"));
                     all.extend(name.filter(|_| !is_unknown(item)).map(|name| Requirement {
                         name,
                         statuses: Vec::new(),

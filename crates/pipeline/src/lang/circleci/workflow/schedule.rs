@@ -15,7 +15,7 @@ impl Compiler<'_, '_> {
         let Some((key, node)) = map.entry("triggers") else {
             return true;
         };
-        let Some(items) = self.seq(node, &format!("`triggers` of {what}")) else {
+        let Some(items) = self.seq(node, format_args!("`triggers` of {what}")) else {
             return false;
         };
         let mut kept = false;
@@ -30,7 +30,7 @@ impl Compiler<'_, '_> {
 
     fn schedule(&self, node: &Node, what: &str) -> bool {
         let here = format!("`triggers` of {what}");
-        let Some(map) = self.map(node, &format!("each of {here}")) else {
+        let Some(map) = self.map(node, format_args!("each of {here}")) else {
             return false;
         };
         self.only(map, &here, &["schedule"]);

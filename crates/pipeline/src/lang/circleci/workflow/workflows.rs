@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use foldhash::HashMap;
 use tasuki_model::plan::{Job, Need, ProcessMode, ResourceGroup, Workflow};
 
 use super::entry::{Entry, Work};
@@ -28,6 +29,7 @@ impl Compiler<'_, '_> {
         };
         let mut all = Vec::new();
         let mut jobs = 0;
+        let mut twins = Twins::default();
         for (key, value) in map.iter() {
             if key.text().is_some_and(|text| &**text == "version") {
                 continue;
@@ -35,7 +37,7 @@ impl Compiler<'_, '_> {
             let Some(name) = check_title(self.session, key, "workflow") else {
                 continue;
             };
-            let Some(workflow) = self.workflow(main, name, key, value) else {
+            let Some(workflow) = self.workflow(main, (name, key, value), &mut twins, &all) else {
                 continue;
             };
             jobs += workflow.jobs.len();
@@ -76,7 +78,13 @@ impl Compiler<'_, '_> {
         vec![workflow("workflow", jobs, 0)]
     }
 
-    fn workflow(&self, main: &Rc<Package>, name: &str, key: &Node, node: &Node) -> Option<Workflow> {
+    fn workflow(
+        &self,
+        main: &Rc<Package>,
+        (name, key, node): (&str, &Node, &Node),
+        twins: &mut Twins,
+        before: &[Workflow],
+    ) -> Option<Workflow> {
         let what = format!("workflow `{name}`");
         let map = self.map(node, &what)?;
         self.only(map, &what, &KEYS);
@@ -91,13 +99,20 @@ impl Compiler<'_, '_> {
             .and_then(|node| self.integer(&node, "`max_auto_reruns`", 1, 5))
             .unwrap_or(0);
         let list = self.required(map, "jobs", &what, key.span)?;
-        let items = self.seq(list, &format!("`jobs` of {what}"))?;
+        let items = self.seq(list, format_args!("`jobs` of {what}"))?;
         let mut entries = self.entries(items, &scope);
         self.name(&mut entries);
         self.connect(&mut entries, &what, key.span);
         self.serial_once(&entries, &what);
-        let jobs = entries.iter().filter_map(|entry| self.entry_job(entry, &entries));
-        let jobs: Vec<Job> = jobs.collect();
+        let mut jobs: Vec<Job> = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            let errors = self.session.errors();
+            let made = self.entry_job(entry, &entries, twins.of(entry, before, &jobs));
+            if self.session.errors() == errors && made.is_some() {
+                twins.add(entry, (before.len(), jobs.len()));
+            }
+            jobs.extend(made);
+        }
         Some(workflow(name, jobs, u32::try_from(reruns).unwrap_or(0)))
     }
 
@@ -141,12 +156,13 @@ impl Compiler<'_, '_> {
         }
     }
 
-    fn entry_job(&self, entry: &Entry, all: &[Entry]) -> Option<Job> {
+    fn entry_job(&self, entry: &Entry, all: &[Entry], twin: Option<&Job>) -> Option<Job> {
         if !entry.kept {
             return None;
         }
-        let mut job = match &entry.work {
-            Work::Job => self.job(&Use {
+        let mut job = match (&entry.work, twin) {
+            (Work::Job, Some(twin)) if self.count_steps(twin.steps.len(), entry.span) => twin.clone(),
+            (Work::Job, _) => self.job(&Use {
                 name: &entry.job,
                 span: entry.span,
                 arguments: &entry.arguments,
@@ -154,8 +170,8 @@ impl Compiler<'_, '_> {
                 pre: entry.pre.as_ref().and_then(Node::as_seq),
                 post: entry.post.as_ref().and_then(Node::as_seq),
             })?,
-            Work::Approval => approval(&entry.job),
-            Work::Nothing => Job {
+            (Work::Approval, _) => approval(&entry.job),
+            (Work::Nothing, _) => Job {
                 no_op: true,
                 ..Job::new(entry.job.as_str())
             },
@@ -178,6 +194,28 @@ impl Compiler<'_, '_> {
             cancel_in_progress: false,
         });
         Some(job)
+    }
+}
+
+/// Jobs that entries use without arguments: they are the same each time.
+#[derive(Default)]
+struct Twins(HashMap<String, (usize, usize)>);
+
+impl Twins {
+    fn is_one(entry: &Entry) -> bool {
+        entry.work == Work::Job && entry.arguments.is_empty() && entry.pre.is_none() && entry.post.is_none()
+    }
+
+    /// The job that was made of the same definition, in an earlier workflow or in this one.
+    fn of<'j>(&self, entry: &Entry, before: &'j [Workflow], jobs: &'j [Job]) -> Option<&'j Job> {
+        let (workflow, job) = *self.0.get(&entry.job).filter(|_| Self::is_one(entry))?;
+        before.get(workflow).map_or(jobs, |workflow| &workflow.jobs).get(job)
+    }
+
+    fn add(&mut self, entry: &Entry, place: (usize, usize)) {
+        if Self::is_one(entry) && !self.0.contains_key(&entry.job) {
+            self.0.insert(entry.job.clone(), place);
+        }
     }
 }
 

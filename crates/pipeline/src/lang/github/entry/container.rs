@@ -25,13 +25,22 @@ const SERVICE_KEYS: &[&str] = &[
 #[derive(Debug, Clone)]
 pub(crate) struct Container {
     pub(crate) image: Field,
-    pub(crate) credentials: Option<(Field, Field)>,
+    pub(crate) credentials: Option<Credentials>,
     pub(crate) env: Vec<Entry>,
     pub(crate) ports: Vec<Field>,
     pub(crate) volumes: Vec<Field>,
     pub(crate) options: Option<Field>,
     pub(crate) command: Option<Field>,
     pub(crate) entrypoint: Option<Field>,
+}
+
+/// A log-in of a registry.
+#[derive(Debug, Clone)]
+pub(crate) enum Credentials {
+    /// User and password.
+    Written(Field, Field),
+    /// One expression that gives both.
+    Computed(Field),
 }
 
 #[derive(Debug, Clone)]
@@ -137,7 +146,11 @@ fn of_map(session: &Session<'_>, node: &Node, map: &Map, what: &str) -> Option<C
     })
 }
 
-fn credentials(session: &Session<'_>, node: &Node) -> Option<(Field, Field)> {
+fn credentials(session: &Session<'_>, node: &Node) -> Option<Credentials> {
+    if node.text().is_some_and(|text| has_expression(text)) {
+        let field = fields::field(session, node, "`credentials`", Wanted::Any, &names::CREDENTIALS)?;
+        return Some(Credentials::Computed(field));
+    }
     let map = fields::keyed(session, node, "`credentials`", &["username", "password"])?;
     let text = |key: &str| {
         let found = map.get(key);
@@ -147,5 +160,5 @@ fn credentials(session: &Session<'_>, node: &Node) -> Option<(Field, Field)> {
         fields::field(session, found?, &format!("`{key}`"), Wanted::Text, &names::CREDENTIALS)
     };
     let (username, password) = (text("username"), text("password"));
-    Some((username?, password?))
+    Some(Credentials::Written(username?, password?))
 }

@@ -308,7 +308,7 @@ fn outputs(session: &Session<'_>, node: &Node) -> Vec<(String, Field)> {
 
 fn call(session: &Session<'_>, uses: &Node, map: &Map) -> Option<Call> {
     let text = fields::plain(session, uses, "`uses`")?;
-    let (path, local) = match text.strip_prefix("./") {
+    let (path, local) = match fields::own_path(text) {
         Some(path) => (path, true),
         None => (text.split_once('@').map_or("", |(path, _)| path), false),
     };

@@ -9,7 +9,7 @@ mod strategy;
 mod workflow;
 
 pub(super) use action::{Action, Runs, parse as parse_action};
-pub(super) use container::Container;
+pub(super) use container::{Container, Credentials};
 pub(super) use job::{Body, Call, Environment, Job, JobKind, Secrets};
 pub(super) use step::{Step, StepKind, Uses};
 pub(super) use strategy::{Matrix, MatrixRows};

@@ -244,7 +244,7 @@ fn uses(session: &Session<'_>, node: &Node) -> Option<Uses> {
         session.report(Problem::new(&code::UNSUPPORTED, node.span, message).hint(hint));
         Some(Uses::Unknown)
     };
-    if let Some(path) = text.strip_prefix("./") {
+    if let Some(path) = fields::own_path(text) {
         let path = path.trim_end_matches('/').to_owned();
         if path.split('/').any(|part| part == "..") {
             session.error(

@@ -85,8 +85,11 @@ fn add(session: &Session<'_>, on: &mut On, name: &str, span: Span, node: Option<
         known.push("types");
     }
     let what = format!("`{name}`");
+    // Nobody asks what filters an event that never comes.
+    let takes_nothing = known.is_empty() && node.is_some_and(|node| node.as_map().is_some());
+    let nothing = |node: &Node| value(node) == Value::Null || node.as_seq().is_some_and(|items| items.is_empty());
     let map = match node {
-        Some(node) if value(node) != Value::Null => match fields::keyed(session, node, &what, &known) {
+        Some(node) if !takes_nothing && !nothing(node) => match fields::keyed(session, node, &what, &known) {
             Some(map) => Some(map),
             None => return,
         },

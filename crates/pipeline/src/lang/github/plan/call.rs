@@ -6,6 +6,7 @@ use tasuki_model::expr::BinaryOp::Or;
 use tasuki_model::expr::Expr;
 
 use super::super::entry::{self, Call, Job, Secrets as GivenSecrets};
+use super::super::fields::own_path;
 use super::super::fold;
 use super::super::on::{self, Required};
 use super::job::{asked_of, condition};
@@ -115,7 +116,7 @@ impl Maker<'_, '_> {
     fn called(&mut self, given: &Call, level: &Level<'_>) -> Option<entry::Workflow> {
         let session = self.session;
         // One of another repository has been refused where it was read.
-        let path = given.uses.strip_prefix("./")?;
+        let path = own_path(&given.uses)?;
         if level.depth >= MOST_LEVELS {
             let message = format!("workflows call one another more than {MOST_LEVELS} times");
             session.error(&code::GITHUB_USES, given.span, message);

@@ -1,6 +1,7 @@
 //! A job with steps → jobs of the Plan.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tasuki_model::expr::BinaryOp::And;
 use tasuki_model::expr::{Expr, Literal, Value};
@@ -10,6 +11,7 @@ use super::super::entry::{self, Body, Container, Job};
 use super::super::fields::Field;
 use super::super::fold;
 use super::container;
+use super::login;
 use super::matrix::{self, Member};
 use super::ports;
 use super::scope::{NeedScope, Scope, binary, call};
@@ -41,26 +43,15 @@ impl Maker<'_, '_> {
         let Some(members) = expanded else { return Vec::new() };
         let rules = rules(self.session, job, scope);
         let total = members.len();
+        let number = |n: usize| Value::Number(f64::from(u32::try_from(n).unwrap_or(u32::MAX)));
+        let fail_fast = Value::Bool(rules.as_ref().is_none_or(|rules| rules.fail_fast));
+        let most = rules.as_ref().and_then(|rules| rules.max_parallel);
+        let most = number(most.map_or(total, |most| most as usize));
+        let keys = ["fail-fast", "job-index", "job-total", "max-parallel"].map(Arc::<str>::from);
         let one = |(index, member): (usize, Member)| {
-            let number = |n: usize| Value::Number(f64::from(u32::try_from(n).unwrap_or(u32::MAX)));
-            let strategy = [
-                (
-                    "fail-fast",
-                    Value::Bool(rules.as_ref().is_none_or(|rules| rules.fail_fast)),
-                ),
-                ("job-index", number(index)),
-                ("job-total", number(total)),
-                (
-                    "max-parallel",
-                    number(
-                        rules
-                            .as_ref()
-                            .and_then(|rules| rules.max_parallel)
-                            .map_or(total, |most| most as usize),
-                    ),
-                ),
-            ];
-            let values = fold::object(member.values.clone());
+            let values = [fail_fast.clone(), number(index), number(total), most.clone()];
+            let strategy = keys.iter().cloned().zip(values);
+            let values = Value::object(member.values.iter().cloned());
             (member, values, Value::object(strategy))
         };
         members.into_iter().enumerate().map(one).collect()
@@ -198,8 +189,8 @@ impl Maker<'_, '_> {
         }
         let mut late = Vec::new();
         for (key, expr) in env {
-            match fold::known(&expr) {
-                Some(value) => made.variables.push(raw(key, value.to_text().to_string())),
+            match fold::known_text(&expr) {
+                Some(value) => made.variables.push(raw(key, value)),
                 None => late.push((key, expr)),
             }
         }
@@ -420,20 +411,8 @@ fn image(session: &Session<'_>, given: &Container, scope: &Scope<'_>) -> Option<
             }
         }
     }
-    let credentials = given.credentials.as_ref().and_then(|(user, password)| {
-        let user = text(user, "`username`")?;
-        let reference = scope.fold(session, password);
-        match secret(&reference) {
-            Some(name) => Some((user, format!("${name}"))),
-            None => {
-                session.report(
-                    Problem::new(&code::UNSUPPORTED, password.span, "`password` must be one secret")
-                        .hint("write `${{ secrets.NAME }}`"),
-                );
-                None
-            }
-        }
-    });
+    let credentials = given.credentials.as_ref();
+    let credentials = credentials.and_then(|given| login::of(session, given, scope));
     Some(plan::Image {
         name,
         entrypoint: words(&given.entrypoint, "`entrypoint`"),
@@ -453,15 +432,4 @@ fn image(session: &Session<'_>, given: &Container, scope: &Scope<'_>) -> Option<
         options: given.options.as_ref().and_then(|field| text(field, "`options`")),
         ..plan::Image::default()
     })
-}
-
-/// `secrets.NAME` alone.
-fn secret(expr: &Expr) -> Option<&str> {
-    match expr {
-        Expr::Index { of, index } => match (of.as_ref(), index.as_ref()) {
-            (Expr::Context(root), Expr::Literal(Literal::Text(name))) if root == "secrets" => Some(name),
-            _ => None,
-        },
-        _ => None,
-    }
 }

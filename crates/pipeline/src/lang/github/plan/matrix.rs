@@ -1,5 +1,7 @@
 //! Expansion of `strategy.matrix`.
 
+use std::sync::Arc;
+
 use tasuki_model::expr::syntax::has_expression;
 use tasuki_model::expr::{BinaryOp, Context, Expr, Value, evaluate};
 
@@ -16,7 +18,7 @@ use crate::{Mode, Session};
 const MOST_JOBS: usize = 256;
 
 /// A combination: values by key.
-type Row = Vec<(String, Value)>;
+type Row = Vec<(Arc<str>, Value)>;
 
 /// One job of the matrix.
 #[derive(Debug, Clone)]
@@ -29,7 +31,7 @@ pub(super) struct Member {
 /// The parts of a matrix, evaluated.
 #[derive(Default)]
 struct Parts {
-    vectors: Vec<(String, Vec<Value>)>,
+    vectors: Vec<(Arc<str>, Vec<Value>)>,
     include: Vec<Row>,
     exclude: Vec<Row>,
 }
@@ -77,7 +79,7 @@ fn parts(session: &Session<'_>, matrix: &Matrix, scope: &Scope<'_>) -> Option<Pa
                 "exclude" => parts.exclude = rows(session, value, whole.span, "exclude"),
                 _ => {
                     let values = list(session, key, value, whole.span);
-                    parts.vectors.push((key.to_owned(), values));
+                    parts.vectors.push((key.into(), values));
                 }
             }
         }
@@ -91,7 +93,7 @@ fn parts(session: &Session<'_>, matrix: &Matrix, scope: &Scope<'_>) -> Option<Pa
         }
         parts
             .vectors
-            .push((key.clone(), list(session, key, &value, vector.span)));
+            .push((key.as_str().into(), list(session, key, &value, vector.span)));
     }
     let read = |given: &Option<MatrixRows>, name: &str| -> Option<Vec<Row>> {
         let Some(given) = given else { return Some(Vec::new()) };
@@ -191,22 +193,22 @@ fn loosely_equal(a: &Value, b: &Value) -> bool {
 
 /// ` (v1, v2)` of the leaves in order.
 fn suffix(row: &Row) -> String {
-    let mut leaves = Vec::new();
+    let mut leaves: Vec<Arc<str>> = Vec::new();
     for (_, value) in row {
         collect(value, &mut leaves);
     }
-    leaves.retain(|leaf: &String| !leaf.is_empty());
+    leaves.retain(|leaf| !leaf.is_empty());
     if leaves.is_empty() {
         return String::new();
     }
     format!(" ({})", leaves.join(", "))
 }
 
-fn collect(value: &Value, leaves: &mut Vec<String>) {
+fn collect(value: &Value, leaves: &mut Vec<Arc<str>>) {
     match value {
         Value::Object(object) => object.iter().for_each(|(_, value)| collect(value, leaves)),
         Value::Array(array) => array.items.iter().for_each(|value| collect(value, leaves)),
-        leaf => leaves.push(leaf.to_text().to_string()),
+        leaf => leaves.push(leaf.to_text()),
     }
 }
 
@@ -236,7 +238,7 @@ fn rows(session: &Session<'_>, value: &Value, span: Span, name: &str) -> Vec<Row
     for item in &array.items {
         match item {
             Value::Object(object) => {
-                let entries = object.iter().map(|(key, value)| (key.to_owned(), value.clone()));
+                let entries = object.iter().map(|(key, value)| (Arc::from(key), value.clone()));
                 found.push(entries.collect());
             }
             _ => wrong(),

@@ -8,6 +8,7 @@ mod facts;
 mod graph;
 mod job;
 mod late;
+mod login;
 mod matrix;
 mod ports;
 mod scope;

@@ -108,9 +108,9 @@ impl Scope<'_> {
         let folded = self.folded(session, field)?;
         let value = fold::known(&folded);
         // Without a trigger and settings, nothing may only mean that it is not known yet.
-        let nothing =
-            matches!(&value, Some(Value::Null)) || value.as_ref().is_some_and(|value| value.to_text().is_empty());
-        if nothing && session.mode == Mode::Lint && !matches!(field.expr, Expr::Literal(_)) {
+        let nothing = |value: &Value| matches!(value, Value::Null) || value.to_text().is_empty();
+        let may_be_unknown = session.mode == Mode::Lint && !matches!(field.expr, Expr::Literal(_));
+        if may_be_unknown && value.as_ref().is_some_and(nothing) {
             return None;
         }
         if value.is_none() {
@@ -125,6 +125,9 @@ impl Scope<'_> {
 
     /// The text of a field that must be known now.
     pub(super) fn text(&self, session: &Session<'_>, field: &Field, what: &str) -> Option<String> {
+        if let Expr::Literal(Literal::Text(text)) = &field.expr {
+            return Some(text.clone());
+        }
         let value = self.value(session, field, what)?;
         Some(value.to_text().to_string())
     }

@@ -93,15 +93,15 @@ impl Maker<'_, '_> {
         made.id.clone_from(&step.id);
         if let Some(field) = &step.name {
             let folded = frame.scope.fold(session, field);
-            match fold::known(&folded) {
-                Some(value) => made.name = value.to_text().to_string(),
+            match fold::known_text(&folded) {
+                Some(value) => made.name = value,
                 None => late.name = Some(folded),
             }
         }
         for (key, expr) in frame.scope.entries(session, &step.env, "`env`") {
             late.env.retain(|(known, _)| *known != key);
-            match fold::known(&expr) {
-                Some(value) => drop(made.env.insert(key, value.to_text().to_string())),
+            match fold::known_text(&expr) {
+                Some(value) => drop(made.env.insert(key, value)),
                 None => late.env.push((key, expr)),
             }
         }
@@ -178,7 +178,9 @@ fn shell(name: Option<&str>, in_container: bool) -> Result<Shell, String> {
             after: "",
         })
     };
-    match name.map(str::trim) {
+    // The words are read without case, command lines as they are written.
+    let word = name.map(|name| name.trim().to_ascii_lowercase());
+    match word.as_deref() {
         None if in_container => plain("sh -e {0}"),
         // Where there is no bash, sh does it.
         None => plain(
@@ -194,13 +196,19 @@ fn shell(name: Option<&str>, in_container: bool) -> Result<Shell, String> {
             before: PWSH_BEFORE,
             after: PWSH_AFTER,
         }),
-        Some(shell @ ("cmd" | "powershell")) => {
-            Err(format!("`{shell}` is a shell of Windows; the runner works on Linux"))
-        }
-        Some(line) if line.contains("{0}") => plain(line),
-        Some(line) => Err(format!(
-            "`{line}` is no shell: it is one of bash, sh, pwsh, python, or a command line with `{{0}}` for the script"
-        )),
+        Some("powershell") => Ok(Shell {
+            line: "powershell -NoLogo -Command \"& ([scriptblock]::Create((Get-Content -Raw -LiteralPath '{0}')))\""
+                .to_owned(),
+            before: PWSH_BEFORE,
+            after: PWSH_AFTER,
+        }),
+        Some("cmd") => plain("cmd /D /E:ON /V:OFF /S /C \"CALL \"{0}\"\""),
+        Some(_) => match name.map(str::trim).unwrap_or_default() {
+            line if line.contains("{0}") => plain(line),
+            line => Err(format!(
+                "`{line}` is no shell: it is one of bash, sh, pwsh, python, or a command line with `{{0}}` for the script"
+            )),
+        },
     }
 }
 
@@ -215,6 +223,12 @@ fn run(
         Some(field) => Some(frame.scope.text(session, field, "`shell`")?),
         None => None,
     };
+    let is_for_windows = |name: &&str| ["cmd", "powershell"].iter().any(|word| name.eq_ignore_ascii_case(word));
+    if let Some(word) = name.as_deref().map(str::trim).filter(is_for_windows) {
+        let span = shell_field.map_or(step.span, |field| field.span);
+        let message = format!("`{word}` is a shell of Windows, and tasuki's runners work on Linux");
+        session.error(&code::GITHUB_SHELL, span, message);
+    }
     let shell = match shell(name.as_deref(), frame.in_container) {
         Ok(shell) => shell,
         Err(problem) => {
@@ -224,10 +238,16 @@ fn run(
         }
     };
     let folded = frame.scope.fold(session, script);
-    let (command, first) = match fold::known(&folded) {
-        Some(value) => {
-            let script = value.to_text();
-            (format!("{}{script}{}", shell.before, shell.after), first_line(&script))
+    let (command, first) = match fold::known_text(&folded) {
+        Some(script) => {
+            let first = first_line(&script);
+            let plain = shell.before.is_empty() && shell.after.is_empty();
+            let command = if plain {
+                script
+            } else {
+                format!("{}{script}{}", shell.before, shell.after)
+            };
+            (command, first)
         }
         None => {
             let command = if shell.before.is_empty() {

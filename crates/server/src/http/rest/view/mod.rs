@@ -4,6 +4,7 @@ mod environment;
 mod job;
 mod pipeline;
 mod project;
+mod release;
 mod runner;
 mod status;
 
@@ -11,6 +12,7 @@ pub use environment::{deployment, environment};
 pub use job::{JobPage, artifact, job, job_page, task};
 pub use pipeline::{counts, detail, pipeline, trigger};
 pub use project::{project, variable};
+pub use release::release;
 pub use runner::{resource_class, runner, token};
 pub use status::{of_job, of_outcome, of_pipeline, of_task};
 

@@ -1,0 +1,1 @@
+INSERT INTO releases (id, project_id, tag, name, description, sha, milestones_json, links_json, job_id, released_ms, created_ms) VALUES (9, 8, 'v1', 'One', 'The first', 'aa', '["m1"]', '[]', 32, 1700000000000, 1700000000001);
