@@ -19,6 +19,7 @@ mod command;
 pub mod custom;
 pub mod docker;
 mod error;
+mod helper_image;
 mod sandbox;
 pub mod scripted;
 pub mod shell;

@@ -33,7 +33,6 @@ mod build;
 mod console;
 mod engine;
 mod executor;
-mod helper_image;
 mod host_config;
 mod images;
 mod names;
@@ -49,3 +48,4 @@ mod sweep;
 mod volumes;
 
 pub use executor::{Docker, GuestNetwork, Settings, Surroundings};
+pub(super) use names::hex;

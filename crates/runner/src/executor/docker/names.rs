@@ -113,7 +113,7 @@ pub(super) fn cache_volume(task: &Task, system_id: &str, path: &str) -> String {
 }
 
 /// SHA-256 in hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(in super::super) fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

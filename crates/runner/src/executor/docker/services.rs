@@ -263,7 +263,7 @@ async fn ask(plan: &Plan, targets: Vec<(String, u16)>, limit: u64, stop: &Stop) 
     plan.engine.remove_container(&id).await.map_err(failed)?;
     match answer {
         Answer::Waited { silent } => Ok(silent.into_iter().map(|(host, _)| host).collect()),
-        other => super::build::done(other).map(|()| Vec::new()),
+        other => other.done().map(|()| Vec::new()),
     }
 }
 
