@@ -18,8 +18,9 @@ use super::provision::Guest;
 use super::sandbox::DockerSandbox;
 use super::services;
 use super::volumes::{self, Volumes};
-use super::{access, helper_image, images, sweep};
+use super::{helper_image, images, sweep};
 use crate::config::DockerConfig;
+use crate::executor::access;
 use crate::executor::shell::folders;
 use crate::executor::{Error, Output, Paths, Result, Stop, Task};
 
