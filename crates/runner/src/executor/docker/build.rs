@@ -10,13 +10,14 @@ use serde_json::json;
 use tasuki_model::plan::Image;
 use tasuki_model::reason::FailureReason;
 
+use super::engine;
 use super::engine::{Attached, ImageInfo, Piece};
 use super::host_config::Part;
 use super::names::Role;
 use super::prepare::Plan;
 use super::remote::{self, Place};
 use super::services::Started;
-use super::{access, engine};
+use crate::executor::access;
 use crate::executor::{Discard, Error, Output, Result, Stop, Stream};
 use crate::guest::inside::{Folder, READY, Ready, Work};
 

@@ -27,7 +27,6 @@
 //!
 //! [`Executor::sweep`]: super::Executor::sweep
 
-mod access;
 mod auth;
 mod build;
 mod console;
@@ -40,7 +39,6 @@ mod network;
 mod owner;
 mod prepare;
 mod provision;
-mod reference;
 mod remote;
 mod sandbox;
 mod services;

@@ -18,9 +18,9 @@ use super::provision::Guest;
 use super::sandbox::DockerSandbox;
 use super::services;
 use super::volumes::{self, Volumes};
-use super::{access, images, sweep};
+use super::{images, sweep};
 use crate::config::DockerConfig;
-use crate::executor::helper_image;
+use crate::executor::{access, helper_image};
 use crate::executor::shell::folders;
 use crate::executor::{Error, Output, Paths, Result, Stop, Task};
 
