@@ -20,9 +20,9 @@ use super::services;
 use super::volumes::{self, Volumes};
 use super::{images, sweep};
 use crate::config::DockerConfig;
-use crate::executor::{access, helper_image};
 use crate::executor::shell::folders;
 use crate::executor::{Error, Output, Paths, Result, Stop, Task};
+use crate::executor::{access, helper_image};
 
 /// Removes a sandbox that nobody tears down.
 pub(super) struct Cleanup {

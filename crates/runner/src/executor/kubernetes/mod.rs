@@ -23,15 +23,30 @@
 //! **Secrets.** Only variables that everybody may see stand in the pod; registry log-ins are a Secret of their own, and
 //! scripts go over the guest's standard input.
 
+mod cluster;
+mod connect;
+mod executor;
+mod fault;
+mod files;
 mod flags;
+mod link;
+mod make;
+mod names;
 mod overwrite;
 mod patch;
 mod plan;
 mod pod;
+mod prepare;
 mod rbac;
+mod record;
+mod sandbox;
 mod settings;
+mod sight;
+mod talk;
+mod watch;
 
+pub use executor::Kubernetes;
 pub use flags::Flags;
 pub use plan::{Context, Planned, plan};
 pub use rbac::{Account, manifest as rbac_manifest};
-pub use settings::{Retry, Settings};
+pub use settings::{GuestStart, Retry, Settings};

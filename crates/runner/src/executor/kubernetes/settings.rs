@@ -23,6 +23,8 @@ pub struct Settings {
     /// Where pods go, where neither a job nor `namespace_per_job` says otherwise.
     pub namespace: String,
     pub guest_delivery: GuestDelivery,
+    /// How the guest is started where it was put.
+    pub guest_start: GuestStart,
     pub retry: Retry,
     /// Between two looks at a pod that does not run yet.
     pub poll_interval: Duration,
@@ -44,6 +46,16 @@ pub struct Settings {
     pub(super) feature_flags: BTreeMap<String, bool>,
     pub(super) guards: Guards,
     pub(super) patches: Vec<Patch>,
+}
+
+/// How the guest is started in containers that have none of its libraries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GuestStart {
+    /// It needs none.
+    #[default]
+    Static,
+    /// By the loader that it brings along.
+    Loaded,
 }
 
 /// How often requests to the API are tried.
@@ -106,6 +118,7 @@ impl Settings {
             cache_dir,
             namespace: folder(&config.namespace, "default"),
             guest_delivery: config.guest_delivery,
+            guest_start: GuestStart::default(),
             retry: Retry::of(&config),
             poll_interval: seconds(config.poll_interval, 3),
             poll_timeout: seconds(config.poll_timeout, 180),

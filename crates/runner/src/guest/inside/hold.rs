@@ -18,7 +18,7 @@ use super::protocol::Answer;
 /// Begins the line that says that the container is ready. What an image's entrypoint prints before it is output.
 pub(crate) const READY: &[u8] = b"\0tasuki-ready ";
 
-/// How often it is looked whether another container is ready.
+/// How often it is looked whether the container is held.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// How often it is looked whether everybody has ended, once they were asked to.
@@ -39,15 +39,10 @@ pub(crate) struct Ready {
     pub(crate) tmp_is_writable: bool,
 }
 
-/// Says that it is there, on standard output or in the file that is named, then waits to be killed. Asked to end, it asks
-/// the container's programs to, and ends after them.
-pub(crate) fn hold(mut arguments: impl Iterator<Item = String>) -> ExitCode {
-    let said = match arguments.next() {
-        Some(file) => write_ready(Path::new(&file)),
-        None => say_ready(),
-    };
+/// Says that it is there, then waits to be killed. Asked to end, it asks the container's programs to, and ends after them.
+pub(crate) fn hold() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match said.and_then(|()| runtime?.block_on(wait())) {
+    match say_ready().and_then(|()| runtime?.block_on(wait())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(3),
     }
@@ -98,7 +93,10 @@ fn programs(own: Option<&Path>) -> Vec<Pid> {
 }
 
 fn say_ready() -> io::Result<()> {
-    let ready = look()?;
+    let env = std::env::vars_os()
+        .map(|(key, value)| (key.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .collect();
+    let ready = look(env)?;
     let mut out = io::stdout().lock();
     out.write_all(READY)?;
     serde_json::to_writer(&mut out, &ready)?;
@@ -106,16 +104,8 @@ fn say_ready() -> io::Result<()> {
     out.flush()
 }
 
-/// Whoever finds the file finds all of it. Another container may run as somebody else, and has to read it.
-fn write_ready(file: &Path) -> io::Result<()> {
-    let draft = file.with_extension("draft");
-    fs::write(&draft, serde_json::to_vec(&look()?)?)?;
-    fs::set_permissions(&draft, fs::Permissions::from_mode(0o644))?;
-    fs::rename(&draft, file)
-}
-
-/// Makes folders, then waits until every file was written.
-pub(super) async fn describe(folders: &[(PathBuf, u32)], files: &[PathBuf], limit: Duration) -> Answer {
+/// Makes folders, then waits until the container is held.
+pub(super) async fn describe(folders: &[(PathBuf, u32)], limit: Duration) -> Answer {
     for (folder, mode) in folders {
         let made =
             fs::create_dir_all(folder).and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(*mode)));
@@ -127,20 +117,42 @@ pub(super) async fn describe(folders: &[(PathBuf, u32)], files: &[PathBuf], limi
     }
     let started = Instant::now();
     loop {
-        let read = |file: &PathBuf| serde_json::from_slice(&fs::read(file).ok()?).ok();
-        let described: Vec<Option<Ready>> = files.iter().map(read).collect();
-        if described.iter().all(Option::is_some) || started.elapsed() >= limit {
+        let described = held().and_then(|env| look(env).ok());
+        if described.is_some() || started.elapsed() >= limit {
             return Answer::Described(described);
         }
         sleep(LOOK).await;
     }
 }
 
-fn look() -> io::Result<Ready> {
+/// Environment of whoever holds this container. What the entrypoint exported is in it.
+fn held() -> Option<Vec<(String, String)>> {
+    let link = |path: String| fs::read_link(path).ok();
+    let (exe, place) = (
+        link("/proc/self/exe".to_owned())?,
+        link("/proc/self/ns/mnt".to_owned())?,
+    );
+    let holds = |pid: &String| {
+        link(format!("/proc/{pid}/exe")).as_ref() == Some(&exe)
+            && link(format!("/proc/{pid}/ns/mnt")).as_ref() == Some(&place)
+            && fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.ends_with(b"\0guest\0hold\0"))
+    };
+    let pid = fs::read_dir("/proc").ok()?.flatten();
+    let pid = pid
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .find(holds)?;
+    let bytes = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let entries = bytes.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let pairs = entries.filter_map(|entry| {
+        let at = entry.iter().position(|byte| *byte == b'=')?;
+        Some((text(&entry[..at]), text(&entry[at + 1..])))
+    });
+    Some(pairs.collect())
+}
+
+fn look(env: Vec<(String, String)>) -> io::Result<Ready> {
     let uid = rustix::process::getuid().as_raw();
-    let env: Vec<(String, String)> = std::env::vars_os()
-        .map(|(key, value)| (key.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-        .collect();
     let home = env
         .iter()
         .find(|(key, _)| key == "HOME")

@@ -51,11 +51,9 @@ pub(crate) enum Work {
     Make(Vec<Folder>),
     /// Removes folders and all below them.
     Remove(Vec<PathBuf>),
-    /// Makes folders of this user's own, and tells what the containers are like once `hold` has written it down.
+    /// Makes folders of this user's own, and tells what the container is like once its entrypoint has handed over to `hold`.
     Describe {
         folders: Vec<(PathBuf, u32)>,
-        /// Written by the `hold` of each container.
-        files: Vec<PathBuf>,
         timeout_ms: u64,
     },
     /// Waits until something listens at every `host:port`.
@@ -159,8 +157,8 @@ pub(crate) enum Answer {
     Pulled {
         base64: Option<String>,
     },
-    /// In the order of the files; `None`: it was not written in time.
-    Described(Vec<Option<Ready>>),
+    /// `None`: nobody holds the container in time.
+    Described(Option<Ready>),
     /// Who does not listen.
     Waited {
         silent: Vec<(String, u16)>,

@@ -157,11 +157,7 @@ pub(super) async fn perform(
         Work::Pull { roots, path, limit } => files::pull(&roots, &path, limit),
         Work::Make(folders) => files::make(&folders),
         Work::Remove(folders) => files::remove(&folders),
-        Work::Describe {
-            folders,
-            files,
-            timeout_ms,
-        } => hold::describe(&folders, &files, Duration::from_millis(timeout_ms)).await,
+        Work::Describe { folders, timeout_ms } => hold::describe(&folders, Duration::from_millis(timeout_ms)).await,
         Work::WaitTcp { targets, timeout_ms } => tcp::wait(targets, Duration::from_millis(timeout_ms)).await,
     };
     (answer, None)

@@ -3,8 +3,9 @@
 use k8s_openapi::api::core::v1::{ExecAction, Probe};
 
 use super::super::flags::Flags;
-use super::super::settings::Settings;
+use super::super::settings::{GuestStart, Settings};
 use crate::config::kubernetes::GuestDelivery;
+use crate::executor::helper_image;
 use crate::process::Binary;
 
 /// Where the guest is in build and helper; a volume of the pod.
@@ -15,13 +16,24 @@ pub(super) const VOLUME: &str = "tasuki-guest";
 const MARKER: &str = ".gitlab-startup-marker";
 
 /// The helper image's own program puts itself into the volume.
-pub(super) fn install() -> Vec<String> {
+pub(in super::super) fn install() -> Vec<String> {
     ["tasuki", "guest", "install", FOLDER].map(str::to_owned).to_vec()
 }
 
 /// The program in the volume.
 fn program() -> String {
     format!("{FOLDER}/{}", Binary::PROGRAM)
+}
+
+/// What starts the guest in build and helper.
+pub(in super::super) fn command(start: GuestStart) -> Vec<String> {
+    helper_image::command(FOLDER, start == GuestStart::Loaded)
+}
+
+fn hold(start: GuestStart) -> Vec<String> {
+    let mut words = command(start);
+    words.push("hold".to_owned());
+    words
 }
 
 /// `command` and `args` of a container.
@@ -33,12 +45,12 @@ pub(super) struct Main {
 
 /// Holds the helper open. Where the guest comes later, it is the helper image's own program that holds.
 pub(super) fn helper(settings: &Settings) -> Main {
-    let program = match settings.guest_delivery {
-        GuestDelivery::InitContainer => program(),
-        GuestDelivery::Exec => Binary::PROGRAM.to_owned(),
+    let command = match settings.guest_delivery {
+        GuestDelivery::InitContainer => hold(settings.guest_start),
+        GuestDelivery::Exec => [Binary::PROGRAM, "guest", "hold"].map(str::to_owned).to_vec(),
     };
     Main {
-        command: Some(vec![program, "guest".to_owned(), "hold".to_owned()]),
+        command: Some(command),
         args: None,
     }
 }
@@ -47,7 +59,7 @@ pub(super) fn helper(settings: &Settings) -> Main {
 /// or to end with `exec "$@"`.
 pub(super) fn build(settings: &Settings, flags: Flags, entrypoint: Option<&[String]>) -> Main {
     let program = program();
-    let hold = vec![program.clone(), "guest".to_owned(), "hold".to_owned()];
+    let hold = hold(settings.guest_start);
     let wait = format!("until [ -x {program} ]; do sleep 0.2 2>/dev/null || sleep 1; done; ");
     let wait = match settings.guest_delivery {
         GuestDelivery::InitContainer => "",

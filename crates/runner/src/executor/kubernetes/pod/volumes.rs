@@ -26,7 +26,7 @@ pub(super) enum Access {
 }
 
 /// The folder of the job's log inside the pod.
-pub(super) fn logs_dir(settings: &Settings, task: &Task) -> String {
+pub(in super::super) fn logs_dir(settings: &Settings, task: &Task) -> String {
     format!("{}/logs-{}-{}", settings.config.logs_base_dir, task.project_id, task.id)
 }
 

@@ -1,0 +1,10 @@
+//! The kubernetes executor against a real cluster. `KUBECONFIG` names it; `cargo xtask test kubernetes` says what else it needs.
+//!
+//! The tests are ignored by default: they need a cluster, and say so when they are asked for without one.
+
+mod cluster;
+#[path = "../executor/conformance.rs"]
+mod conformance;
+mod jobs;
+#[path = "../executor/terminals.rs"]
+mod terminals;
