@@ -128,15 +128,19 @@ impl Executor for Kubernetes {
     /// By what is written down: of this machine's dead processes alone. A cluster that cannot be reached, or an account
     /// that may not remove something, leaves the records where they are.
     async fn sweep(&self) -> Result<Swept> {
-        let mut swept = Swept::default();
+        let (mut swept, mut result) = (Swept::default(), Ok(()));
         let cluster = self.shared.cluster_of(None).await?;
         for record in record::abandoned(&self.shared.records, &cluster.address)? {
-            let pods = make::remove(&cluster, record.written(), Rest::Unknown, Some(0)).await?;
-            record.remove()?;
-            swept.sandboxes += 1;
-            swept.processes += pods;
+            let removed = make::remove(&cluster, record.written(), Rest::Unknown, Some(0)).await;
+            match removed.and_then(|pods| record.remove().map(|()| pods)) {
+                Ok(pods) => {
+                    swept.sandboxes += 1;
+                    swept.processes += pods;
+                }
+                Err(error) => result = result.and(Err(error)),
+            }
         }
-        Ok(swept)
+        result.map(|()| swept)
     }
 
     async fn audit(&self) -> Result<Vec<String>> {

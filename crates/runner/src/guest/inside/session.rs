@@ -13,7 +13,7 @@
 //! may be written by everybody in the pod.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -55,7 +55,6 @@ pub(crate) fn session(mut arguments: impl Iterator<Item = String>) -> ExitCode {
     match join(&folder, &who) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            use std::io::Write as _;
             let _ = writeln!(io::stderr(), "the session {}: {error}", folder.display());
             ExitCode::from(DEAD)
         }
@@ -73,14 +72,27 @@ fn join(folder: &Path, who: &str) -> io::Result<()> {
     let (mut from, mut out) = (to.try_clone()?, File::from(io::stdout().as_fd().try_clone_to_owned()?));
     std::thread::Builder::new().name("input".to_owned()).spawn(move || {
         let mut input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-        let copied = io::copy(&mut input, &mut &to);
+        let copied = pump(&mut input, &to);
         // The runner let go: the session is left to itself.
         std::process::exit(i32::from(copied.is_err()));
         #[expect(unreachable_code, reason = "names the type of `?`")]
         io::Result::Ok(())
     })?;
-    io::copy(&mut from, &mut out)?;
-    Ok(())
+    pump(&mut from, &mut out)
+}
+
+/// Passes on what there is as soon as it is there. `io::copy` would splice, and a spliced end of the output may lie in the
+/// kernel until more comes.
+fn pump(from: &mut impl Read, mut to: impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => to.write_all(&buffer[..read])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// By way of the working directory: the address of a socket is short.

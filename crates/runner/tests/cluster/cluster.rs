@@ -145,3 +145,23 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+/// A name that nothing else has.
+pub(crate) fn unique(base: &str) -> String {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{base}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Waits until the cluster has nothing of sandboxes but this: what goes with a pod is collected a moment after it.
+pub(crate) async fn left(place: &Place, wanted: &[String]) {
+    let began = std::time::Instant::now();
+    loop {
+        let found = place.kubernetes.audit().await.expect("is counted");
+        if found == wanted {
+            return;
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(120), "left: {found:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+}
