@@ -89,7 +89,10 @@ impl Names {
             ("job.runner.gitlab.com/pod", self.project.clone()),
             ("pod", self.project.clone()),
         ] {
-            labels.insert(key.to_owned(), label_value(&value));
+            // An id that nobody knows is no label.
+            if !value.is_empty() {
+                labels.insert(key.to_owned(), label_value(&value));
+            }
         }
         labels.extend(self.own.iter().cloned());
         Ok(labels)
