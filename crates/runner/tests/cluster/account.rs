@@ -72,7 +72,6 @@ impl Own {
             spec: TokenRequestSpec::default(),
             ..TokenRequest::default()
         };
-        let request = serde_json::to_vec(&request).expect("is written");
         let given = accounts
             .create_subresource::<_, TokenRequest>("token", &name, &params, &request)
             .await;

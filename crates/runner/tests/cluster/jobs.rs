@@ -7,7 +7,7 @@ use crate::terminals::terminals;
 /// Of pods: signals are told, processes are not this machine's.
 const OPTIONS: Options = Options {
     host_processes: false,
-    signals: true,
+    ..Options::HOST
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -95,7 +95,19 @@ impl KubernetesSandbox {
             session.run(work, &command.stop, output).await?
         };
         match answer {
-            Answer::Ended { exit, .. } => Ok(Ended { exit, response: None }),
+            Answer::Ended { exit, .. } => {
+                // A pod that is being deleted asks its programs to end before it is gone.
+                let signalled = matches!(exit, Exit::Signal(_) | Exit::Code(129..=255));
+                let fallen = if signalled {
+                    talk::fallen(&self.parts.link).await
+                } else {
+                    None
+                };
+                match fallen {
+                    Some(trouble) => Err(trouble.error()),
+                    None => Ok(Ended { exit, response: None }),
+                }
+            }
             other => Err(other.unexpected()),
         }
     }

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite};
 use tokio::sync::{Mutex, watch};
 
 use super::link::{Attached, Ends, Link, Over};
+use super::sight::{self, Trouble};
 use crate::executor::{Error, Keyboard, Output, Result, Stop, Stream};
 use crate::guest::inside::{Answer, Frames, Kind, Opening, Order, Work};
 use crate::process::encode;
@@ -381,16 +382,22 @@ async fn listen(
     }
 }
 
+/// What has happened to the pod, asked for anew: it may be told a moment later than what follows from it.
+pub(super) async fn fallen(link: &Link) -> Option<Trouble> {
+    let pods = link.pods();
+    match link.cluster.call(|| pods.get(&link.pod)).await {
+        Ok(pod) => sight::trouble(&pod, false),
+        Err(fault) if fault.is_missing() => sight::trouble(&link.watcher.seen().borrow().pod, true),
+        Err(_) => None,
+    }
+}
+
 /// Why a guest ended without an answer: the pod's end, or its own noise.
 async fn lost(link: &Link, over: Over) -> Error {
-    // What has happened to the pod may be told a moment later than what follows from it.
     if let Ok(trouble) = tokio::time::timeout(REST, link.watcher.trouble()).await {
         return trouble.error();
     }
-    let pods = link.pods();
-    if let Ok(pod) = link.cluster.call(|| pods.get(&link.pod)).await
-        && let Some(trouble) = super::sight::trouble(&pod, false)
-    {
+    if let Some(trouble) = fallen(link).await {
         return trouble.error();
     }
     match over {
