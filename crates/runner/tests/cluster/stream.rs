@@ -1,7 +1,7 @@
 //! Connections to the cluster that break off while a job prints.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tasuki_rt::Tasks;
 use tokio::net::{TcpListener, TcpStream};
@@ -50,6 +50,7 @@ impl Proxy {
 #[ignore = "needs a cluster: cargo xtask test kubernetes"]
 async fn a_log_survives_broken_connections_byte_for_byte() {
     const LINES: usize = 20_000;
+    const CUTS: usize = 6;
     let own = Own::new().await;
     let (folder, tasks) = (tempfile::tempdir().expect("a folder"), Tasks::new());
     let config = kube::Config::infer().await.expect("KUBECONFIG names a cluster");
@@ -64,20 +65,15 @@ async fn a_log_survives_broken_connections_byte_for_byte() {
         "i=0; while [ $i -lt {LINES} ]; do i=$((i+1)); echo line $i; [ $((i%100)) = 0 ] && sleep 0.03; done; exit 7"
     );
     let cuts = async {
-        let mut cuts = 0;
-        loop {
+        for _ in 0..CUTS {
             tokio::time::sleep(Duration::from_millis(700)).await;
             proxy.cut();
-            cuts += 1;
-            if cuts == 6 {
-                std::future::pending::<()>().await;
-            }
         }
+        Instant::now()
     };
-    let (ended, printed) = tokio::select! {
-        done = run_in(&*sandbox, script(&text)) => done,
-        () = cuts => unreachable!("it waits"),
-    };
+    let job = async { (run_in(&*sandbox, script(&text)).await, Instant::now()) };
+    let (((ended, printed), job_end), last_cut) = tokio::join!(job, cuts);
+    assert!(last_cut < job_end, "the job is longer than the cuts");
     let wanted: String = (1..=LINES).map(|number| format!("line {number}\n")).collect();
     assert_eq!(ended.exit.code(), Some(7));
     assert!(printed == wanted, "{} bytes instead of {}", printed.len(), wanted.len());
