@@ -33,5 +33,5 @@ mod settings;
 
 pub use flags::Flags;
 pub use plan::{Context, Planned, plan};
-pub use rbac::{Account, manifest as rbac_manifest};
+pub use rbac::{Account, Purpose, manifest as rbac_manifest};
 pub use settings::{Retry, Settings};
