@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::custom_args::CustomArgs;
 use super::docker_args::DockerArgs;
+use super::kubernetes_args::KubernetesArgs;
 use super::signals::SignalMode;
 
 use clap::{Args, Subcommand};
@@ -159,6 +160,8 @@ pub struct RunnerArgs {
     pub job_status_final_update_retry_limit: Option<u32>,
     #[command(flatten)]
     pub docker: DockerArgs,
+    #[command(flatten)]
+    pub kubernetes: KubernetesArgs,
     #[command(flatten)]
     pub custom: CustomArgs,
 }

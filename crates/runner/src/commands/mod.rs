@@ -7,6 +7,7 @@ mod context;
 mod custom_args;
 mod docker_args;
 mod error;
+mod kubernetes_args;
 mod kubernetes_rbac;
 mod lint;
 mod list;
@@ -32,6 +33,7 @@ pub use context::{Context, ProgramLog};
 pub use custom_args::CustomArgs;
 pub use docker_args::DockerArgs;
 pub use error::{Error, Result};
+pub use kubernetes_args::KubernetesArgs;
 pub use signals::{SignalMode, follow as follow_signals};
 
 /// Runs one of the commands.
