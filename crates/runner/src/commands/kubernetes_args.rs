@@ -225,6 +225,7 @@ mod tests {
 
     /// Covers: GK-SA-02
     /// Covers: GK-HOST-04
+    /// Covers: GK-CFG-33
     #[test]
     fn flags_are_keys() {
         let check = |words: &[&str], wanted: &str| {
@@ -264,6 +265,11 @@ mod tests {
             &["--kubernetes-node-tolerations", "key=value:NoSchedule"],
             "node_tolerations = { \"key=value\" = \"NoSchedule\" }",
         );
+        // One value is one toleration, as it is in the environment.
+        check(
+            &["--kubernetes-node-tolerations", "a=b:NoSchedule,c=d:NoExecute"],
+            "node_tolerations = { \"a=b:NoSchedule,c=d\" = \"NoExecute\" }",
+        );
         check(
             &[
                 "--kubernetes-host_aliases",
@@ -286,7 +292,6 @@ mod tests {
     ///
     /// Covers: GK-SA-01
     /// Covers: GK-SA-05
-    /// Covers: GK-CFG-33
     #[test]
     fn keys_and_variables() {
         let command = KubernetesArgs::augment_args(Command::new("register"));
