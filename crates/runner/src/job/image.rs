@@ -26,7 +26,7 @@ pub(super) fn plan_image(image: &Image, variables: &Variables) -> plan::Image {
             .kubernetes
             .as_ref()
             .and_then(|k| k.user.as_ref())
-            .map(ToString::to_string),
+            .map(|user| variables.expand(&user.to_string())),
         variables: image
             .variables
             .iter()

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::json;
-use tasuki_model::plan::{Image, Service};
+use tasuki_model::plan::{Image, Service, Variable};
 use tasuki_model::reason::FailureReason;
 use tasuki_runner::executor::{Collected, Error, Executor as _, Stop};
 
@@ -191,7 +191,7 @@ async fn warning_events_of_a_pod_that_does_not_start_are_shown() {
     }
 }
 
-/// Covers: GK-LIFE-12
+/// Covers: GK-LIFE-12, GK-LIFE-13, GK-SVC-02, GK-SVC-06, GK-SVC-07
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a cluster: cargo xtask test kubernetes"]
 async fn a_service_is_reached_by_its_alias_and_at_localhost() {
@@ -214,7 +214,8 @@ async fn a_service_is_reached_by_its_alias_and_at_localhost() {
         aliases: vec!["web".to_owned()],
     }];
     let sandbox = place.sandbox(task).await;
-    let look = "for host in web localhost; do until wget -q -O - http://$host:8080/; do sleep 0.1; done; done";
+    // It is waited for: the first attempt succeeds.
+    let look = "for host in web localhost; do wget -q -O - http://$host:8080/; done";
     let (ended, printed) = run_in(&*sandbox, script(look)).await;
     assert!(
         ended.exit.success() && printed.ends_with("served\nserved\n"),
@@ -222,6 +223,28 @@ async fn a_service_is_reached_by_its_alias_and_at_localhost() {
     );
     sandbox.teardown().await.expect("is torn down");
     place.ends().await;
+}
+
+/// Covers: GK-CHK-01, GK-CHK-05
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a cluster: cargo xtask test kubernetes"]
+async fn what_the_pod_names_is_looked_for_before_it_is_made() {
+    let own = Own::new().await;
+    let keys = format!(
+        "namespace = {:?}\nresource_availability_check_max_attempts = 1\n",
+        own.name
+    );
+    let place = place(&format!("{keys}image_pull_secrets = [\"no-such-secret\"]"));
+    let (made, _) = place.prepare(task()).await;
+    let error = made.err().expect("is not there");
+    assert!(
+        chain(&error).contains("no-such-secret is not there, after 2 looks"),
+        "{}",
+        chain(&error)
+    );
+    left(&place, &[]).await;
+    place.ends().await;
+    own.end().await;
 }
 
 #[tokio::test]

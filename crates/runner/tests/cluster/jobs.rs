@@ -74,9 +74,16 @@ async fn helper_and_scripts_may_be_different_users_without_rights() {
     );
     let sandbox = place.sandbox(task()).await;
     let folder = sandbox.paths().project.join("made/by/helper");
-    let (ended, said) = run_in(&*sandbox, Command::guest(Request::MakeFolder(folder))).await;
-    assert!(ended.response.is_some_and(|response| response.failure.is_none()), "{said}");
-    let (ended, said) = run_in(&*sandbox, script("id -u; stat -c %u made/by/helper; touch made/by/helper/mine")).await;
+    let (ended, said) = run_in(&*sandbox, Command::guest(Request::MakeFolder { folder })).await;
+    assert!(
+        ended.response.is_some_and(|response| response.failure.is_none()),
+        "{said}"
+    );
+    let (ended, said) = run_in(
+        &*sandbox,
+        script("id -u; stat -c %u made/by/helper; touch made/by/helper/mine"),
+    )
+    .await;
     assert!(ended.exit.success(), "{said}");
     assert_eq!(said, "1000\n2000\n");
     sandbox.teardown().await.expect("is torn down");
@@ -95,7 +102,11 @@ async fn scripts_may_end_with_their_connection() {
     )];
     let sandbox = place.sandbox(task).await;
     let (ended, said) = run_in(&*sandbox, script("ls -d /logs-*/work-* 2>/dev/null; echo done; exit 5")).await;
-    assert_eq!((ended.exit.code(), said.as_str()), (Some(5), "done\n"), "there is no session");
+    assert_eq!(
+        (ended.exit.code(), said.as_str()),
+        (Some(5), "done\n"),
+        "there is no session"
+    );
     sandbox.teardown().await.expect("is torn down");
     place.ends().await;
 }
@@ -119,7 +130,9 @@ async fn a_huge_log_comes_whole() {
     let place = place("");
     let sandbox = place.sandbox(task()).await;
     let (count, began) = (Counted::default(), std::time::Instant::now());
-    let ended = sandbox.run(script(&format!("head -c {BYTES} /dev/zero; echo end")), &count).await;
+    let ended = sandbox
+        .run(script(&format!("head -c {BYTES} /dev/zero; echo end")), &count)
+        .await;
     assert!(ended.expect("runs").exit.success());
     assert_eq!(count.0.load(std::sync::atomic::Ordering::Relaxed), BYTES + 4);
     println!("{:.0} MB/s", BYTES as f64 / 1e6 / began.elapsed().as_secs_f64());
@@ -136,7 +149,8 @@ struct Counted(std::sync::atomic::AtomicU64);
 #[async_trait::async_trait]
 impl Output for Counted {
     async fn write(&self, _: Stream, bytes: &[u8]) {
-        self.0.fetch_add(bytes.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        self.0
+            .fetch_add(bytes.len() as u64, std::sync::atomic::Ordering::Relaxed);
     }
 }
 

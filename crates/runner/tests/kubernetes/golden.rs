@@ -170,7 +170,7 @@ fn walk(value: &Value, path: &str, found: &mut BTreeSet<String>) {
         Value::Array(items) if items.iter().any(Value::is_object) => {
             for (index, item) in items.iter().enumerate() {
                 let mut item = item.clone();
-                let known = ["mountPath", "name", "ip", "key"];
+                let known = ["mountPath", "name", "ip"];
                 let key = known.iter().find(|key| item.get(*key).is_some_and(Value::is_string));
                 // What an item is called stands in the path.
                 let name = match (key, item.as_object_mut()) {

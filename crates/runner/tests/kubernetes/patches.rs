@@ -19,6 +19,7 @@ fn patch(kind: &str, text: &str) -> String {
 /// Covers: GK-PS-08
 /// Covers: GK-PS-18
 /// Covers: GK-PS-19
+/// Covers: GK-CFG-64
 /// Covers: GK-USR-25
 #[test]
 fn strategic() {
@@ -82,6 +83,7 @@ fn strategic() {
                 "a field that is none of a pod's",
                 &with("containers: [{name: build, image: [1]}]"),
             ),
+            case("an unknown field", &with("containers: [{name: build, imagee: x}]")),
             case("no key", &with("containers: [{image: x}]")),
         ],
     );

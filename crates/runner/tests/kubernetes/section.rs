@@ -14,7 +14,6 @@ fn settings(section: &str) -> Settings {
 /// Covers: GK-CFG-45
 /// Covers: GK-CFG-46
 /// Covers: GK-CFG-48
-/// Covers: GK-CFG-71
 /// Covers: GK-CHK-04
 #[test]
 fn defaults() {

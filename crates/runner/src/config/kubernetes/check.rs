@@ -39,6 +39,7 @@ pub fn faults(config: &KubernetesConfig) -> Vec<Fault> {
     }
     folders(config, &mut found);
     autoscaler(config, &mut found);
+    without_effect(config, &mut found);
     deprecated(config, &mut found);
     found.0
 }
@@ -418,6 +419,25 @@ fn autoscaler(config: &KubernetesConfig, found: &mut Faults) {
         if policy.scale_factor < 0.0 || !policy.scale_factor.is_finite() {
             found.error(format!("{key}.scale_factor"), "is no number from 0");
         }
+    }
+}
+
+fn without_effect(config: &KubernetesConfig, found: &mut Faults) {
+    if config
+        .autoscaler
+        .as_ref()
+        .is_some_and(|autoscaler| autoscaler.max_pause_pods > 0)
+    {
+        found.warning(
+            "autoscaler.max_pause_pods",
+            "has no effect: this version makes no pause pods",
+        );
+    }
+    if !config.suspend_pvc_size.is_empty() || !config.suspend_pvc_storage_class.is_empty() {
+        found.warning(
+            "suspend_pvc_size",
+            "has no effect: this version suspends no environments",
+        );
     }
 }
 

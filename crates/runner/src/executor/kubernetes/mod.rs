@@ -43,10 +43,11 @@ mod sandbox;
 mod settings;
 mod sight;
 mod talk;
+mod there;
 mod watch;
 
 pub use executor::Kubernetes;
 pub use flags::Flags;
 pub use plan::{Context, Planned, plan};
-pub use rbac::{Account, manifest as rbac_manifest};
+pub use rbac::{Account, Purpose, manifest as rbac_manifest};
 pub use settings::{GuestStart, Retry, Settings};

@@ -18,7 +18,7 @@ use super::sandbox::{KubernetesSandbox, Parts};
 use super::sight::{self, Trouble};
 use super::talk;
 use super::watch::{Watcher, Way, may};
-use super::{files, names, pod};
+use super::{files, names, pod, there};
 use crate::config::kubernetes::GuestDelivery;
 use crate::executor::{Error, Output, Paths, Result, Stop, Stream, Task, unique};
 use crate::guest::inside::{Answer, Folder, Ready, Work};
@@ -196,6 +196,13 @@ impl Preparation {
         if let Some(namespace) = self.planned.new_namespace.take() {
             self.maker.namespace(namespace).await?;
         }
+        let own = self
+            .planned
+            .pull_secret
+            .as_ref()
+            .and_then(|secret| secret.metadata.name.as_deref());
+        let attempts = self.shared.settings.availability_attempts;
+        there::wait(&self.maker.cluster, &self.planned.pod, own, attempts, stop).await?;
         let mut secret = match self.planned.pull_secret.take() {
             Some(secret) => Some(self.maker.secret(secret).await?),
             None => None,
@@ -217,7 +224,7 @@ impl Preparation {
             }
         };
         self.companions(&pod).await?;
-        self.enter(&pod, watcher, stop).await
+        self.enter(&pod, watcher, stop, output).await
     }
 
     /// Has another pod tried where its pull policy may help.
@@ -287,7 +294,7 @@ impl Preparation {
     }
 
     /// The first word with the guests of the pod.
-    async fn enter(&mut self, pod: &Pod, watcher: Watcher, stop: &Stop) -> Result<Parts> {
+    async fn enter(&mut self, pod: &Pod, watcher: Watcher, stop: &Stop, output: &dyn Output) -> Result<Parts> {
         let link = Link {
             cluster: self.maker.cluster.clone(),
             namespace: self.maker.namespace.clone(),
@@ -315,6 +322,7 @@ impl Preparation {
             Answer::Described(None) => return Err(self.not_ready()),
             other => return Err(other.unexpected()),
         };
+        self.services(&link, pod, stop, output).await?;
         let mut paths = self.paths.clone();
         settle(&link, &mut paths, &build, stop).await?;
         Ok(Parts {
@@ -339,6 +347,39 @@ impl Preparation {
             )),
             Over::Broken(why) => Err(Error::system(what, why)),
         }
+    }
+
+    /// Waits until every service that says where listens there: all of them share the pod's address.
+    async fn services(&self, link: &Link, pod: &Pod, stop: &Stop, output: &dyn Output) -> Result<()> {
+        let ports = ports(pod);
+        if ports.is_empty() {
+            return Ok(());
+        }
+        let limit = self.shared.settings.poll_timeout;
+        let text = format!(
+            "Waiting for services to be up and running (timeout {} seconds)...\n",
+            limit.as_secs()
+        );
+        say(output, &text).await;
+        let work = Work::WaitTcp {
+            targets: ports.iter().map(|(_, port)| ("127.0.0.1".to_owned(), *port)).collect(),
+            timeout_ms: millis(limit),
+        };
+        let silent = match talk::ask(link, Planned::HELPER, &work, stop).await? {
+            Answer::Waited { silent } => silent,
+            other => return Err(other.unexpected()),
+        };
+        for (service, port) in ports
+            .iter()
+            .filter(|(_, port)| silent.iter().any(|(_, silent)| silent == port))
+        {
+            let text = format!(
+                "*** WARNING: Service {service} probably didn't start properly: nothing listens at port {port} after {} seconds\n",
+                limit.as_secs()
+            );
+            say(output, &text).await;
+        }
+        Ok(())
     }
 
     fn not_ready(&self) -> Error {
@@ -376,6 +417,19 @@ impl Preparation {
             }
         }
     }
+}
+
+/// Services with the ports whose listening says that they are ready (`HEALTHCHECK_TCP_PORT`).
+fn ports(pod: &Pod) -> Vec<(String, u16)> {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    containers
+        .filter(|container| container.name != Planned::BUILD && container.name != Planned::HELPER)
+        .filter_map(|container| {
+            let mut env = container.env.iter().flatten().rev();
+            let found = env.find(|entry| entry.name == "HEALTHCHECK_TCP_PORT")?;
+            Some((container.name.clone(), found.value.as_deref()?.trim().parse().ok()?))
+        })
+        .collect()
 }
 
 /// Whom the helper works as: the user of the scripts, whose files it handles.

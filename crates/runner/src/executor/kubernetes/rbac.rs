@@ -1,11 +1,13 @@
 //! The rights that a configuration needs, and no more.
+//!
+//! Fewer than GitLab's runner asks for: nobody attaches to a pod or reads its log, for the guest is talked to by `exec`; what is
+//! made for a pod goes with it. `get` beside `create` is for answers that were lost: what is there already is looked at.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use super::flags::Flags;
 use super::settings::Settings;
 
 /// Whom the rights are for.
@@ -17,6 +19,16 @@ pub struct Account {
     pub namespace: String,
 }
 
+/// What the rights are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Purpose {
+    /// Running jobs, and removing what an earlier life of the runner left.
+    #[default]
+    Jobs,
+    /// Also listing what there is of jobs: `runner sweep --check`.
+    JobsAndAudit,
+}
+
 const GROUP: &str = "rbac.authorization.k8s.io";
 
 /// The objects that give a runner with these settings its rights, to be applied by an administrator.
@@ -24,8 +36,7 @@ const GROUP: &str = "rbac.authorization.k8s.io";
 /// Rights in the namespace of the pods are a Role; jobs that choose their namespace, or get one of their own, need a
 /// ClusterRole, for nobody knows the names before.
 #[must_use]
-pub fn manifest(settings: &Settings, account: &Account) -> Vec<Value> {
-    let everywhere = settings.config.namespace_per_job || !settings.config.namespace_overwrite_allowed.is_empty();
+pub fn manifest(settings: &Settings, account: &Account, purpose: Purpose) -> Vec<Value> {
     let meta = |namespace: Option<&str>| ObjectMeta {
         name: Some(account.name.clone()),
         namespace: namespace.map(str::to_owned),
@@ -42,13 +53,13 @@ pub fn manifest(settings: &Settings, account: &Account) -> Vec<Value> {
         kind: kind.to_owned(),
         name: account.name.clone(),
     };
-    let mut cluster = cluster_rules(settings);
+    let mut cluster = cluster_rules(settings, purpose);
     let mut objects = vec![serde_json::to_value(ServiceAccount {
         metadata: meta(Some(&account.namespace)),
         ..ServiceAccount::default()
     })];
-    let rules = rules(settings);
-    if everywhere {
+    let rules = rules(settings, purpose);
+    if everywhere(settings) {
         cluster.extend(rules);
     } else {
         objects.push(serde_json::to_value(Role {
@@ -77,66 +88,50 @@ pub fn manifest(settings: &Settings, account: &Account) -> Vec<Value> {
 }
 
 /// Rights in a namespace of pods.
-fn rules(settings: &Settings) -> Vec<PolicyRule> {
+fn rules(settings: &Settings, purpose: Purpose) -> Vec<PolicyRule> {
     let config = &settings.config;
-    let Flags {
-        honor_entrypoint,
-        legacy_exec,
-        print_events,
-        wait_reachable,
-        ..
-    } = settings.flags;
-    let attach = !legacy_exec;
     let mut rights = Rights::default();
     rights.add("", "pods", &["create", "delete", "get", "list", "watch"]);
-    rights.add("", "pods/exec", &["create", "delete", "get", "patch"]);
-    if attach {
-        rights.add("", "pods/attach", &["create", "delete", "get", "patch"]);
+    // Everything that happens in a pod goes this way; both verbs, for clusters differ in which one they ask for.
+    rights.add("", "pods/exec", &["create", "get"]);
+    if !config.use_service_account_image_pull_secrets {
+        rights.add("", "secrets", &["create", "delete", "get", "update"]);
     }
-    if honor_entrypoint || attach || wait_reachable {
-        rights.add("", "pods/log", &["get"]);
-    }
-    if honor_entrypoint || attach {
-        rights.add("", "pods/log", &["list"]);
-    }
-    rights.add("", "secrets", &["create", "delete", "get", "update"]);
     rights.add("", "services", &["create", "get"]);
-    rights.add("", "serviceaccounts", &["get"]);
+    if settings.availability_attempts > 0 {
+        rights.add("", "serviceaccounts", &["get"]);
+        rights.add("", "secrets", &["get"]);
+    }
     if settings.print_warning_events {
         rights.add("", "events", &["list"]);
     }
-    if print_events {
-        rights.add("", "events", &["watch"]);
-    }
     if config.pod_disruption_budget {
-        rights.add("policy", "poddisruptionbudgets", &["create", "delete", "get"]);
+        rights.add("policy", "poddisruptionbudgets", &["create", "get"]);
     }
-    if pauses(settings) {
-        rights.add("apps", "deployments", &["create", "delete", "get", "list", "update"]);
+    if purpose == Purpose::JobsAndAudit {
+        for resource in ["secrets", "services", "configmaps"] {
+            rights.add("", resource, &["list"]);
+        }
+        rights.add("policy", "poddisruptionbudgets", &["list"]);
     }
     rights.0
 }
 
 /// Rights on what is in no namespace.
-fn cluster_rules(settings: &Settings) -> Vec<PolicyRule> {
+fn cluster_rules(settings: &Settings, purpose: Purpose) -> Vec<PolicyRule> {
     let mut rights = Rights::default();
     if settings.config.namespace_per_job {
-        rights.add("", "namespaces", &["create", "delete"]);
+        rights.add("", "namespaces", &["create", "delete", "get"]);
     }
-    let own_class = settings
-        .config
-        .autoscaler
-        .as_ref()
-        .is_some_and(|autoscaler| autoscaler.pause_pod_priority_class_name.is_empty());
-    if pauses(settings) && own_class {
-        rights.add("scheduling.k8s.io", "priorityclasses", &["create", "get"]);
+    if everywhere(settings) && purpose == Purpose::JobsAndAudit {
+        rights.add("", "namespaces", &["list"]);
     }
     rights.0
 }
 
-fn pauses(settings: &Settings) -> bool {
-    let autoscaler = settings.config.autoscaler.as_ref();
-    autoscaler.is_some_and(|autoscaler| autoscaler.max_pause_pods > 0)
+/// Whether nobody knows the namespaces of pods beforehand.
+fn everywhere(settings: &Settings) -> bool {
+    settings.config.namespace_per_job || !settings.config.namespace_overwrite_allowed.is_empty()
 }
 
 #[derive(Default)]
@@ -151,7 +146,13 @@ impl Rights {
                 && rule.api_groups.iter().flatten().any(|one| one == group)
         };
         match self.0.iter_mut().find(same) {
-            Some(rule) => rule.verbs.extend(verbs),
+            Some(rule) => {
+                for verb in verbs {
+                    if !rule.verbs.contains(&verb) {
+                        rule.verbs.push(verb);
+                    }
+                }
+            }
             None => self.0.push(PolicyRule {
                 api_groups: Some(vec![group.to_owned()]),
                 resources: Some(vec![resource.to_owned()]),

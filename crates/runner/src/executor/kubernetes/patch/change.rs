@@ -88,8 +88,39 @@ impl Patch {
         if value.get("containers").is_none() {
             return Err(bad("it leaves a pod without containers".to_owned()));
         }
-        serde_json::from_value(value)
-            .map_err(|error| bad(format!("what comes out is no specification of a pod: {error}")))
+        let spec: PodSpec = serde_json::from_value(value.clone())
+            .map_err(|error| bad(format!("what comes out is no specification of a pod: {error}")))?;
+        let kept = serde_json::to_value(&spec).map_err(|error| bad(error.to_string()))?;
+        match lost(&value, &kept, String::new()) {
+            None => Ok(spec),
+            Some(path) => Err(bad(format!(
+                "{path} is no field of a pod's specification that this version knows"
+            ))),
+        }
+    }
+}
+
+/// The first field of `before` that is not in `after`.
+fn lost(before: &Value, after: &Value, path: String) -> Option<String> {
+    match (before, after) {
+        (Value::Object(before), Value::Object(after)) => {
+            before
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .find_map(|(key, value)| {
+                    let path = format!("{path}/{key}");
+                    match after.get(key) {
+                        Some(kept) => lost(value, kept, path),
+                        None => Some(path),
+                    }
+                })
+        }
+        (Value::Array(before), Value::Array(after)) => before
+            .iter()
+            .zip(after)
+            .enumerate()
+            .find_map(|(index, (before, after))| lost(before, after, format!("{path}/{index}"))),
+        _ => None,
     }
 }
 
