@@ -185,6 +185,29 @@ const SUITES: &[Suite] = &[
         ],
     },
     Suite {
+        name: KUBERNETES,
+        about: "jobs in pods of the cluster of $KUBECONFIG; $TASUKI_TEST_KUBERNETES_LOAD puts an image's archive on its nodes",
+        needs: &[],
+        beside: Beside::Nothing,
+        commands: &[
+            // They count what is in the cluster: one after the other.
+            &[
+                "cargo",
+                "test",
+                "-p",
+                "tasuki-runner",
+                "--test",
+                "cluster",
+                "--",
+                "--ignored",
+                // How long many jobs at once take.
+                "--show-output",
+                "--test-threads",
+                "1",
+            ],
+        ],
+    },
+    Suite {
         name: "stores",
         about: "caches in moto, Azurite and gcp-storage-emulator (PyPI, npm); signatures against Google's own library",
         needs: &[PYTHON, NPM, OPENSSL],
@@ -230,12 +253,30 @@ const SUITES: &[Suite] = &[
 ];
 
 const STOCK_RUNNER: &str = "stock-runner";
+const KUBERNETES: &str = "kubernetes";
 
 /// Why a suite cannot run here, where what it lacks is no Debian package.
 fn impossible(suite: &Suite) -> Option<&'static str> {
-    if suite.name != STOCK_RUNNER {
-        return None;
+    match suite.name {
+        STOCK_RUNNER => no_stock_runner(),
+        KUBERNETES => no_cluster(),
+        _ => None,
     }
+}
+
+fn no_cluster() -> Option<&'static str> {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if !set("KUBECONFIG") {
+        return Some("KUBECONFIG names no cluster");
+    }
+    let images = set("TASUKI_TEST_KUBERNETES_LOAD") || set("TASUKI_TEST_KUBERNETES_HELPER");
+    (!images).then_some(
+        "TASUKI_TEST_KUBERNETES_LOAD does not say what puts an image's archive on the nodes (`kind load image-archive`, \
+         `ctr -n k8s.io images import`)",
+    )
+}
+
+fn no_stock_runner() -> Option<&'static str> {
     match std::env::var_os("TASUKI_STOCK_RUNNER") {
         Some(path) if Path::new(&path).is_file() => None,
         Some(_) => Some("TASUKI_STOCK_RUNNER names no file"),

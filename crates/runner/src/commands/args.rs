@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::custom_args::CustomArgs;
 use super::docker_args::DockerArgs;
+use super::kubernetes_args::KubernetesArgs;
 use super::signals::SignalMode;
 
 use clap::{Args, Subcommand};
@@ -47,6 +48,10 @@ pub enum RunnerCommand {
     ///
     /// Example: tasuki runner sweep --check
     Sweep(SweepArgs),
+    /// Print the service account and the rights that a runner needs in its Kubernetes cluster
+    ///
+    /// Example: tasuki runner kubernetes-rbac --namespace runners | kubectl apply -f -
+    KubernetesRbac(KubernetesRbacArgs),
     /// Install a systemd service
     ///
     /// Example: tasuki runner install --user ci
@@ -155,6 +160,8 @@ pub struct RunnerArgs {
     pub job_status_final_update_retry_limit: Option<u32>,
     #[command(flatten)]
     pub docker: DockerArgs,
+    #[command(flatten)]
+    pub kubernetes: KubernetesArgs,
     #[command(flatten)]
     pub custom: CustomArgs,
 }
@@ -325,6 +332,34 @@ pub struct SweepArgs {
     /// Folder that builds and caches are made in [default: the current one]
     #[arg(short = 'd', long, value_name = "DIR")]
     pub working_directory: Option<PathBuf>,
+}
+
+/// `kubernetes-rbac`
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    after_help = "Prints YAML documents: a ServiceAccount, and a Role with its RoleBinding in the namespace of the pods; a ClusterRole \
+                        instead where jobs choose their namespace or get one of their own.\n\nExamples:\n  \
+                        runner kubernetes-rbac --namespace runners | kubectl apply -f -\n  \
+                        runner kubernetes-rbac --name build-1 --service-account ci --audit"
+)]
+pub struct KubernetesRbacArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// Name of the runner, where several have executor = "kubernetes"
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Name of the service account, the role and the binding
+    #[arg(long, default_value = "tasuki-runner", value_name = "NAME")]
+    pub service_account: String,
+    /// Namespace of the service account [default: that of the pods]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Also the rights that `runner sweep --check` needs
+    #[arg(long)]
+    pub audit: bool,
+    /// Print a list of objects as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `unregister`

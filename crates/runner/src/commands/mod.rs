@@ -7,6 +7,8 @@ mod context;
 mod custom_args;
 mod docker_args;
 mod error;
+mod kubernetes_args;
+mod kubernetes_rbac;
 mod lint;
 mod list;
 mod listen;
@@ -24,13 +26,14 @@ mod unregister;
 mod verify;
 
 pub use args::{
-    ConfigArg, LintArgs, ListArgs, RegisterArgs, ResetTokenArgs, RunArgs, RunSingleArgs, RunnerArgs, RunnerCommand,
-    Select, ServiceArgs, SweepArgs, UnregisterArgs, VerifyArgs,
+    ConfigArg, KubernetesRbacArgs, LintArgs, ListArgs, RegisterArgs, ResetTokenArgs, RunArgs, RunSingleArgs,
+    RunnerArgs, RunnerCommand, Select, ServiceArgs, SweepArgs, UnregisterArgs, VerifyArgs,
 };
 pub use context::{Context, ProgramLog};
 pub use custom_args::CustomArgs;
 pub use docker_args::DockerArgs;
 pub use error::{Error, Result};
+pub use kubernetes_args::KubernetesArgs;
 pub use signals::{SignalMode, follow as follow_signals};
 
 /// Runs one of the commands.
@@ -47,6 +50,7 @@ pub async fn run(command: RunnerCommand, context: &mut Context) -> Result<()> {
         RunnerCommand::List(args) => list::list(&args, context),
         RunnerCommand::Unregister(args) => unregister::unregister(args, context).await,
         RunnerCommand::ResetToken(args) => reset::reset_token(args, context).await,
+        RunnerCommand::KubernetesRbac(args) => kubernetes_rbac::kubernetes_rbac(&args, context),
         RunnerCommand::Sweep(args) => sweep::sweep(&args, context).await,
         RunnerCommand::Install(args) => service::install(&args, context),
         RunnerCommand::Uninstall(args) => service::uninstall(&args, context),

@@ -42,6 +42,7 @@ pub(super) fn section(args: &RunnerArgs) -> Table {
     }
     for (key, section) in [
         ("docker", docker_section(&args.docker)),
+        ("kubernetes", args.kubernetes.section().clone()),
         ("custom", custom_section(&args.custom)),
     ] {
         if !section.is_empty() {

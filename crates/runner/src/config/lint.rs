@@ -137,6 +137,13 @@ fn findings(runner: &RunnerConfig, config: &Config, environment: &Environment) -
     if let Some(message) = crate::job::cache_problem(&runner.cache) {
         say("cache", message, None);
     }
+    for fault in runner.kubernetes.iter().flat_map(super::kubernetes::faults) {
+        say(
+            "kubernetes",
+            format!("kubernetes.{}: {}", fault.key, fault.message),
+            None,
+        );
+    }
     let mut labels = config.labels.clone();
     labels.extend(runner.labels.clone());
     if let Some(message) = bad_label(&runner.labels).or_else(|| too_many(&labels)) {

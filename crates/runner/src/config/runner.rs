@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use tasuki_model::secret::Secret;
 use toml::value::Datetime;
 
-use super::{CacheConfig, DockerConfig, GoDuration};
+use super::{CacheConfig, DockerConfig, GoDuration, KubernetesConfig};
 
 /// One runner. Sections of executors that this build does not have are kept as they are.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -76,7 +76,7 @@ pub struct RunnerConfig {
     pub docker: Option<DockerConfig>,
     pub machine: Option<toml::Table>,
     pub autoscaler: Option<toml::Table>,
-    pub kubernetes: Option<toml::Table>,
+    pub kubernetes: Option<KubernetesConfig>,
     pub instance: Option<toml::Table>,
     pub parallels: Option<toml::Table>,
     pub virtualbox: Option<toml::Table>,

@@ -28,6 +28,7 @@ pub(super) enum Shape {
 use Shape::{Any, Keys};
 
 use super::docker_keys::DOCKER;
+use super::kubernetes::KUBERNETES;
 
 const ROOT: &[(&str, Shape)] = &[
     ("concurrent", Any),
@@ -106,7 +107,7 @@ const RUNNER: &[(&str, Shape)] = &[
     ("docker", Keys(DOCKER)),
     ("machine", Any),
     ("autoscaler", Any),
-    ("kubernetes", Any),
+    ("kubernetes", Keys(KUBERNETES)),
     (
         "instance",
         Keys(&[("allowed_images", Any), ("use_common_build_dir", Any)]),

@@ -28,12 +28,13 @@ impl UnknownWord {
 pub enum ExecutorKind {
     Shell,
     Docker,
+    Kubernetes,
     Custom,
 }
 
 impl ExecutorKind {
     /// The words of all.
-    pub const WORDS: [&str; 3] = ["shell", "docker", "custom"];
+    pub const WORDS: [&str; 4] = ["shell", "docker", "kubernetes", "custom"];
 }
 
 impl FromStr for ExecutorKind {
@@ -43,6 +44,7 @@ impl FromStr for ExecutorKind {
         match word {
             "shell" => Ok(Self::Shell),
             "docker" => Ok(Self::Docker),
+            "kubernetes" => Ok(Self::Kubernetes),
             "custom" => Ok(Self::Custom),
             other => Err(UnknownWord::new("executor", other, &Self::WORDS)),
         }

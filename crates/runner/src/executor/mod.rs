@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`shell`] | a fresh folder and a supervised process tree on this machine |
 //! | [`docker`] | containers of an engine |
+//! | [`kubernetes`] | one pod of a cluster |
 //! | [`custom`] | what somebody else's programs make |
 //! | [`scripted`] | nothing: answers as a test tells it |
 //!
@@ -15,10 +16,14 @@
 //! What does not: the order of stages, the script's text, masking, trace upload (`runner::job`, `runner::trace`),
 //! and the work itself of checkout, caches and artifacts ([`crate::guest`], which runs *inside* the sandbox).
 
+mod access;
 mod command;
 pub mod custom;
 pub mod docker;
 mod error;
+pub mod helper_image;
+pub mod kubernetes;
+mod reference;
 mod sandbox;
 pub mod scripted;
 pub mod shell;
@@ -27,5 +32,5 @@ mod unique;
 pub use crate::process::{Collected, Discard, Exit, Keyboard, Output, Stop, Stream, Typed, Typist, Window};
 pub use command::{Command, Ended, Interactive, Program, Shell, ShellKind};
 pub use error::{Error, Result};
-pub use sandbox::{Executor, Paths, PushedFile, RegistryLogin, Sandbox, Swept, Task};
+pub use sandbox::{Executor, Origin, Paths, PushedFile, RegistryLogin, Sandbox, Swept, Task};
 pub(crate) use unique::unique;

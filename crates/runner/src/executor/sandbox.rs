@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -111,6 +112,9 @@ pub struct Task {
     pub image: Option<Image>,
     pub services: Vec<Service>,
     pub registry_logins: Vec<RegistryLogin>,
+    /// How long the job may take.
+    pub timeout: Duration,
+    pub origin: Origin,
 }
 
 impl Task {
@@ -120,6 +124,19 @@ impl Task {
         let found = self.variables.iter().rev().find(|(name, _)| name == key);
         found.map(|(_, value)| value.as_str())
     }
+}
+
+/// Where a job comes from by the server's own word. Variables say the same, but whoever writes a job can set those.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Origin {
+    pub job_name: String,
+    pub project_name: String,
+    /// `group/subgroup/project`.
+    pub project_path: String,
+    /// 0 = unknown.
+    pub namespace_id: i64,
+    /// 0 = unknown.
+    pub root_namespace_id: i64,
 }
 
 /// Credentials for pulling images.

@@ -23,7 +23,9 @@ pub enum Request {
     SaveKeyed(Box<SaveKeyed>),
     StorePath(Box<StorePath>),
     /// Makes a folder and its parents.
-    MakeFolder(PathBuf),
+    MakeFolder {
+        folder: PathBuf,
+    },
     DigestFiles(DigestFiles),
 }
 

@@ -21,7 +21,7 @@ pub fn serve(request: Request, context: &Context) -> Response {
         Request::SaveKeyed(request) => keyed::save(request, context),
         Request::StorePath(request) => store_path::store(request, context),
         Request::DigestFiles(request) => digest::digest(request, context),
-        Request::MakeFolder(folder) => std::fs::create_dir_all(folder)
+        Request::MakeFolder { folder } => std::fs::create_dir_all(folder)
             .map(|()| Report::default())
             .map_err(|error| Error::job(format!("the folder {} cannot be made: {error}", folder.display()))),
     };

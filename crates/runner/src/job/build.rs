@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tasuki_model::id::TaskId;
 use tasuki_model::plan;
 use tasuki_model::reason::FailureReason;
 use tasuki_model::secret::Secret;
-use tasuki_proto::gitlab::{Image, JobResponse};
+use tasuki_proto::gitlab::JobResponse;
 use tasuki_rt::CancellationToken;
 use tokio::sync::watch;
 use tracing::warn;
@@ -18,16 +17,14 @@ use super::console::Console;
 use super::control::Control;
 use super::failure::Failure;
 use super::host::{Host, Slot};
-use super::image::plan_image;
 use super::options::unusual_flags;
-use super::requests;
 use super::scripts;
 use super::stage::Stage;
 use super::steps;
+use super::task;
 use super::terminal::Terminals;
 use super::variables::Variables;
-use crate::executor::{RegistryLogin, Sandbox, Shell, Task};
-use crate::guest;
+use crate::executor::{Sandbox, Shell, Task};
 use crate::trace::chain;
 
 /// One job on its way through the stages.
@@ -251,54 +248,7 @@ impl<'a> Build<'a> {
     }
 
     fn task(&self) -> Task {
-        let empty = requests::strategy(self.job, &self.variables).0 == guest::Strategy::Empty;
-        let image = |image: &Image| plan_image(image, &self.variables);
-        Task {
-            id: TaskId(self.job.id),
-            runner_short_token: self.host.config.short_token().to_owned(),
-            concurrent_id: self.slot.runner,
-            concurrent_project_id: self.slot.project,
-            project_slug: requests::slug(self.job),
-            project_id: self.job.job_info.project_id,
-            folder_suffix: empty.then(|| "-empty".to_owned()),
-            variables: self.variables.environment(),
-            public_variables: self.variables.public_environment(),
-            file_variables: self.variables.files(),
-            payload: self.payload(),
-            image: (!self.job.image.name.is_empty()).then(|| image(&self.job.image)),
-            services: self
-                .job
-                .services
-                .iter()
-                .map(|service| plan::Service {
-                    image: image(service),
-                    aliases: service
-                        .alias
-                        .split([' ', ','])
-                        .filter(|alias| !alias.is_empty())
-                        .map(str::to_owned)
-                        .collect(),
-                })
-                .collect(),
-            registry_logins: self
-                .job
-                .credentials
-                .iter()
-                .filter(|login| login.kind == "registry")
-                .map(|login| RegistryLogin {
-                    registry: login.url.clone(),
-                    user: login.username.clone(),
-                    password: login.password.clone(),
-                })
-                .collect(),
-        }
-    }
-
-    /// Only drivers of the custom executor get it.
-    fn payload(&self) -> Option<Secret> {
-        let wanted = self.host.executor.kind() == "custom";
-        let text = wanted.then(|| serde_json::to_string(self.job).ok()).flatten();
-        text.map(Secret::new)
+        task::task(self.host, self.job, self.slot, self.timeout, &self.variables)
     }
 
     /// Steps that replace the scripts of GitLab's payload.

@@ -130,13 +130,14 @@ pub fn runner_info(executor: &str, labels: std::collections::BTreeMap<String, St
         feature::IMAGE_EXECUTOR_OPTS,
         feature::SERVICE_EXECUTOR_OPTS,
     ];
-    let contained: &[&str] = if executor == "docker" { &containers } else { &[] };
+    let in_containers = matches!(executor, "docker" | "kubernetes");
+    let contained: &[&str] = if in_containers { &containers } else { &[] };
     let interactive: &[&str] = match executor {
-        "shell" | "docker" => &[feature::TASUKI_TERMINAL],
+        "shell" | "docker" | "kubernetes" => &[feature::TASUKI_TERMINAL],
         _ => &[],
     };
     let all = network.iter().chain(jobs).chain(contained).chain(interactive);
-    let all = all.filter(|name| executor != "docker" || **name != feature::SHARED);
+    let all = all.filter(|name| !in_containers || **name != feature::SHARED);
     Info {
         name: "tasuki".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -1,7 +1,7 @@
 //! Images of the payload in the Plan's words.
 
 use tasuki_model::plan;
-use tasuki_proto::gitlab::Image;
+use tasuki_proto::gitlab::{Image, Port};
 
 use super::variables::Variables;
 
@@ -26,7 +26,7 @@ pub(super) fn plan_image(image: &Image, variables: &Variables) -> plan::Image {
             .kubernetes
             .as_ref()
             .and_then(|k| k.user.as_ref())
-            .map(ToString::to_string),
+            .map(|user| variables.expand(&user.to_string())),
         variables: image
             .variables
             .iter()
@@ -37,8 +37,21 @@ pub(super) fn plan_image(image: &Image, variables: &Variables) -> plan::Image {
                 ..plan::Variable::plain(variable.key.clone(), variable.value.clone())
             })
             .collect(),
+        ports: image.ports.iter().filter_map(port).collect(),
         ..plan::Image::default()
     }
+}
+
+/// A number that is no port is left out.
+fn port(port: &Port) -> Option<plan::Port> {
+    let text = |text: &String| (!text.is_empty()).then(|| text.clone());
+    Some(plan::Port {
+        number: u16::try_from(port.number).ok().filter(|number| *number > 0)?,
+        protocol: text(&port.protocol),
+        name: text(&port.name),
+        host: None,
+        address: None,
+    })
 }
 
 fn pull_policy(name: &str) -> Option<plan::PullPolicy> {

@@ -25,6 +25,7 @@ mod scripts;
 mod stage;
 mod stages;
 mod steps;
+mod task;
 mod terminal;
 mod variables;
 
@@ -35,7 +36,9 @@ pub use failure::Failure;
 pub use host::{Host, Pauses, Progress, Slot, runner_info};
 pub use run::{Report, run};
 pub use stage::Stage;
+pub use task::task_of;
 pub use variables::Variables;
+pub(crate) use variables::truth;
 
 /// Whether a variable's text is a truth.
 pub(crate) fn is_true(text: &str) -> bool {

@@ -21,9 +21,6 @@ use crate::trace::{
     Claim, FinalState, Log, LogOptions, Masks, Outcome, Pace, SignOfLife, UploadOptions, Uploader, chain,
 };
 
-/// Time limit of a job whose payload names none.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(7200);
-
 /// How long bytes for a tasuki server are gathered before they are sent.
 const GATHER: Duration = Duration::from_millis(20);
 
@@ -61,10 +58,7 @@ async fn run_job(host: Host, job: JobResponse, slot: Slot, shutdown: Shutdown) -
         outcome,
         took: began.elapsed(),
     };
-    let timeout = match job.runner_info.timeout {
-        0 => DEFAULT_TIMEOUT,
-        seconds => Duration::from_secs(seconds),
-    };
+    let timeout = super::task::timeout(&job);
     let variables = scripts::variables(&host, &job, slot, timeout.as_secs(), None);
     let options = LogOptions {
         limit: host.config.output_bytes(),

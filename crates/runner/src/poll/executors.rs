@@ -8,6 +8,7 @@ use tasuki_rt::Tasks;
 use crate::config::{ExecutorKind, RunnerConfig, ShellWord};
 use crate::executor::custom::{self, Custom};
 use crate::executor::docker::{Docker, GuestNetwork, Settings, Surroundings};
+use crate::executor::kubernetes::{self, Kubernetes};
 use crate::executor::shell::{Config, Shell};
 use crate::executor::{Error, Executor, Result, ShellKind};
 use crate::process::Binary;
@@ -34,15 +35,16 @@ pub struct Defaults {
     pub environment: Vec<(String, String)>,
 }
 
-/// The executors of this build: `shell`, `docker` and `custom`. Others are refused with their name.
+/// The executors of this build: `shell`, `docker`, `kubernetes` and `custom`. Others are refused with their name.
 pub fn executors(defaults: Defaults, tasks: Tasks) -> Arc<ExecutorFactory> {
     Arc::new(move |runner| match runner.executor.parse() {
         Ok(ExecutorKind::Shell) => shell(runner, &defaults, &tasks),
         Ok(ExecutorKind::Docker) => docker(runner, &defaults, &tasks),
+        Ok(ExecutorKind::Kubernetes) => kubernetes(runner, &defaults, &tasks),
         Ok(ExecutorKind::Custom) => driver(runner, &defaults, &tasks),
         Err(_) if runner.executor.is_empty() => Err(Error::configuration(
             format!("the runner {:?} names no executor", runner.name),
-            "set executor = \"shell\", \"docker\" or \"custom\"",
+            "set executor = \"shell\", \"docker\", \"kubernetes\" or \"custom\"",
         )),
         Err(error) => Err(Error::configuration(
             format!("the runner {:?}: {error}", runner.name),
@@ -93,6 +95,16 @@ fn docker(runner: &RunnerConfig, defaults: &Defaults, tasks: &Tasks) -> Result<A
         surroundings: defaults.surroundings.clone(),
     };
     Ok(Arc::new(Docker::new(settings, tasks.clone())?))
+}
+
+fn kubernetes(runner: &RunnerConfig, defaults: &Defaults, tasks: &Tasks) -> Result<Arc<dyn Executor>> {
+    let settings = kubernetes::Settings::new(runner)?;
+    for warning in &settings.warnings {
+        tracing::warn!(runner.name = runner.name, "{warning}");
+    }
+    let binary = defaults.binary.clone().unwrap_or_else(Binary::current);
+    let state = defaults.working_dir.join(".tasuki");
+    Ok(Arc::new(Kubernetes::new(settings, &state, &binary, tasks.clone())?))
 }
 
 fn driver(runner: &RunnerConfig, defaults: &Defaults, tasks: &Tasks) -> Result<Arc<dyn Executor>> {

@@ -45,6 +45,7 @@ pub use running::{DRAIN_GRACE, Finished, Limits, Lingering, Nets, Running, Waiti
 pub use spec::{Spec, Stdin};
 pub(crate) use spec::{encode, frame_length};
 pub use stop::Stop;
+pub(crate) use supervise::become_user;
 pub use supervise::main as supervise;
 pub use terminal::{Keyboard, OnTerminal, Typed, Typist, Window, lead};
 pub use user::User;

@@ -141,7 +141,7 @@ fn command(argv: &[String], stdin: &Stdin) -> io::Result<Command> {
     Ok(command)
 }
 
-fn become_user(user: &User) -> io::Result<()> {
+pub(crate) fn become_user(user: &User) -> io::Result<()> {
     use rustix::process::{Gid, Uid};
     let groups: Vec<Gid> = user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));

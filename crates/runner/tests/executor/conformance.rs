@@ -63,6 +63,8 @@ pub(crate) fn task() -> Task {
         image: None,
         services: Vec::new(),
         registry_logins: Vec::new(),
+        timeout: std::time::Duration::from_secs(3600),
+        origin: tasuki_runner::executor::Origin::default(),
     }
 }
 

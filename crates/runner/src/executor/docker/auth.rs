@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tasuki_model::secret::Secret;
 
-use super::reference::Reference;
+use crate::executor::reference::Reference;
 use crate::executor::{RegistryLogin, Stop, Task};
 use crate::process::{Binary, Collected, Exit, Limits, Nets, Running, Spec, Stdin, Stream};
 use tasuki_rt::Tasks;

@@ -10,15 +10,16 @@ use serde_json::json;
 use tasuki_model::plan::Image;
 use tasuki_model::reason::FailureReason;
 
+use super::engine;
 use super::engine::{Attached, ImageInfo, Piece};
 use super::host_config::Part;
 use super::names::Role;
 use super::prepare::Plan;
 use super::remote::{self, Place};
 use super::services::Started;
-use super::{access, engine};
+use crate::executor::access;
 use crate::executor::{Discard, Error, Output, Result, Stop, Stream};
-use crate::guest::inside::{Answer, Folder, READY, Ready, Work};
+use crate::guest::inside::{Folder, READY, Ready, Work};
 
 /// How long an entrypoint may take to hand over.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -212,9 +213,10 @@ pub(super) async fn make_folders(plan: &Plan, predefined: &str, ready: &Ready, s
     if plan.volumes.shares_builds {
         // What another life left.
         let old = Work::Remove(vec![paths.project.clone(), paths.temp.clone()]);
-        done(remote::ask(place, &old, stop, &Discard).await?.0)?;
+        remote::ask(place, &old, stop, &Discard).await?.0.done()?;
     }
-    done(remote::ask(place, &Work::Make(folders), stop, &Discard).await?.0)
+    let (answer, _) = remote::ask(place, &Work::Make(folders), stop, &Discard).await?;
+    answer.done()
 }
 
 /// Each user has caches of its own: another's files could be neither replaced nor trusted.
@@ -223,18 +225,5 @@ pub(super) fn cache_folder(plan: &Plan, ready: &Ready) -> std::path::PathBuf {
         plan.paths.cache.clone()
     } else {
         plan.paths.cache.join(format!("uid-{}", ready.uid))
-    }
-}
-
-/// An answer of which only the failure matters.
-pub(super) fn done(answer: Answer) -> Result<()> {
-    match answer {
-        Answer::Failed { message } => Err(Error::system("work in the container", message)),
-        Answer::Refused { message } => Err(Error::job(FailureReason::ScriptFailure, message)),
-        Answer::Done
-        | Answer::Ended { .. }
-        | Answer::Response { .. }
-        | Answer::Pulled { .. }
-        | Answer::Waited { .. } => Ok(()),
     }
 }

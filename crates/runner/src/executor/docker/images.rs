@@ -3,12 +3,12 @@
 use tasuki_model::plan::{Image, PullPolicy};
 use tasuki_model::reason::FailureReason;
 
-use super::access;
 use super::auth::{self, Helpers};
 use super::console::Console;
 use super::engine::{self, Engine, ImageInfo, Pull};
 use super::executor::Settings;
-use super::reference::Reference;
+use crate::executor::access;
+use crate::executor::reference::Reference;
 use crate::executor::{Error, Result, Stop, Task};
 
 /// Makes sure that an image is here, by the first policy that works. Its id is what containers are made of.

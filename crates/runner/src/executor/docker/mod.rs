@@ -27,13 +27,11 @@
 //!
 //! [`Executor::sweep`]: super::Executor::sweep
 
-mod access;
 mod auth;
 mod build;
 mod console;
 mod engine;
 mod executor;
-mod helper_image;
 mod host_config;
 mod images;
 mod names;
@@ -41,7 +39,6 @@ mod network;
 mod owner;
 mod prepare;
 mod provision;
-mod reference;
 mod remote;
 mod sandbox;
 mod services;
@@ -49,3 +46,4 @@ mod sweep;
 mod volumes;
 
 pub use executor::{Docker, GuestNetwork, Settings, Surroundings};
+pub(super) use names::hex;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::executor::reference::safe;
 use crate::executor::{Result, Task, unique};
 
 /// What gitlab-runner's own tools look for.
@@ -113,21 +114,6 @@ pub(super) fn cache_volume(task: &Task, system_id: &str, path: &str) -> String {
 }
 
 /// SHA-256 in hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(in super::super) fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Text as a part of a host name.
-pub(super) fn safe(text: &str) -> String {
-    let clean: String = text
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_lowercase()
-            } else {
-                '-'
-            }
-        })
-        .collect();
-    clean.trim_matches('-').to_owned()
 }

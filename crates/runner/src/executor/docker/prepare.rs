@@ -18,10 +18,11 @@ use super::provision::Guest;
 use super::sandbox::DockerSandbox;
 use super::services;
 use super::volumes::{self, Volumes};
-use super::{access, helper_image, images, sweep};
+use super::{images, sweep};
 use crate::config::DockerConfig;
 use crate::executor::shell::folders;
 use crate::executor::{Error, Output, Paths, Result, Stop, Task};
+use crate::executor::{access, helper_image};
 
 /// Removes a sandbox that nobody tears down.
 pub(super) struct Cleanup {

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::engine::Engine;
 use super::executor::Shared;
-use super::{helper_image, names};
+use super::names;
+use crate::executor::helper_image;
 use crate::executor::{Error, Result, unique};
 
 /// The guest on an engine.
@@ -48,7 +49,7 @@ pub(super) async fn provide(engine: &Engine, shared: &Shared) -> Result<Guest> {
     let guest = Guest {
         image: format!("tasuki-helper:{}", contents.digest),
         volume: format!("tasuki-guest-{}", contents.digest),
-        command: helper_image::command(contents.is_dynamic),
+        command: helper_image::command(helper_image::FOLDER, contents.is_dynamic),
         has_git: contents.has_git,
     };
     if engine.image(&guest.image).await.map_err(failed)?.is_none() {

@@ -3,20 +3,15 @@
 use std::io;
 use std::sync::Mutex;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
 use super::engine::{Attached, Engine, Piece};
-use crate::executor::{Error, Keyboard, Output, Result, Stop, Stream, Typed, Window};
-use crate::guest::inside::{Answer, Kind, Order, Work};
+use crate::executor::{Error, Keyboard, Output, Result, Stop, Stream};
+use crate::guest::inside::{Answer, Frames, Kind, Order, Work};
 use crate::process::encode;
 
 /// How much a guest's own standard error may say when it fails.
 const MAX_NOISE: usize = 4 << 10;
-
-/// The largest frame.
-const MAX_FRAME: usize = 256 << 20;
 
 /// Who does the work in which container.
 #[derive(Debug, Clone, Copy)]
@@ -114,39 +109,25 @@ async fn obey(attached: &Attached, stop: &Stop) -> std::convert::Infallible {
 /// Passes keys on. A guest that is gone is seen by the end of its output.
 async fn type_in(attached: &Attached, mut keyboard: Keyboard) {
     while let Some(typed) = keyboard.typed.recv().await {
-        let order = match typed {
-            Typed::Bytes(bytes) => Order::Type {
-                base64: BASE64_STANDARD.encode(bytes),
-            },
-            Typed::End => Order::EndOfInput,
-            Typed::Resize(Window { columns, rows }) => Order::Resize { columns, rows },
-        };
-        let _ = attached.write(&encode(&order).unwrap_or_default()).await;
+        let _ = attached.write(&encode(&Order::from(typed)).unwrap_or_default()).await;
     }
 }
 
 /// Reads frames until the answer; `None`: the stream ended without one.
 async fn listen(attached: &Attached, output: &dyn Output, noise: &Mutex<Vec<u8>>) -> io::Result<Option<Answer>> {
-    let mut buffer: Vec<u8> = Vec::new();
+    let mut frames = Frames::default();
     loop {
-        let mut used = 0;
-        while let Some((kind, length)) = head(&buffer[used..])? {
-            let (start, rest) = (used + 5, buffer.len() - used - 5);
-            let stream = match kind {
-                Kind::Answer if rest < length => break,
-                Kind::Answer => return Ok(Some(serde_json::from_slice(&buffer[start..start + length])?)),
-                Kind::Stdout => Stream::Stdout,
-                Kind::Stderr => Stream::Stderr,
-            };
-            if rest < length {
-                break;
+        while let Some((kind, bytes)) = frames.take()? {
+            match kind {
+                Kind::Answer => return Ok(Some(serde_json::from_slice(bytes)?)),
+                Kind::Stdout => output.write(Stream::Stdout, bytes).await,
+                Kind::Stderr => output.write(Stream::Stderr, bytes).await,
+                // Said by sessions, which are not used here.
+                Kind::Alive => {}
             }
-            output.write(stream, &buffer[start..start + length]).await;
-            used = start + length;
         }
-        buffer.drain(..used);
         match attached.read().await? {
-            Piece::Stdout(bytes) => buffer.extend_from_slice(&bytes),
+            Piece::Stdout(bytes) => frames.feed(&bytes),
             Piece::Stderr(bytes) => {
                 let mut noise = noise.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 let room = MAX_NOISE.saturating_sub(noise.len());
@@ -155,16 +136,6 @@ async fn listen(attached: &Attached, output: &dyn Output, noise: &Mutex<Vec<u8>>
             Piece::End => return Ok(None),
         }
     }
-}
-
-fn head(bytes: &[u8]) -> io::Result<Option<(Kind, usize)>> {
-    let Some(head) = bytes.first_chunk::<5>() else {
-        return Ok(None);
-    };
-    let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
-    let kind = Kind::of(head[0]).filter(|_| length <= MAX_FRAME);
-    let kind = kind.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "what it says is not the guest's"))?;
-    Ok(Some((kind, length)))
 }
 
 /// Why a guest ended without an answer: the container's end, or its own noise.

@@ -1,6 +1,5 @@
 //! A job's containers at work.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +9,6 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde_json::json;
-use tasuki_model::reason::FailureReason;
 
 use super::build::{self, Build};
 use super::engine::{Attached, ImageInfo};
@@ -18,16 +16,12 @@ use super::host_config::Part;
 use super::names::Role;
 use super::prepare::{Cleanup, Plan};
 use super::remote::{self, Place};
-use crate::executor::shell::environment;
 use crate::executor::{
     Command, Discard, Ended, Error, Exit, Interactive, Keyboard, Output, Paths, Program, PushedFile, Result, Sandbox,
     Shell, Stop,
 };
 use crate::guest;
-use crate::guest::inside::{Answer, Script, Terminal, Work};
-
-/// `PATH` of images that set none.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+use crate::guest::inside::{Answer, Ready, Script, Terminal, Work};
 
 /// What `prepare` has made.
 pub(super) struct Parts {
@@ -72,39 +66,8 @@ impl DockerSandbox {
         }
     }
 
-    /// What the image and its entrypoint say, under the job's variables.
-    fn script_env(&self, variables: &[(String, String)]) -> Result<Vec<(String, String)>> {
-        let ready = &self.parts.build.ready;
-        let text = |path: &Path| path.to_string_lossy().into_owned();
-        let mut all: BTreeMap<String, String> =
-            [("PATH", DEFAULT_PATH), ("USER", &ready.user), ("LOGNAME", &ready.user)]
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect();
-        let temporary = if ready.tmp_is_writable {
-            "/tmp".to_owned()
-        } else {
-            text(&self.paths.temp.join("tmp"))
-        };
-        all.insert("TMPDIR".to_owned(), temporary);
-        all.extend(ready.env.iter().cloned());
-        all.insert("HOME".to_owned(), text(&self.paths.home));
-        environment::add(&mut all, variables)?;
-        Ok(all.into_iter().collect())
-    }
-
-    /// The helper image's own `PATH` and a home of the job's: what the job sets for its own image is not for this one.
-    fn guest_env(&self, variables: &[(String, String)]) -> Result<Vec<(String, String)>> {
-        let mut all = BTreeMap::new();
-        environment::add(&mut all, variables)?;
-        all.insert("PATH".to_owned(), DEFAULT_PATH.to_owned());
-        let home = self.paths.temp.join("home").to_string_lossy().into_owned();
-        all.insert("HOME".to_owned(), home);
-        all.insert(
-            "TMPDIR".to_owned(),
-            self.paths.temp.join("tmp").to_string_lossy().into_owned(),
-        );
-        Ok(all.into_iter().collect())
+    fn ready(&self) -> &Ready {
+        &self.parts.build.ready
     }
 
     /// In the job's container, as its user.
@@ -133,7 +96,7 @@ impl DockerSandbox {
         let work = Work::Script(Script {
             shell,
             text,
-            env: self.script_env(&command.env)?,
+            env: self.ready().script_env(&self.paths, &command.env)?,
             project: self.paths.project.clone(),
             cwd: command.cwd.as_ref().map(|folder| self.paths.project.join(folder)),
             temp: self.paths.temp.clone(),
@@ -152,12 +115,12 @@ impl DockerSandbox {
                 }
                 Ok(Ended { exit, response: None })
             }
-            other => Err(unexpected(other)),
+            other => Err(other.unexpected()),
         }
     }
 
     async fn run_guest(&self, command: &Command, request: guest::Request, output: &dyn Output) -> Result<Ended> {
-        let env = self.guest_env(&command.env)?;
+        let env = Ready::guest_env(&self.paths, &command.env)?;
         let timeout_ms = command.timeout.map(millis);
         let mounted = match &request {
             guest::Request::Snapshot(snapshot) => Some(self.mount(&snapshot.from).await?),
@@ -183,7 +146,7 @@ impl DockerSandbox {
                 exit,
                 response: Some(*response),
             }),
-            other => Err(unexpected(other)),
+            other => Err(other.unexpected()),
         }
     }
 
@@ -234,14 +197,6 @@ fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn unexpected(answer: Answer) -> Error {
-    match answer {
-        Answer::Refused { message } => Error::job(FailureReason::ScriptFailure, message),
-        Answer::Failed { message } => Error::system("work in the container", message),
-        other => Error::system("understand the guest", format!("it answers {other:?}")),
-    }
-}
-
 #[async_trait]
 impl Sandbox for DockerSandbox {
     fn paths(&self) -> &Paths {
@@ -267,7 +222,7 @@ impl Sandbox for DockerSandbox {
             argv: what.argv,
             shell: what.shell,
             typist: what.typist,
-            env: self.script_env(&what.env)?,
+            env: self.ready().script_env(&self.paths, &what.env)?,
             project: self.paths.project.clone(),
             cwd: what.cwd.as_ref().map(|folder| self.paths.project.join(folder)),
             columns: what.window.columns,
@@ -276,7 +231,7 @@ impl Sandbox for DockerSandbox {
         let (answer, _) = remote::ask_typing(self.build_place(), &work, &what.stop, keyboard, output).await?;
         match answer {
             Answer::Ended { exit, .. } => Ok(exit),
-            other => Err(unexpected(other)),
+            other => Err(other.unexpected()),
         }
     }
 
@@ -287,7 +242,7 @@ impl Sandbox for DockerSandbox {
             mode: file.mode,
             base64: BASE64_STANDARD.encode(&file.bytes),
         };
-        build::done(self.ask(&work).await?)
+        self.ask(&work).await?.done()
     }
 
     async fn pull(&self, path: &str, limit: u64) -> Result<Option<Bytes>> {
@@ -303,7 +258,7 @@ impl Sandbox for DockerSandbox {
                 let bytes = bytes.map_err(|error| Error::system("understand the guest", error))?;
                 Ok(Some(bytes.into()))
             }
-            other => Err(unexpected(other)),
+            other => Err(other.unexpected()),
         }
     }
 
@@ -331,7 +286,7 @@ impl Sandbox for DockerSandbox {
             };
             let work = Work::Remove(vec![paths.project.clone(), paths.temp.clone()]);
             let removed = remote::ask(place, &work, &Stop::new(), &Discard).await;
-            result = result.and(removed.and_then(|(answer, _)| build::done(answer)));
+            result = result.and(removed.and_then(|(answer, _)| answer.done()));
         }
         result.and(cleanup.run().await)
     }

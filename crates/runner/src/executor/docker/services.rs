@@ -7,16 +7,16 @@ use serde_json::json;
 use tasuki_model::plan::{Image, Service, Variable};
 use tasuki_model::reason::FailureReason;
 
-use super::access;
 use super::console::Console;
 use super::engine::{Attached, Piece};
 use super::host_config::{Part, device};
 use super::images;
 use super::names::Role;
 use super::prepare::Plan;
-use super::reference::Reference;
 use super::remote::{self, Place};
 use crate::config::DockerConfig;
+use crate::executor::access;
+use crate::executor::reference::Reference;
 use crate::executor::{Discard, Error, Output, Result, Stop, Stream, Task};
 use crate::guest::inside::{Answer, Work};
 
@@ -263,7 +263,7 @@ async fn ask(plan: &Plan, targets: Vec<(String, u16)>, limit: u64, stop: &Stop) 
     plan.engine.remove_container(&id).await.map_err(failed)?;
     match answer {
         Answer::Waited { silent } => Ok(silent.into_iter().map(|(host, _)| host).collect()),
-        other => super::build::done(other).map(|()| Vec::new()),
+        other => other.done().map(|()| Vec::new()),
     }
 }
 

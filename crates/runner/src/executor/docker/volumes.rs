@@ -120,6 +120,8 @@ mod tests {
             image: None,
             services: Vec::new(),
             registry_logins: Vec::new(),
+            timeout: std::time::Duration::from_secs(3600),
+            origin: crate::executor::Origin::default(),
         }
     }
 

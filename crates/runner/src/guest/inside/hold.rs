@@ -1,19 +1,28 @@
 //! `guest hold`: the main process of a job's container.
 
+use std::fs;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use rustix::fs::Access;
-use rustix::process::WaitOptions;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process};
 use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep};
+
+use super::protocol::Answer;
 
 /// Begins the line that says that the container is ready. What an image's entrypoint prints before it is output.
 pub(crate) const READY: &[u8] = b"\0tasuki-ready ";
 
-/// How often orphans are reaped.
-const REAP: Duration = Duration::from_millis(500);
+/// How often it is looked whether the container is held.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How often it is looked whether everybody has ended, once they were asked to.
+const END: Duration = Duration::from_millis(50);
 
 /// What the container is like, seen from inside and after its entrypoint.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,28 +39,125 @@ pub(crate) struct Ready {
     pub(crate) tmp_is_writable: bool,
 }
 
-/// Says that it is there, then waits to be killed.
+/// Says that it is there, then waits to be killed. Asked to end, it asks the container's programs to, and ends after them.
 pub(crate) fn hold() -> ExitCode {
-    match say_ready() {
-        Ok(()) => loop {
-            // As process 1 it is the parent of every orphan of the container.
-            while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
-            std::thread::sleep(REAP);
-        },
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match say_ready().and_then(|()| runtime?.block_on(wait())) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(3),
     }
 }
 
+async fn wait() -> io::Result<()> {
+    let mut ended = signal(SignalKind::child())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    loop {
+        // As process 1 it is the parent of every orphan of the container.
+        while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
+        tokio::select! {
+            _ = ended.recv() => {}
+            _ = terminate.recv() => break,
+        }
+    }
+    // Beside others it knows nobody whom it could ask.
+    if !rustix::process::getpid().is_init() {
+        return Ok(());
+    }
+    let own = fs::read_link("/proc/self/exe").ok();
+    for pid in programs(own.as_deref()) {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+    while !programs(own.as_deref()).is_empty() {
+        while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
+        sleep(END).await;
+    }
+    Ok(())
+}
+
+/// The processes of this container that are not the guest's: sessions and supervisors end with what they have in their care.
+fn programs(own: Option<&Path>) -> Vec<Pid> {
+    let Ok(all) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    all.flatten()
+        .filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
+        .filter(|pid| !pid.is_init())
+        .filter(
+            |pid| match fs::read_link(format!("/proc/{}/exe", pid.as_raw_nonzero())) {
+                Ok(exe) => Some(exe.as_path()) != own,
+                // A zombie has none. Somebody else's cannot be seen, and may not be ours to ask.
+                Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+            },
+        )
+        .collect()
+}
+
 fn say_ready() -> io::Result<()> {
-    let uid = rustix::process::getuid().as_raw();
-    let env: Vec<(String, String)> = std::env::vars_os()
+    let env = std::env::vars_os()
         .map(|(key, value)| (key.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
         .collect();
+    let ready = look(env)?;
+    let mut out = io::stdout().lock();
+    out.write_all(READY)?;
+    serde_json::to_writer(&mut out, &ready)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Makes folders, then waits until the container is held.
+pub(super) async fn describe(folders: &[(PathBuf, u32)], limit: Duration) -> Answer {
+    for (folder, mode) in folders {
+        let made =
+            fs::create_dir_all(folder).and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(*mode)));
+        if let Err(error) = made {
+            return Answer::Failed {
+                message: format!("make the folder {}: {error}", folder.display()),
+            };
+        }
+    }
+    let started = Instant::now();
+    loop {
+        let described = held().and_then(|env| look(env).ok());
+        if described.is_some() || started.elapsed() >= limit {
+            return Answer::Described(described);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Environment of whoever holds this container. What the entrypoint exported is in it.
+fn held() -> Option<Vec<(String, String)>> {
+    let link = |path: String| fs::read_link(path).ok();
+    let (exe, place) = (
+        link("/proc/self/exe".to_owned())?,
+        link("/proc/self/ns/mnt".to_owned())?,
+    );
+    let holds = |pid: &String| {
+        link(format!("/proc/{pid}/exe")).as_ref() == Some(&exe)
+            && link(format!("/proc/{pid}/ns/mnt")).as_ref() == Some(&place)
+            && fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.ends_with(b"\0guest\0hold\0"))
+    };
+    let pid = fs::read_dir("/proc").ok()?.flatten();
+    let pid = pid
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .find(holds)?;
+    let bytes = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let entries = bytes.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let pairs = entries.filter_map(|entry| {
+        let at = entry.iter().position(|byte| *byte == b'=')?;
+        Some((text(&entry[..at]), text(&entry[at + 1..])))
+    });
+    Some(pairs.collect())
+}
+
+fn look(env: Vec<(String, String)>) -> io::Result<Ready> {
+    let uid = rustix::process::getuid().as_raw();
     let home = env
         .iter()
         .find(|(key, _)| key == "HOME")
         .map(|(_, value)| value.as_str());
-    let ready = Ready {
+    Ok(Ready {
         uid,
         gid: rustix::process::getgid().as_raw(),
         groups: rustix::process::getgroups()?
@@ -62,12 +168,7 @@ fn say_ready() -> io::Result<()> {
         home_is_writable: home.is_some_and(|home| home != "/" && writable(Path::new(home))),
         tmp_is_writable: writable(Path::new("/tmp")),
         env,
-    };
-    let mut out = io::stdout().lock();
-    out.write_all(READY)?;
-    serde_json::to_writer(&mut out, &ready)?;
-    out.write_all(b"\n")?;
-    out.flush()
+    })
 }
 
 fn writable(folder: &Path) -> bool {

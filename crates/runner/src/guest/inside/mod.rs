@@ -1,9 +1,10 @@
-//! The guest in a container: what the docker executor starts there.
+//! The guest in a container: what the docker and the kubernetes executor start there.
 //!
 //! | Command | Does |
 //! |---|---|
 //! | `guest hold` | keeps the container alive, tells as whom and with which environment it runs, reaps orphans |
 //! | `guest inside` | does one [`Work`] that comes on standard input, then obeys [`Order`]s until it has ended |
+//! | `guest session DIR` | the same by way of a process that goes on when the connection breaks (see [`session`]) |
 //! | `guest install DIR` | puts itself into a volume that other containers mount |
 //!
 //! Standard output of `inside` carries frames: one byte of kind ([`Kind`]), four of length (little endian), the bytes.
@@ -11,15 +12,21 @@
 //! streams keep their order, and a background process that holds the output open holds up nobody. When standard input
 //! ends, because the runner let go or died, everything that was started is killed.
 
+mod env;
 mod files;
+mod frames;
 mod hold;
 mod install;
+mod log;
 mod oom;
 mod protocol;
+mod session;
 mod tcp;
 mod work;
 
+pub(crate) use frames::Frames;
 pub(crate) use hold::{READY, Ready, hold};
 pub(crate) use install::install;
-pub(crate) use protocol::{Answer, Folder, Kind, Order, Script, Terminal, Work};
+pub(crate) use protocol::{Answer, Folder, Kind, Opening, Order, Script, Terminal, Work};
+pub(crate) use session::{carry, session};
 pub(crate) use work::work;

@@ -29,7 +29,7 @@ pub(super) fn explain(before: Option<u64>) -> Option<String> {
     let limit = limit.map_or_else(|| "its limit".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
     Some(format!(
         "ERROR: the kernel killed a process of the job for want of memory: its container may use {limit} (`memory` in \
-         [runners.docker])\n"
+         [runners.docker], `memory_limit` in [runners.kubernetes])\n"
     ))
 }
 

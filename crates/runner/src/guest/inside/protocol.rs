@@ -2,11 +2,24 @@
 
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
+use tasuki_model::reason::FailureReason;
 
-use crate::executor::{Shell, Typist};
+use super::hold::Ready;
+use crate::executor::{Error, Shell, Typist};
 use crate::guest::{Request, Response};
-use crate::process::Exit;
+use crate::process::{Exit, Typed, Window};
+
+/// The first frame of a connection to a session ([`super::session`]), as JSON.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Opening {
+    /// Where in the session's log the connection begins to read.
+    pub(crate) from: u64,
+    /// What is to be done. Absent where the session is known to have it.
+    pub(crate) work: Option<Work>,
+}
 
 /// One thing to do. The first frame on standard input, as JSON.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,6 +51,11 @@ pub(crate) enum Work {
     Make(Vec<Folder>),
     /// Removes folders and all below them.
     Remove(Vec<PathBuf>),
+    /// Makes folders of this user's own, and tells what the container is like once its entrypoint has handed over to `hold`.
+    Describe {
+        folders: Vec<(PathBuf, u32)>,
+        timeout_ms: u64,
+    },
     /// Waits until something listens at every `host:port`.
     WaitTcp {
         targets: Vec<(String, u16)>,
@@ -104,6 +122,22 @@ pub(crate) enum Order {
         columns: u16,
         rows: u16,
     },
+    /// A session's log was read to here: nobody will ask for what stands before.
+    Read {
+        to: u64,
+    },
+}
+
+impl From<Typed> for Order {
+    fn from(typed: Typed) -> Self {
+        match typed {
+            Typed::Bytes(bytes) => Self::Type {
+                base64: BASE64_STANDARD.encode(bytes),
+            },
+            Typed::End => Self::EndOfInput,
+            Typed::Resize(Window { columns, rows }) => Self::Resize { columns, rows },
+        }
+    }
 }
 
 /// The last frame on standard output, as JSON.
@@ -123,6 +157,8 @@ pub(crate) enum Answer {
     Pulled {
         base64: Option<String>,
     },
+    /// `None`: nobody holds the container in time.
+    Described(Option<Ready>),
     /// Who does not listen.
     Waited {
         silent: Vec<(String, u16)>,
@@ -137,6 +173,33 @@ pub(crate) enum Answer {
     },
 }
 
+impl Answer {
+    /// Of an answer of which only the failure matters.
+    ///
+    /// # Errors
+    /// The failure.
+    pub(crate) fn done(self) -> crate::executor::Result<()> {
+        match self {
+            Self::Failed { .. } | Self::Refused { .. } => Err(self.unexpected()),
+            Self::Done
+            | Self::Ended { .. }
+            | Self::Response { .. }
+            | Self::Pulled { .. }
+            | Self::Described(_)
+            | Self::Waited { .. } => Ok(()),
+        }
+    }
+
+    /// Of an answer that is not the one that was hoped for.
+    pub(crate) fn unexpected(self) -> Error {
+        match self {
+            Self::Refused { message } => Error::job(FailureReason::ScriptFailure, message),
+            Self::Failed { message } => Error::system("work in the container", message),
+            other => Error::system("understand the guest", format!("it answers {other:?}")),
+        }
+    }
+}
+
 /// Kinds of frames on standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -144,6 +207,8 @@ pub(crate) enum Kind {
     Stdout = 1,
     Stderr = 2,
     Answer = 3,
+    /// A session is there and has nothing to say. Not a part of its log.
+    Alive = 4,
 }
 
 impl Kind {
@@ -153,6 +218,7 @@ impl Kind {
             1 => Some(Self::Stdout),
             2 => Some(Self::Stderr),
             3 => Some(Self::Answer),
+            4 => Some(Self::Alive),
             _ => None,
         }
     }

@@ -14,11 +14,12 @@ use base64::prelude::BASE64_STANDARD;
 use rustix::fs::Mode;
 use serde::de::DeserializeOwned;
 use tasuki_rt::Tasks;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::{Mutex, mpsc};
 
 use super::files;
+use super::hold;
 use super::oom;
 use super::protocol::{Answer, Kind, Order, Script, Terminal, Work};
 use super::tcp;
@@ -101,6 +102,8 @@ async fn obey(input: &mut Receiver, stop: &Stop, keys: &mpsc::Sender<Typed>) -> 
             Ok(Some(Order::Type { base64 })) => Typed::Bytes(BASE64_STANDARD.decode(base64).unwrap_or_default().into()),
             Ok(Some(Order::EndOfInput)) => Typed::End,
             Ok(Some(Order::Resize { columns, rows })) => Typed::Resize(Window { columns, rows }),
+            // Only sessions have a log.
+            Ok(Some(Order::Read { .. })) => continue,
             Ok(None) | Err(_) => {
                 stop.force();
                 return std::future::pending().await;
@@ -129,10 +132,11 @@ async fn closed(input: &Receiver) {
     }
 }
 
-async fn perform(
+/// Does a piece of work; background processes that it left come with the answer.
+pub(super) async fn perform(
     work: Work,
     stop: &Stop,
-    frames: &Frames,
+    frames: &dyn Output,
     tasks: &Tasks,
     keyboard: Keyboard,
 ) -> (Answer, Option<Lingering>) {
@@ -153,12 +157,13 @@ async fn perform(
         Work::Pull { roots, path, limit } => files::pull(&roots, &path, limit),
         Work::Make(folders) => files::make(&folders),
         Work::Remove(folders) => files::remove(&folders),
+        Work::Describe { folders, timeout_ms } => hold::describe(&folders, Duration::from_millis(timeout_ms)).await,
         Work::WaitTcp { targets, timeout_ms } => tcp::wait(targets, Duration::from_millis(timeout_ms)).await,
     };
     (answer, None)
 }
 
-async fn run(work: Script, stop: &Stop, frames: &Frames, tasks: &Tasks) -> (Answer, Option<Lingering>) {
+async fn run(work: Script, stop: &Stop, frames: &dyn Output, tasks: &Tasks) -> (Answer, Option<Lingering>) {
     let spec = match spec(&work) {
         Ok(spec) => spec,
         Err(message) => return (Answer::Refused { message }, None),
@@ -196,7 +201,7 @@ async fn run(work: Script, stop: &Stop, frames: &Frames, tasks: &Tasks) -> (Answ
     }
 }
 
-async fn interact(work: Terminal, stop: &Stop, frames: &Frames, keyboard: Keyboard) -> Answer {
+async fn interact(work: Terminal, stop: &Stop, frames: &dyn Output, keyboard: Keyboard) -> Answer {
     let environment = environment::split(work.env.into_iter().collect());
     environment::tell_left_out(&environment, frames).await;
     let argv = if work.argv.is_empty() {
@@ -295,7 +300,7 @@ async fn guest(
     env: Vec<(String, String)>,
     timeout_ms: Option<u64>,
     stop: &Stop,
-    frames: &Frames,
+    frames: &dyn Output,
 ) -> Answer {
     let (sender, mut log) = mpsc::channel::<Vec<u8>>(LOG_PIECES);
     let inner = stop.child();
@@ -359,7 +364,7 @@ impl Output for Frames {
 }
 
 /// The next frame of the input; `None` at its end. A frame that is cut short is an error.
-async fn receive<T: DeserializeOwned>(input: &mut Receiver) -> io::Result<Option<T>> {
+pub(super) async fn receive<T: DeserializeOwned>(input: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<T>> {
     let mut head = [0; 4];
     match input.read_exact(&mut head).await {
         Ok(_) => {}

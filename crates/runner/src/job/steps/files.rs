@@ -39,7 +39,7 @@ pub(super) struct Save<'s> {
 
 impl Build<'_> {
     pub(super) async fn make_folder(&self, sandbox: &dyn Sandbox, folder: PathBuf) -> Result<(), Failure> {
-        let request = Request::MakeFolder(folder);
+        let request = Request::MakeFolder { folder };
         self.guest(sandbox, request, &Limit::Job, "make_folder").await.map(drop)
     }
 

@@ -1,4 +1,4 @@
-//! The image of the predefined container, made of this machine's own files.
+//! The image of sources, caches and artifacts, made of this machine's own files.
 //!
 //! It holds this very program, git with what it needs, a shell, and the certificates of this machine, each with the
 //! libraries that the dynamic loader names. So no registry has to be reached before the first job, and the guest is
@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::names;
+use super::docker::hex;
 use crate::executor::{Error, Result};
 use crate::process::tool::Tool;
 use crate::process::{Binary, Exit, Stop};
@@ -44,13 +44,13 @@ pub(super) struct Contents {
     pub(super) has_git: bool,
 }
 
-/// How the guest is started in a container that has the folder.
-pub(super) fn command(is_dynamic: bool) -> Vec<String> {
-    let program = format!("{FOLDER}/{}", Binary::PROGRAM);
+/// How the guest is started in a container that has it in that folder.
+pub(super) fn command(folder: &str, is_dynamic: bool) -> Vec<String> {
+    let program = format!("{folder}/{}", Binary::PROGRAM);
     let mut command = if is_dynamic {
-        let libraries = format!("{FOLDER}/{}", Binary::LIBRARIES);
+        let libraries = format!("{folder}/{}", Binary::LIBRARIES);
         vec![
-            format!("{FOLDER}/{}", Binary::LOADER),
+            format!("{folder}/{}", Binary::LOADER),
             "--library-path".to_owned(),
             libraries,
             program,
@@ -67,10 +67,48 @@ fn failed(error: io::Error) -> Error {
 }
 
 impl Contents {
-    /// The archive of the image. Blocking.
+    /// The archive of the image's files. Blocking.
     pub(super) fn tar(&self) -> Result<Vec<u8>> {
         self.files.tar().map_err(failed)
     }
+}
+
+/// The helper image as an archive that `docker load`, `ctr images import` and `kind load image-archive` take, under the given
+/// name. `program` is what becomes the guest; git and what else belongs into the image is looked for in `path`. Blocking.
+///
+/// # Errors
+/// A file of this machine cannot be read.
+pub fn archive(program: &Path, path: &str, name: &str) -> Result<Vec<u8>> {
+    let layer = collect(program, path)?.tar()?;
+    let config = serde_json::json!({
+        "architecture": match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        },
+        "os": "linux",
+        "config": {"Env": ["PATH=/usr/bin:/bin"], "Cmd": ["tasuki", "guest", "hold"]},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", hex(&layer))]},
+    });
+    let manifest = serde_json::json!([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]);
+    let mut builder = tar::Builder::new(Vec::new());
+    for (place, bytes) in [
+        ("config.json", config.to_string().as_bytes()),
+        ("layer.tar", &layer),
+        ("manifest.json", manifest.to_string().as_bytes()),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_size(bytes.len() as u64);
+        builder.append_data(&mut header, place, bytes).map_err(failed)?;
+    }
+    builder.into_inner().map_err(failed)
+}
+
+/// Whether a program needs its loader and libraries brought along. Blocking.
+pub(super) fn is_dynamic(program: &Path) -> Result<bool> {
+    let path = crate::executor::shell::Config::DEFAULT_PATH;
+    needs(program, path).map(|needs| needs.loader.is_some()).map_err(failed)
 }
 
 /// Looks for the files. Blocking.
@@ -78,6 +116,10 @@ pub(super) fn collect(program: &Path, path: &str) -> Result<Contents> {
     let mut files = Files::default();
     let needs = needs(program, path).map_err(failed)?;
     files.add(format!("{FOLDER}/{}", Binary::PROGRAM), program);
+    // In the image itself it is started by its name, with the image's own loader.
+    for library in needs.libraries.iter().chain(&needs.loader) {
+        files.add(library.to_string_lossy().into_owned(), library);
+    }
     for library in &needs.libraries {
         let name = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
         files.add(format!("{FOLDER}/{}/{name}", Binary::LIBRARIES), library);
@@ -162,7 +204,7 @@ impl Files {
             }
             list.push_str(&format!("{place} {length} {:08x}\n", sum.finalize()));
         }
-        Ok(names::hex(list.as_bytes())[..16].to_owned())
+        Ok(hex(list.as_bytes())[..16].to_owned())
     }
 
     fn tar(&self) -> io::Result<Vec<u8>> {
@@ -176,7 +218,9 @@ impl Files {
             header.set_size(bytes.len() as u64);
             builder.append_data(&mut header, place.trim_start_matches('/'), bytes)
         };
-        for folder in ["/tmp", "/etc", "/root", "/builds", "/cache", "/var/tmp"] {
+        for folder in [
+            "/tmp", "/etc", "/root", "/builds", "/cache", "/usr", "/usr/bin", "/var/tmp",
+        ] {
             folders.insert(folder.to_owned());
         }
         for place in self.0.keys() {
@@ -192,14 +236,19 @@ impl Files {
         }
         let passwd = b"root:x:0:0:root:/root:/bin/sh\n";
         add(&mut builder, "/etc/passwd", 0o644, tar::EntryType::Regular, passwd)?;
-        if self.0.contains_key("/usr/bin/sh") {
+        let link = |builder: &mut tar::Builder<Vec<u8>>, place: &str, to: &str| {
             let mut link = tar::Header::new_gnu();
             link.set_entry_type(tar::EntryType::Symlink);
             link.set_mode(0o777);
             link.set_size(0);
+            builder.append_link(&mut link, place, to)
+        };
+        if self.0.contains_key("/usr/bin/sh") {
             add(&mut builder, "/bin", 0o755, tar::EntryType::Directory, &[])?;
-            builder.append_link(&mut link, "bin/sh", "/usr/bin/sh")?;
+            link(&mut builder, "bin/sh", "/usr/bin/sh")?;
         }
+        let program = format!("{FOLDER}/{}", Binary::PROGRAM);
+        link(&mut builder, &format!("usr/bin/{}", Binary::PROGRAM), &program)?;
         for (place, file) in &self.0 {
             add(&mut builder, place, 0o755, tar::EntryType::Regular, &fs::read(file)?)?;
         }

@@ -67,8 +67,23 @@ impl<'a> Reference<'a> {
 
     /// The image in a container's name.
     pub(super) fn slug(&self) -> String {
-        super::names::safe(&self.aliases().pop().unwrap_or_default())
+        safe(&self.aliases().pop().unwrap_or_default())
     }
+}
+
+/// Text as a part of a host name.
+pub(super) fn safe(text: &str) -> String {
+    let clean: String = text
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    clean.trim_matches('-').to_owned()
 }
 
 #[cfg(test)]

@@ -53,11 +53,22 @@ pub(super) fn user(runner: &str, allowed: &[String], job: Option<&str>) -> Resul
 /// The policies to try in order: the job's, else the runner's, without those that are not allowed. Repeating one is asking
 /// for another try.
 pub(super) fn pull_policies(job: &[PullPolicy], runner: &[&str], allowed: &[String]) -> Result<Vec<PullPolicy>> {
-    let parse = |key: &str, words: &[&str]| -> Result<Vec<PullPolicy>> {
+    let chosen = pull_policies_or(job, runner, allowed, Some(PullPolicy::Always))?;
+    Ok(chosen.into_iter().flatten().collect())
+}
+
+/// The same where a runner that names no policy means `usual`; `None` leaves it to whoever pulls.
+pub(super) fn pull_policies_or(
+    job: &[PullPolicy],
+    runner: &[&str],
+    allowed: &[String],
+    usual: Option<PullPolicy>,
+) -> Result<Vec<Option<PullPolicy>>> {
+    let parse = |key: &str, words: &[&str]| -> Result<Vec<Option<PullPolicy>>> {
         words
             .iter()
             .map(|word| {
-                policy(word).ok_or_else(|| {
+                policy(word).map(Some).ok_or_else(|| {
                     Error::configuration(
                         format!("{key} names the pull policy {word:?}"),
                         "write always, if-not-present or never",
@@ -68,20 +79,22 @@ pub(super) fn pull_policies(job: &[PullPolicy], runner: &[&str], allowed: &[Stri
     };
     let mut own = parse("pull_policy", runner)?;
     if own.is_empty() {
-        own.push(PullPolicy::Always);
+        own.push(usual);
     }
     let words: Vec<&str> = allowed.iter().map(String::as_str).collect();
     let mut permitted = parse("allowed_pull_policies", &words)?;
     if permitted.is_empty() {
         permitted.clone_from(&own);
     }
-    let wanted = if job.is_empty() { &own } else { job };
-    let chosen: Vec<PullPolicy> = wanted.iter().copied().filter(|one| permitted.contains(one)).collect();
+    let job: Vec<Option<PullPolicy>> = job.iter().copied().map(Some).collect();
+    let wanted = if job.is_empty() { own } else { job };
+    let chosen: Vec<Option<PullPolicy>> = wanted.iter().copied().filter(|one| permitted.contains(one)).collect();
     if chosen.is_empty() {
-        let names = |list: &[PullPolicy]| list.iter().map(|one| word(*one)).collect::<Vec<_>>().join(", ");
+        let word = |policy: &Option<PullPolicy>| policy.map_or("the cluster's own", word);
+        let names = |list: &[Option<PullPolicy>]| list.iter().map(word).collect::<Vec<_>>().join(", ");
         let message = format!(
             "the pull policy {} is not allowed on this runner (allowed_pull_policies): allowed are {}",
-            names(wanted),
+            names(&wanted),
             names(&permitted)
         );
         return Err(Error::job(FailureReason::RunnerConfigurationError, message));

@@ -1,0 +1,53 @@
+//! The kubernetes executor: one pod of a cluster for one task.
+//!
+//! ```text
+//! init-permissions   the helper image: copies the guest into a volume that build and helper mount
+//! build              the job's image: scripts, held open by the guest
+//! helper             the helper image: sources, caches, artifacts, file variables, held open by the guest
+//! svc-<n>, <alias>   services
+//! ```
+//!
+//! **Decide, then do.** [`plan`] is pure: from the [`Settings`] of a `[runners.kubernetes]` section and a task it makes
+//! everything that will exist, as the cluster's own types, or says why the job cannot have it. It knows no cluster.
+//!
+//! | File or folder | Holds |
+//! |---|---|
+//! | `settings` | the section, checked and with its defaults; what is wrong with it is said before the first job |
+//! | `flags` | the feature flags that change a pod |
+//! | `overwrite` | what jobs change by variables, and the guards that stand before it |
+//! | `pod` | the pod and what goes with it |
+//! | `patch` | `pod_spec`: changes of the finished pod |
+//! | `plan` | all of it in order |
+//! | `rbac` | the rights that all of it needs |
+//!
+//! **Secrets.** Only variables that everybody may see stand in the pod; registry log-ins are a Secret of their own, and
+//! scripts go over the guest's standard input.
+
+mod cluster;
+mod connect;
+mod executor;
+mod fault;
+mod files;
+mod flags;
+mod link;
+mod make;
+mod names;
+mod overwrite;
+mod patch;
+mod plan;
+mod pod;
+mod prepare;
+mod rbac;
+mod record;
+mod sandbox;
+mod settings;
+mod sight;
+mod talk;
+mod there;
+mod watch;
+
+pub use executor::Kubernetes;
+pub use flags::Flags;
+pub use plan::{Context, Planned, plan};
+pub use rbac::{Account, Purpose, manifest as rbac_manifest};
+pub use settings::{GuestStart, Retry, Settings};

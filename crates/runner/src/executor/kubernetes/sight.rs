@@ -1,0 +1,417 @@
+//! What a pod's state means for its job.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition};
+use tasuki_model::reason::FailureReason;
+
+use super::plan::Planned;
+use crate::executor::Error;
+
+const BUILD: &str = Planned::BUILD;
+const HELPER: &str = Planned::HELPER;
+
+/// Why a job cannot go on in a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Another pull policy may find the image.
+    Pull {
+        container: String,
+        image: String,
+        message: String,
+    },
+    /// The job's own fault, or one that the configuration must mend.
+    Job { reason: FailureReason, message: String },
+    /// The cluster's or somebody else's.
+    System(String),
+}
+
+impl Trouble {
+    pub(super) fn error(self) -> Error {
+        match self {
+            Self::Pull {
+                container,
+                image,
+                message,
+            } => {
+                let message = format!("the image {image} of the container {container} cannot be pulled: {message}");
+                Error::job(FailureReason::ImagePullFailure, message)
+            }
+            Self::Job { reason, message } => Error::job(reason, message),
+            Self::System(message) => Error::system("go on with the job", message),
+        }
+    }
+
+    fn configuration(message: String) -> Self {
+        Self::Job {
+            reason: FailureReason::RunnerConfigurationError,
+            message,
+        }
+    }
+}
+
+/// Whether the job can begin: both of its own containers run.
+pub(super) fn is_ready(pod: &Pod) -> bool {
+    [BUILD, HELPER]
+        .iter()
+        .all(|name| status(pod, name).is_some_and(|status| status.ready && running(status)))
+}
+
+/// Whether nothing of the job runs any more. Services have their own time.
+pub(super) fn has_ended(pod: &Pod) -> bool {
+    [BUILD, HELPER].iter().all(|name| {
+        let state = status(pod, name).and_then(|status| status.state.as_ref());
+        state.is_none_or(|state| state.running.is_none())
+    })
+}
+
+/// How long the pod's programs have to end.
+pub(super) fn grace(pod: &Pod) -> Duration {
+    let seconds = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
+    Duration::from_secs(seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(30))
+}
+
+fn running(status: &ContainerStatus) -> bool {
+    status.state.as_ref().is_some_and(|state| state.running.is_some())
+}
+
+fn status<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
+    statuses(pod).find(|status| status.name == name)
+}
+
+fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let all = pod.status.iter();
+    all.flat_map(|status| {
+        let own = status.container_statuses.iter().flatten();
+        status.init_container_statuses.iter().flatten().chain(own)
+    })
+}
+
+fn conditions(pod: &Pod) -> impl Iterator<Item = &PodCondition> {
+    pod.status.iter().flat_map(|status| status.conditions.iter().flatten())
+}
+
+/// `Pending`, `Running`, …
+pub(super) fn phase(pod: &Pod) -> &str {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    phase.unwrap_or("Unknown")
+}
+
+/// What is said of a pod that is waited for.
+pub(super) fn waiting(pod: &Pod) -> String {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    let mut text = format!(
+        "Waiting for pod {namespace}/{name} to be running, status is {}\n",
+        phase(pod)
+    );
+    let mut line = |reason: &str, message: &str| text.push_str(&format!("\t{reason}: {message:?}\n"));
+    for condition in conditions(pod) {
+        if let Some(reason) = condition.reason.as_deref().filter(|reason| !reason.is_empty()) {
+            line(reason, condition.message.as_deref().unwrap_or_default());
+        }
+    }
+    for status in statuses(pod) {
+        let waiting = status.state.as_ref().and_then(|state| state.waiting.as_ref());
+        if let Some((waiting, message)) = waiting.and_then(|waiting| Some((waiting, waiting.message.as_deref()?))) {
+            let reason = waiting.reason.as_deref().unwrap_or_default();
+            line(&format!("{}: {reason}", status.name), message);
+        }
+    }
+    text
+}
+
+/// Why a pod is of no use any more. `gone`: it was deleted.
+pub(super) fn trouble(pod: &Pod, gone: bool) -> Option<Trouble> {
+    disruption(pod)
+        .or_else(|| deletion(pod, gone))
+        .or_else(|| statuses(pod).find_map(|status| container(pod, status)))
+        .or_else(|| ended(pod))
+}
+
+fn name(pod: &Pod) -> &str {
+    pod.metadata.name.as_deref().unwrap_or_default()
+}
+
+/// Said by who takes the pod away, before it goes.
+fn disruption(pod: &Pod) -> Option<Trouble> {
+    let condition =
+        conditions(pod).find(|condition| condition.type_ == "DisruptionTarget" && condition.status == "True");
+    condition.map(|condition| {
+        Trouble::System(format!(
+            "the pod {} was taken away by the cluster ({}): {}",
+            name(pod),
+            condition.reason.as_deref().unwrap_or("DisruptionTarget"),
+            condition.message.as_deref().unwrap_or("no reason is given")
+        ))
+    })
+}
+
+fn deletion(pod: &Pod, gone: bool) -> Option<Trouble> {
+    (gone || pod.metadata.deletion_timestamp.is_some()).then(|| {
+        Trouble::System(format!(
+            "the pod {} was deleted from outside: by hand, or by something that cleans the namespace up",
+            name(pod)
+        ))
+    })
+}
+
+fn container(pod: &Pod, status: &ContainerStatus) -> Option<Trouble> {
+    let state = status.state.as_ref()?;
+    if let Some(waiting) = &state.waiting {
+        let reason = waiting.reason.as_deref().unwrap_or_default();
+        return hindrance(status, reason, waiting.message.as_deref().unwrap_or_default());
+    }
+    let is_init = init(pod, &status.name);
+    // A service may end when it likes.
+    if !is_init && status.name != BUILD && status.name != HELPER {
+        return None;
+    }
+    termination(status, state, is_init)
+}
+
+fn init(pod: &Pod, name: &str) -> bool {
+    let status = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.init_container_statuses.as_ref());
+    status.is_some_and(|all| all.iter().any(|status| status.name == name))
+}
+
+/// Why a container does not start.
+fn hindrance(status: &ContainerStatus, reason: &str, message: &str) -> Option<Trouble> {
+    let container = &status.name;
+    match reason {
+        "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "RegistryUnavailable" | "ImageInspectError" => {
+            Some(Trouble::Pull {
+                container: container.clone(),
+                image: status.image.clone(),
+                message: message.to_owned(),
+            })
+        }
+        "InvalidImageName" => Some(Trouble::configuration(format!(
+            "{:?} is no name of an image (container {container}): {message}; correct `image` of the job, or of the runner",
+            status.image
+        ))),
+        "CreateContainerConfigError" => Some(Trouble::configuration(format!(
+            "the container {container} cannot be made: {message}; correct what it names (a secret, a config map, a key, a user) in \
+             [runners.kubernetes] or in the cluster"
+        ))),
+        "CreateContainerError" | "RunContainerError" | "StartError" => Some(Trouble::configuration(format!(
+            "the container {container} cannot be started: {message}"
+        ))),
+        "CrashLoopBackOff" => Some(Trouble::System(format!(
+            "the container {container} ends again and again: {message}"
+        ))),
+        "PostStartHookError" => Some(Trouble::configuration(format!(
+            "the `post_start` hook of the container {container} failed: {message}; correct `container_lifecycle`"
+        ))),
+        _ => None,
+    }
+}
+
+fn termination(status: &ContainerStatus, state: &ContainerState, is_init: bool) -> Option<Trouble> {
+    let ended = state.terminated.as_ref()?;
+    let container = &status.name;
+    let (reason, message) = (
+        ended.reason.as_deref().unwrap_or_default(),
+        ended.message.as_deref().unwrap_or_default(),
+    );
+    if is_init && ended.exit_code == 0 {
+        return None;
+    }
+    Some(match reason {
+        "OOMKilled" => Trouble::Job {
+            reason: FailureReason::ScriptFailure,
+            message: format!(
+                "the container {container} was killed for want of memory (OOMKilled): raise `memory_limit`, or let the job use less"
+            ),
+        },
+        "StartError" | "ContainerCannotRun" => {
+            Trouble::configuration(format!("the container {container} cannot be started: {message}"))
+        }
+        // The pod as a whole says it better.
+        "Error" | "Completed" | "" if !is_init && message.is_empty() && ended.exit_code == 137 => return None,
+        _ if is_init => Trouble::System(format!(
+            "the container {container}, which prepares the pod, failed with exit code {} {reason}: {message}",
+            ended.exit_code
+        )),
+        _ => Trouble::System(format!(
+            "the container {container} ended in mid-job with exit code {} {reason} {message}",
+            ended.exit_code
+        )),
+    })
+}
+
+/// The pod as a whole.
+fn ended(pod: &Pod) -> Option<Trouble> {
+    let status = pod.status.as_ref()?;
+    let (reason, message) = (
+        status.reason.as_deref().unwrap_or_default(),
+        status.message.as_deref().unwrap_or_default(),
+    );
+    let name = name(pod);
+    match (status.phase.as_deref(), reason) {
+        (_, "DeadlineExceeded") => Some(Trouble::Job {
+            reason: FailureReason::JobExecutionTimeout,
+            message: format!("the pod {name} ran longer than the job may, and was ended by the cluster: {message}"),
+        }),
+        (_, "Evicted") => Some(Trouble::System(format!(
+            "the pod {name} was evicted from its node: {message}; give the job requests for what it uses, or the nodes more"
+        ))),
+        (_, "NodeLost" | "NodeShutdown" | "Terminated" | "NodeAffinity") => Some(Trouble::System(format!(
+            "the node of the pod {name} is gone ({reason}): {message}"
+        ))),
+        (Some("Failed" | "Succeeded"), _) => Some(Trouble::System(format!(
+            "the pod {name} ended in mid-job ({}): {reason} {message}",
+            phase(pod)
+        ))),
+        (Some("Unknown"), _) => Some(Trouble::System(format!(
+            "the cluster has lost the node of the pod {name}: {message}"
+        ))),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(metadata: &Value, status: &Value) -> Pod {
+        let mut whole = json!({"metadata": {"name": "p", "namespace": "ci"}, "status": status});
+        if let (Some(all), Some(more)) = (whole["metadata"].as_object_mut(), metadata.as_object()) {
+            all.extend(more.clone());
+        }
+        serde_json::from_value(whole).expect("is a pod")
+    }
+
+    fn container(name: &str, state: &Value) -> Value {
+        json!({"name": name, "image": "img", "imageID": "", "ready": state.get("running").is_some(), "restartCount": 0, "state": state})
+    }
+
+    fn shown(status: &Value) -> String {
+        match trouble(&pod(&json!({}), status), false) {
+            None => "none".to_owned(),
+            Some(Trouble::Pull { container, image, .. }) => format!("pull {image} of {container}"),
+            Some(Trouble::Job { reason, message }) => format!("{}: {message}", reason.as_str()),
+            Some(Trouble::System(message)) => format!("system: {message}"),
+        }
+    }
+
+    #[test]
+    fn each_state_of_a_pod_has_its_reason() {
+        let waits = |name: &str, reason: &str| json!({"phase": "Pending", "containerStatuses": [container(name, &json!({"waiting": {"reason": reason, "message": "why"}}))]});
+        let ends = |name: &str, reason: &str, code: i32| json!({"phase": "Running", "containerStatuses": [container(name, &json!({"terminated": {"reason": reason, "exitCode": code}}))]});
+        let cases = [
+            (json!({"phase": "Pending"}), "none"),
+            (waits("build", "ContainerCreating"), "none"),
+            (waits("build", "ErrImagePull"), "pull img of build"),
+            (waits("helper", "ImagePullBackOff"), "pull img of helper"),
+            (waits("svc-0", "ErrImageNeverPull"), "pull img of svc-0"),
+            (
+                waits("build", "InvalidImageName"),
+                "runner_configuration_error: \"img\" is no name of an image",
+            ),
+            (
+                waits("build", "CreateContainerConfigError"),
+                "runner_configuration_error: the container build cannot be made: why",
+            ),
+            (
+                waits("build", "RunContainerError"),
+                "runner_configuration_error: the container build cannot be started: why",
+            ),
+            (
+                waits("init-permissions", "CrashLoopBackOff"),
+                "system: the container init-permissions ends again and again",
+            ),
+            (
+                ends("build", "OOMKilled", 137),
+                "script_failure: the container build was killed for want of memory",
+            ),
+            (
+                ends("build", "Error", 3),
+                "system: the container build ended in mid-job with exit code 3",
+            ),
+            (ends("svc-0", "Error", 1), "none"),
+            (ends("svc-0", "OOMKilled", 137), "none"),
+            (
+                json!({"phase": "Pending", "initContainerStatuses": [container("init-permissions", &json!({"terminated": {"exitCode": 0}}))]}),
+                "none",
+            ),
+            (
+                json!({"phase": "Failed", "initContainerStatuses": [container("init-permissions", &json!({"terminated": {"exitCode": 2, "reason": "Error"}}))]}),
+                "system: the container init-permissions, which prepares the pod, failed with exit code 2",
+            ),
+            (
+                json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}),
+                "system: the pod p was evicted from its node: low on memory",
+            ),
+            (
+                json!({"phase": "Failed", "reason": "DeadlineExceeded", "message": "m"}),
+                "job_execution_timeout: the pod p ran longer than the job may",
+            ),
+            (
+                json!({"phase": "Failed"}),
+                "system: the pod p ended in mid-job (Failed)",
+            ),
+            (
+                json!({"phase": "Running", "reason": "NodeLost"}),
+                "system: the node of the pod p is gone",
+            ),
+            (
+                json!({"phase": "Running", "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "m"}]}),
+                "system: the pod p was taken away by the cluster (PreemptionByScheduler): m",
+            ),
+        ];
+        for (status, wanted) in cases {
+            let shown = shown(&status);
+            assert!(shown.starts_with(wanted), "{shown}\n{status}");
+        }
+        let leaving = pod(
+            &json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}),
+            &json!({"phase": "Running"}),
+        );
+        for (pod, gone) in [(leaving, false), (pod(&json!({}), &json!({"phase": "Running"})), true)] {
+            let trouble = trouble(&pod, gone).expect("is deleted").error();
+            assert!(trouble.is_transient(), "{trouble}");
+            assert!(crate::trace::chain(&trouble).contains("deleted from outside"));
+        }
+    }
+
+    #[test]
+    fn a_pod_is_ready_when_both_its_own_containers_run() {
+        let runs = |name: &str| container(name, &json!({"running": {}}));
+        let waits = |name: &str| container(name, &json!({"waiting": {}}));
+        for (containers, wanted) in [
+            (vec![runs("build"), runs("helper")], true),
+            (vec![runs("build"), runs("helper"), waits("svc-0")], true),
+            (vec![runs("build"), waits("helper")], false),
+            (vec![waits("build"), runs("helper")], false),
+            (vec![runs("build")], false),
+        ] {
+            let pod = pod(
+                &json!({}),
+                &json!({"phase": "Running", "containerStatuses": containers}),
+            );
+            assert_eq!(is_ready(&pod), wanted, "{pod:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_waited_for_is_said() {
+        let status = json!({
+            "phase": "Pending",
+            "conditions": [
+                {"type": "PodScheduled", "status": "True"},
+                {"type": "Ready", "status": "False", "reason": "ContainersNotReady", "message": "containers with unready status: [build]"},
+            ],
+            "containerStatuses": [container("build", &json!({"waiting": {"reason": "ErrImagePull", "message": "no \"such\""}}))],
+        });
+        let wanted = "Waiting for pod ci/p to be running, status is Pending\n\
+                      \tContainersNotReady: \"containers with unready status: [build]\"\n\
+                      \tbuild: ErrImagePull: \"no \\\"such\\\"\"\n";
+        assert_eq!(waiting(&pod(&json!({}), &status)), wanted);
+    }
+}

@@ -1,0 +1,413 @@
+//! Talking to the guest in a container: over one connection, or over as many as it takes.
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use tasuki_rt::Backoff;
+use tokio::io::{AsyncReadExt as _, AsyncWrite};
+use tokio::sync::{Mutex, watch};
+
+use super::link::{Attached, Ends, Link, Over};
+use super::sight::{self, Trouble};
+use crate::executor::{Error, Keyboard, Output, Result, Stop, Stream};
+use crate::guest::inside::{Answer, Frames, Kind, Opening, Order, Work};
+use crate::process::encode;
+
+/// How long nothing may be heard of a session, which says every ten seconds that it is there.
+const SILENCE: Duration = Duration::from_secs(45);
+
+/// Pauses before a session is connected to again.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+
+/// How long a session may be out of reach: an API server or a node's agent may be replaced meanwhile.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// The same for a job that is to be killed.
+const KILL_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is read before the guest is told so.
+const ACKNOWLEDGE: u64 = 1 << 20;
+
+/// How long the last word to a session may take.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// How long what was said before a pod's end may take to come.
+const REST: Duration = Duration::from_secs(1);
+
+/// How often short work, which may be done twice, is tried.
+const TRIES: u32 = 4;
+
+type Input = Mutex<Option<Box<dyn AsyncWrite + Send + Unpin>>>;
+
+/// What one connection came to.
+enum Heard {
+    Answer(Box<Answer>),
+    Over(Over),
+}
+
+/// Short work that may be done twice. It is repeated when the connection breaks off.
+pub(super) async fn ask(link: &Link, container: &str, work: &Work, stop: &Stop) -> Result<Answer> {
+    let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
+    loop {
+        let (_, typed) = tokio::sync::mpsc::channel(1);
+        let keyboard = Keyboard { typed };
+        match once(link, container, work, stop, keyboard, &crate::executor::Discard).await? {
+            Heard::Answer(answer) => return Ok(*answer),
+            Heard::Over(Over::Broken(_)) if backoff.tries() + 1 < TRIES => tokio::time::sleep(backoff.pause()).await,
+            Heard::Over(over) => return Err(lost(link, over).await),
+        }
+    }
+}
+
+/// Work that ends with its connection.
+pub(super) async fn live(
+    link: &Link,
+    container: &str,
+    work: &Work,
+    stop: &Stop,
+    keyboard: Keyboard,
+    output: &dyn Output,
+) -> Result<Answer> {
+    match once(link, container, work, stop, keyboard, output).await? {
+        Heard::Answer(answer) => Ok(*answer),
+        Heard::Over(over) => Err(lost(link, over).await),
+    }
+}
+
+async fn once(
+    link: &Link,
+    container: &str,
+    work: &Work,
+    stop: &Stop,
+    keyboard: Keyboard,
+    output: &dyn Output,
+) -> Result<Heard> {
+    let frame = encode(work).map_err(|error| Error::system("write the work down", error))?;
+    let mut attached = match link.guest(container, &["inside"]).await {
+        Ok(attached) => attached,
+        Err(fault) if fault.is_missing() => return Ok(Heard::Over(Over::Broken(fault.to_string()))),
+        Err(fault) => return Err(fault.explain(what(link, container))),
+    };
+    let Ends { input, output: from } = attached.ends();
+    let mut frames = Frames::default();
+    let heard = {
+        let write = async {
+            Ends::write(input, &frame).await;
+            tokio::join!(obey(input, stop), type_in(input, keyboard)).0
+        };
+        let read = async {
+            let mut buffer = vec![0; 64 << 10];
+            loop {
+                match from.read(&mut buffer).await {
+                    Ok(0) | Err(_) => return Ok(None),
+                    Ok(read) => frames.feed(&buffer[..read]),
+                }
+                while let Some((kind, bytes)) = frames.take()? {
+                    match kind {
+                        Kind::Answer => return serde_json::from_slice(bytes).map(Some).map_err(std::io::Error::from),
+                        Kind::Stdout => output.write(Stream::Stdout, bytes).await,
+                        Kind::Stderr => output.write(Stream::Stderr, bytes).await,
+                        Kind::Alive => {}
+                    }
+                }
+            }
+        };
+        tokio::pin!(write, read);
+        tokio::select! {
+            heard = &mut read => heard,
+            never = &mut write => match never {},
+            trouble = link.watcher.trouble() => match tokio::time::timeout(REST, &mut read).await {
+                Ok(heard) => heard,
+                Err(_) => return Err(trouble.error()),
+            }
+        }
+    };
+    match heard.map_err(|error| Error::system("understand the guest", error))? {
+        Some(answer) => Ok(Heard::Answer(Box::new(answer))),
+        None => Ok(Heard::Over(attached.over().await)),
+    }
+}
+
+fn what(link: &Link, container: &str) -> String {
+    format!(
+        "start a program in the container {container} of the pod {}/{}",
+        link.namespace, link.pod
+    )
+}
+
+/// Passes the stop on.
+async fn obey(input: &Input, stop: &Stop) -> Infallible {
+    let order = |order: Order| encode(&order).unwrap_or_default();
+    stop.pulled().await;
+    if !stop.is_forced() {
+        Ends::write(input, &order(Order::Terminate)).await;
+    }
+    stop.forced().await;
+    Ends::write(input, &order(Order::Kill)).await;
+    std::future::pending().await
+}
+
+/// Passes keys on.
+async fn type_in(input: &Input, mut keyboard: Keyboard) {
+    while let Some(typed) = keyboard.typed.recv().await {
+        Ends::write(input, &encode(&Order::from(typed)).unwrap_or_default()).await;
+    }
+}
+
+/// A session of the guest, seen from here.
+pub(super) struct Session<'a> {
+    pub(super) link: &'a Link,
+    pub(super) container: &'a str,
+    /// Its folder in the container.
+    pub(super) folder: String,
+    /// Whom its work is done as (`guest session`).
+    pub(super) who: &'a str,
+}
+
+/// What was heard of a session so far.
+struct Hearing {
+    frames: Frames,
+    /// How much of its log is passed on.
+    position: u64,
+    /// It is known to have its work.
+    begun: bool,
+    heard_at: Instant,
+}
+
+/// Kills a session whose future is dropped.
+struct Abandoned<'a> {
+    session: &'a Session<'a>,
+    armed: bool,
+}
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        if !self.armed || tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        let (link, container) = (self.session.link.clone(), self.session.container.to_owned());
+        let (folder, who) = (self.session.folder.clone(), self.session.who.to_owned());
+        let tasks = link.tasks.clone();
+        tasks.spawn("end of an abandoned script", async move {
+            let end = async {
+                let Ok(mut attached) = link.guest(&container, &["session", &folder, &who]).await else {
+                    return;
+                };
+                let opening = Opening {
+                    from: u64::MAX,
+                    work: None,
+                };
+                let mut bytes = encode(&opening).unwrap_or_default();
+                for order in [Order::Kill, Order::Read { to: u64::MAX }] {
+                    bytes.extend(encode(&order).unwrap_or_default());
+                }
+                let Ends { input, output } = attached.ends();
+                Ends::write(input, &bytes).await;
+                let mut rest = vec![0; 1024];
+                while matches!(output.read(&mut rest).await, Ok(1..)) {}
+            };
+            let _ = tokio::time::timeout(FAREWELL, end).await;
+        });
+    }
+}
+
+impl Session<'_> {
+    /// Does a piece of work whatever happens to connections: not a byte of its output is lost or passed on twice. Dropping
+    /// the future kills it.
+    pub(super) async fn run(&self, work: Work, stop: &Stop, output: &dyn Output) -> Result<Answer> {
+        let failed = |error| Error::system("write the work down", error);
+        let opening = Opening {
+            from: 0,
+            work: Some(work),
+        };
+        let mut first = Some(encode(&opening).map_err(failed)?);
+        drop(opening);
+        let mut guard = Abandoned {
+            session: self,
+            armed: true,
+        };
+        let mut hearing = Hearing {
+            frames: Frames::default(),
+            position: 0,
+            begun: false,
+            heard_at: Instant::now(),
+        };
+        let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
+        let done = loop {
+            let again = Opening {
+                from: hearing.position,
+                work: None,
+            };
+            let opening = match &first {
+                Some(first) if !hearing.begun => first.clone(),
+                _ => {
+                    first = None;
+                    encode(&again).map_err(failed)?
+                }
+            };
+            let before = hearing.heard_at;
+            let why = match self.connection(&opening, &mut hearing, stop, output).await {
+                Ok(Heard::Answer(answer)) => break Ok(*answer),
+                Ok(Heard::Over(Over::Broken(why))) => why,
+                Ok(Heard::Over(over)) => break Err(lost(self.link, over).await),
+                Err(error) => break Err(error),
+            };
+            if hearing.heard_at > before {
+                backoff.reset();
+            }
+            let patience = if stop.is_forced() { KILL_PATIENCE } else { PATIENCE };
+            if hearing.heard_at.elapsed() > patience {
+                break Err(lost(self.link, Over::Broken(why)).await);
+            }
+            tracing::debug!(
+                pod = self.link.pod,
+                why,
+                "a connection to a job broke off: it is made again"
+            );
+            tokio::select! {
+                () = tokio::time::sleep(backoff.pause()) => {}
+                trouble = self.link.watcher.trouble() => break Err(trouble.error()),
+            }
+        };
+        guard.armed = false;
+        done
+    }
+
+    async fn connection(
+        &self,
+        opening: &[u8],
+        hearing: &mut Hearing,
+        stop: &Stop,
+        output: &dyn Output,
+    ) -> Result<Heard> {
+        let started = self
+            .link
+            .guest(self.container, &["session", &self.folder, self.who])
+            .await;
+        let mut attached = match started {
+            Ok(attached) => attached,
+            Err(fault) if fault.is_forbidden() => return Err(fault.explain(what(self.link, self.container))),
+            // The pod itself says whether it is gone.
+            Err(fault) => return Ok(Heard::Over(Over::Broken(fault.to_string()))),
+        };
+        let (read_to, read) = watch::channel(hearing.position);
+        let Ends { input, output: from } = attached.ends();
+        // Half a frame of the connection before comes again as a whole.
+        hearing.frames = Frames::default();
+        let heard = {
+            let write = async {
+                Ends::write(input, opening).await;
+                tokio::join!(obey(input, stop), acknowledge(input, read)).0
+            };
+            let listen = listen(from, hearing, &read_to, output);
+            tokio::pin!(write, listen);
+            tokio::select! {
+                heard = &mut listen => heard,
+                never = &mut write => match never {},
+                trouble = self.link.watcher.trouble() => match tokio::time::timeout(REST, &mut listen).await {
+                    Ok(Ok(Some(answer))) => Ok(Some(answer)),
+                    _ => return Err(trouble.error()),
+                }
+            }
+        };
+        match heard {
+            Ok(Some(answer)) => {
+                self.leave(attached, hearing.position);
+                Ok(Heard::Answer(Box::new(answer)))
+            }
+            Ok(None) => Ok(Heard::Over(attached.over().await)),
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                Err(Error::system("understand the guest", error))
+            }
+            Err(error) => Ok(Heard::Over(Over::Broken(error.to_string()))),
+        }
+    }
+
+    /// Tells the session that its answer has come. Nobody waits for that.
+    fn leave(&self, mut attached: Attached, to: u64) {
+        self.link.tasks.spawn("last word to a script", async move {
+            let last = async {
+                let Ends { input, output } = attached.ends();
+                Ends::write(input, &encode(&Order::Read { to }).unwrap_or_default()).await;
+                let mut rest = vec![0; 1024];
+                while matches!(output.read(&mut rest).await, Ok(1..)) {}
+            };
+            let _ = tokio::time::timeout(FAREWELL, last).await;
+        });
+    }
+}
+
+async fn acknowledge(input: &Input, mut read: watch::Receiver<u64>) {
+    while read.changed().await.is_ok() {
+        let to = *read.borrow_and_update();
+        Ends::write(input, &encode(&Order::Read { to }).unwrap_or_default()).await;
+    }
+}
+
+/// Passes the log on until the answer; `None`: the connection ended without one.
+async fn listen(
+    from: &mut (dyn tokio::io::AsyncRead + Send + Unpin),
+    hearing: &mut Hearing,
+    read_to: &watch::Sender<u64>,
+    output: &dyn Output,
+) -> std::io::Result<Option<Answer>> {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let silent = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, "nothing is heard any more");
+        match tokio::time::timeout(SILENCE, from.read(&mut buffer))
+            .await
+            .map_err(silent)?
+        {
+            Ok(0) | Err(_) => return Ok(None),
+            Ok(read) => hearing.frames.feed(&buffer[..read]),
+        }
+        hearing.heard_at = Instant::now();
+        while let Some((kind, bytes)) = hearing.frames.take()? {
+            hearing.begun = true;
+            let length = kind.head(0).len() as u64 + bytes.len() as u64;
+            match kind {
+                Kind::Stdout => output.write(Stream::Stdout, bytes).await,
+                Kind::Stderr => output.write(Stream::Stderr, bytes).await,
+                Kind::Answer => {
+                    hearing.position += length;
+                    return Ok(Some(serde_json::from_slice(bytes)?));
+                }
+                Kind::Alive => continue,
+            }
+            hearing.position += length;
+            if hearing.position - *read_to.borrow() >= ACKNOWLEDGE {
+                read_to.send_replace(hearing.position);
+            }
+        }
+    }
+}
+
+/// What has happened to the pod, asked for anew: it may be told a moment later than what follows from it.
+pub(super) async fn fallen(link: &Link) -> Option<Trouble> {
+    let pods = link.pods();
+    match link.cluster.call(|| pods.get(&link.pod)).await {
+        Ok(pod) => sight::trouble(&pod, false),
+        Err(fault) if fault.is_missing() => sight::trouble(&link.watcher.seen().borrow().pod, true),
+        Err(_) => None,
+    }
+}
+
+/// Why a guest ended without an answer: the pod's end, or its own noise.
+async fn lost(link: &Link, over: Over) -> Error {
+    if let Ok(trouble) = tokio::time::timeout(REST, link.watcher.trouble()).await {
+        return trouble.error();
+    }
+    if let Some(trouble) = fallen(link).await {
+        return trouble.error();
+    }
+    match over {
+        Over::Ended { code, noise } => Error::system(
+            "run the guest in the pod",
+            format!("it ended without an answer (exit code {code}) and said {noise:?}"),
+        ),
+        Over::Broken(why) => Error::system(
+            "reach the job in its pod",
+            format!("the connection was lost, and what became of the job is unknown: {why}"),
+        ),
+    }
+}

@@ -1,0 +1,224 @@
+//! Following a pod: by a watch where the account may, by asking again and again where it may not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{PostParams, WatchEvent, WatchParams};
+use tasuki_rt::{Backoff, CancellationToken, Tasks};
+use tokio::sync::watch;
+
+use super::cluster::Cluster;
+use super::fault::Fault;
+use super::sight::{self, Trouble};
+
+/// Pauses of a watch that breaks off at once.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// How a pod is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Changes are told.
+    Watch,
+    /// It is asked for so often.
+    Poll(Duration),
+}
+
+/// What is known of a pod.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    pub(super) pod: Arc<Pod>,
+    pub(super) gone: bool,
+}
+
+/// Follows one pod until it is dropped.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    seen: watch::Receiver<Seen>,
+    end: CancellationToken,
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.end.cancel();
+    }
+}
+
+/// Asks whether the account may do all of these with pods of a namespace. Not an error: what cannot be asked is not allowed.
+pub(super) async fn may(cluster: &Cluster, namespace: &str, verbs: &[&str]) -> bool {
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
+    let params = PostParams::default();
+    for verb in verbs {
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    namespace: Some(namespace.to_owned()),
+                    resource: Some("pods".to_owned()),
+                    verb: Some((*verb).to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let answer = cluster.call(|| reviews.create(&params, &review)).await;
+        if !answer.is_ok_and(|review| review.status.is_some_and(|status| status.allowed)) {
+            return false;
+        }
+    }
+    true
+}
+
+impl Watcher {
+    /// Begins at a pod as it was made.
+    pub(super) fn follow(cluster: Cluster, pod: Pod, way: Way, tasks: &Tasks) -> Self {
+        let end = CancellationToken::new();
+        let (tell, seen) = watch::channel(Seen {
+            pod: Arc::new(pod),
+            gone: false,
+        });
+        let follower = Follower { cluster, tell };
+        let ended = end.clone();
+        tasks.spawn("following of a pod", async move {
+            tokio::select! {
+                () = follower.run(way) => {}
+                () = ended.cancelled() => {}
+            }
+        });
+        Self { seen, end }
+    }
+
+    /// As it was seen last, and every change from then on.
+    pub(super) fn seen(&self) -> watch::Receiver<Seen> {
+        self.seen.clone()
+    }
+
+    /// Resolves when the pod is of no use any more.
+    pub(super) async fn trouble(&self) -> Trouble {
+        let mut seen = self.seen.clone();
+        loop {
+            let now = seen.borrow_and_update().clone();
+            if let Some(trouble) = sight::trouble(&now.pod, now.gone) {
+                return trouble;
+            }
+            if seen.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+struct Follower {
+    cluster: Cluster,
+    tell: watch::Sender<Seen>,
+}
+
+impl Follower {
+    fn pod(&self) -> Arc<Pod> {
+        Arc::clone(&self.tell.borrow().pod)
+    }
+
+    fn saw(&self, pod: Pod, gone: bool) {
+        self.tell.send_replace(Seen {
+            pod: Arc::new(pod),
+            gone,
+        });
+    }
+
+    fn is_gone(&self) -> bool {
+        self.tell.borrow().gone
+    }
+
+    fn lost(&self) {
+        self.tell.send_modify(|seen| seen.gone = true);
+    }
+
+    fn api(&self) -> Api<Pod> {
+        let pod = self.pod();
+        Api::namespaced(
+            self.cluster.client.clone(),
+            pod.metadata.namespace.as_deref().unwrap_or_default(),
+        )
+    }
+
+    fn name(&self) -> String {
+        self.pod().metadata.name.clone().unwrap_or_default()
+    }
+
+    async fn run(self, way: Way) {
+        let interval = match way {
+            Way::Poll(interval) => interval,
+            Way::Watch => match self.watch().await {
+                Ok(()) => return,
+                // Taken away meanwhile.
+                Err(fault) => {
+                    tracing::warn!(error = %fault, pod = self.name(), "a pod cannot be watched: it is polled");
+                    Duration::from_secs(3)
+                }
+            },
+        };
+        while !self.is_gone() {
+            tokio::time::sleep(interval).await;
+            self.look().await;
+        }
+    }
+
+    /// Asks for it once. What cannot be asked now is asked later.
+    async fn look(&self) {
+        let (api, name) = (self.api(), self.name());
+        match self.cluster.call(|| api.get(&name)).await {
+            Ok(pod) if pod.metadata.uid == self.pod().metadata.uid => self.saw(pod, false),
+            Ok(_) => self.lost(),
+            Err(fault) if fault.is_missing() => self.lost(),
+            Err(fault) => tracing::debug!(error = %fault, pod = name, "a pod cannot be asked for"),
+        }
+    }
+
+    /// Until the pod is gone.
+    async fn watch(&self) -> Result<(), Fault> {
+        let (api, name) = (self.api(), self.name());
+        let params = WatchParams::default().fields(&format!("metadata.name={name}"));
+        let mut version = self.pod().metadata.resource_version.clone().unwrap_or_default();
+        let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
+        while !self.is_gone() {
+            match self.cluster.call(|| api.watch(&params, &version)).await {
+                Ok(events) => {
+                    tokio::pin!(events);
+                    while let Ok(Some(event)) = events.try_next().await {
+                        match event {
+                            WatchEvent::Added(pod) | WatchEvent::Modified(pod) | WatchEvent::Deleted(pod)
+                                if pod.metadata.uid != self.pod().metadata.uid =>
+                            {
+                                self.lost();
+                            }
+                            WatchEvent::Added(pod) | WatchEvent::Modified(pod) => {
+                                version = pod.metadata.resource_version.clone().unwrap_or_default();
+                                self.saw(pod, false);
+                                backoff.reset();
+                            }
+                            WatchEvent::Deleted(pod) => {
+                                self.saw(pod, true);
+                                return Ok(());
+                            }
+                            WatchEvent::Bookmark(mark) => version = mark.metadata.resource_version,
+                            // Too old to go on from.
+                            WatchEvent::Error(_) => version.clear(),
+                        }
+                    }
+                }
+                Err(fault) if fault.is_forbidden() => return Err(fault),
+                Err(fault) if fault.is_gone() => version.clear(),
+                Err(fault) => tracing::debug!(error = %fault, pod = name, "the watch of a pod broke off"),
+            }
+            if version.is_empty() {
+                self.look().await;
+                version = self.pod().metadata.resource_version.clone().unwrap_or_default();
+            }
+            tokio::time::sleep(backoff.pause()).await;
+        }
+        Ok(())
+    }
+}

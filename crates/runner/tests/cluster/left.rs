@@ -1,0 +1,151 @@
+//! Nothing is left, whatever goes wrong.
+
+use std::io::BufRead as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tasuki_rt::Tasks;
+use tasuki_runner::executor::kubernetes::Kubernetes;
+use tasuki_runner::executor::{Collected, Discard, Error, Executor as _, RegistryLogin, Stop, Task};
+use tasuki_runner::process::Binary;
+
+use crate::cluster::{chain, helper, left, place, run_in, script, settings};
+use crate::conformance::task;
+
+/// Where the child of [`what_a_killed_runner_left_is_swept`] keeps its records.
+const CHILD: &str = "TASUKI_TEST_CHILD";
+
+/// With a secret of its own.
+fn with_login() -> Task {
+    let mut task = task();
+    task.registry_logins = vec![RegistryLogin {
+        registry: "private.test".to_owned(),
+        user: "builder".to_owned(),
+        password: tasuki_model::secret::Secret::new("secret"),
+    }];
+    task
+}
+
+/// Not a test by itself: the runner that is killed.
+#[tokio::test]
+#[ignore = "started by another test"]
+async fn a_runner_to_be_killed() {
+    let Some(folder) = std::env::vars().find_map(|(key, value)| (key == CHILD).then_some(value)) else {
+        return;
+    };
+    let binary = Binary::at(env!("CARGO_BIN_EXE_tasuki-guest"));
+    let settings = settings("pod_disruption_budget = true");
+    let executor = Kubernetes::new(settings, folder.as_ref(), &binary, Tasks::new()).expect("is configured");
+    let _sandbox = executor
+        .prepare(with_login(), Stop::new(), Arc::new(Discard))
+        .await
+        .expect("a sandbox");
+    println!("\nready");
+    std::future::pending::<()>().await;
+}
+
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a cluster: cargo xtask test kubernetes"]
+async fn what_a_killed_runner_left_is_swept() {
+    helper();
+    let place = place("");
+    #[expect(clippy::disallowed_methods, reason = "a second runner")]
+    let child = Command::new(std::env::current_exe().expect("has a path"))
+        .args(["--ignored", "--exact", "--nocapture", "left::a_runner_to_be_killed"])
+        .env(CHILD, place.folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("is started");
+    let mut child = Killed(child);
+    let lines = std::io::BufReader::new(child.0.stdout.take().expect("is piped")).lines();
+    let said = lines.map_while(Result::ok).any(|line| line == "ready");
+    assert!(said, "the child has a sandbox");
+    let living = place.sandbox(task()).await;
+    let before = place.kubernetes.audit().await.expect("is counted");
+    for kind in ["pod ", "secret ", "pod disruption budget "] {
+        assert!(before.iter().any(|one| one.starts_with(kind)), "{kind}: {before:?}");
+    }
+    assert_eq!(
+        place.kubernetes.sweep().await.expect("sweeps").sandboxes,
+        0,
+        "both runners live"
+    );
+    assert_eq!(place.kubernetes.audit().await.expect("is counted"), before);
+    drop(child);
+    let swept = place.kubernetes.sweep().await.expect("sweeps");
+    assert_eq!((swept.sandboxes, swept.processes), (1, 1));
+    assert_eq!(
+        place.kubernetes.sweep().await.expect("sweeps").sandboxes,
+        0,
+        "idempotent"
+    );
+    let (ended, _) = run_in(&*living, script("true")).await;
+    assert!(ended.exit.success(), "the living one is untouched");
+    living.teardown().await.expect("is torn down");
+    left(&place, &[]).await;
+    place.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a cluster: cargo xtask test kubernetes"]
+async fn a_prepare_that_is_dropped_or_stopped_leaves_nothing() {
+    let place = place("");
+    for pause in [5, 30, 100, 400, 1000, 1600] {
+        let output = Arc::new(Collected::default());
+        let prepare = place.kubernetes.prepare(with_login(), Stop::new(), output);
+        let limit = Duration::from_millis(pause);
+        if let Ok(made) = tokio::time::timeout(limit, prepare).await {
+            made.expect("a sandbox").teardown().await.expect("is torn down");
+        }
+        let stop = Stop::new();
+        let pull = async {
+            tokio::time::sleep(limit).await;
+            stop.graceful();
+        };
+        let (made, ()) = tokio::join!(
+            place.kubernetes.prepare(with_login(), stop.clone(), Arc::new(Discard)),
+            pull
+        );
+        match made {
+            Ok(sandbox) => sandbox.teardown().await.expect("is torn down"),
+            Err(error) => assert!(matches!(error, Error::Stopped), "{}", chain(&error)),
+        }
+    }
+    // What was dropped is removed in the background, after the call that was under way.
+    assert!(place.tasks.close_and_wait(Duration::from_secs(60)).await);
+    left(&place, &[]).await;
+    assert_eq!(
+        std::fs::read_dir(place.folder.path().join("kubernetes"))
+            .expect("is there")
+            .count(),
+        0
+    );
+}
+
+/// Covers: GK-CFG-28, GK-RBAC-07, GK-RBAC-08
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a cluster: cargo xtask test kubernetes"]
+async fn a_job_may_have_a_namespace_of_its_own() {
+    let place = place("namespace_per_job = true");
+    let mut task = with_login();
+    task.id = tasuki_model::id::TaskId(i64::from(std::process::id()));
+    let namespace = format!("ci-job-{}", task.id);
+    let sandbox = place.sandbox(task).await;
+    let found = place.kubernetes.audit().await.expect("is counted");
+    assert!(found.contains(&format!("namespace {namespace}")), "{found:?}");
+    let (ended, _) = run_in(&*sandbox, script("true")).await;
+    assert!(ended.exit.success());
+    sandbox.teardown().await.expect("is torn down");
+    left(&place, &[]).await;
+    place.ends().await;
+}

@@ -1,0 +1,38 @@
+//! Many jobs at once.
+
+use std::time::Instant;
+
+use crate::cluster::{left, place, run_in, script};
+use crate::conformance::task;
+
+async fn at_once(number: usize) {
+    // The image's pull, the node's limits: on a small node the last ones wait for the first.
+    let place = place("poll_timeout = 600");
+    let one = async |number: usize| {
+        let sandbox = place.sandbox(task()).await;
+        let text = format!("echo {number} > file; cat file; exit {}", number % 100);
+        let (ended, printed) = run_in(&*sandbox, script(&text)).await;
+        assert_eq!(
+            (ended.exit.code(), printed),
+            (i32::try_from(number % 100).ok(), format!("{number}\n"))
+        );
+        sandbox.teardown().await.expect("is torn down");
+    };
+    let began = Instant::now();
+    futures_util::future::join_all((1..=number).map(one)).await;
+    println!("{number} jobs at once: {:.1} s", began.elapsed().as_secs_f64());
+    left(&place, &[]).await;
+    place.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a cluster: cargo xtask test kubernetes"]
+async fn twenty_jobs_at_once() {
+    at_once(20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a cluster: cargo xtask test kubernetes"]
+async fn fifty_jobs_at_once() {
+    at_once(50).await;
+}

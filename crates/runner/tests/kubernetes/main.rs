@@ -1,0 +1,23 @@
+//! The pods that `[runners.kubernetes]` and a job's payload come to: no cluster is needed.
+//!
+//! A case is a piece of `config.toml` and a piece of a payload. It goes the way of a real job (configuration, settings,
+//! task, plan), and its snapshot shows in what the outcome differs from that of an empty section: `+` and `-` lines, or
+//! why the job is refused. The snapshot `plain` has the whole of the latter.
+
+mod containers;
+mod entrypoint;
+mod golden;
+mod images;
+mod metadata;
+mod network;
+mod overwrites;
+mod patches;
+mod pulls;
+mod rbac;
+mod resources;
+mod scheduling;
+mod section;
+mod security;
+mod services;
+mod users;
+mod volumes;
