@@ -1,8 +1,9 @@
 //! Compiles a configuration of 10,000 jobs once, for a profiler: `tasuki bench compile` without the rest of tasuki.
 //!
 //! ```sh
+//! export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_STRIP=none
 //! cargo build --release -p tasuki-pipeline --example ten_thousand_jobs
-//! valgrind --tool=callgrind --toggle-collect='*::compile_once' target/release/examples/ten_thousand_jobs circleci
+//! valgrind --tool=callgrind --toggle-collect='*compile_once*' target/release/examples/ten_thousand_jobs circleci
 //! ```
 //!
 //! A second argument is how often it compiles. The last line is the process's peak memory.
