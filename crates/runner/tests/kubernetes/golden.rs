@@ -57,9 +57,9 @@ impl Case {
              executor = \"kubernetes\"\n{}\n[runners.kubernetes]\n{}\n",
             self.runner, self.section
         );
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("config.toml");
-        std::fs::write(&path, text).unwrap();
+        std::fs::write(&path, text).expect("is written");
         let file = ConfigFile::load(&path).unwrap_or_else(|error| panic!("{}: {error:?}", self.name));
         let unknown: Vec<_> = file.unknown().iter().map(|key| &key.path).collect();
         assert!(unknown.is_empty(), "{}: unknown keys {unknown:?}", self.name);
@@ -77,10 +77,10 @@ impl Case {
     }
 
     fn task(&self, config: RunnerConfig) -> Task {
-        let job: JobResponse = serde_json::from_value(payload(&self.job)).unwrap();
+        let job: JobResponse = serde_json::from_value(payload(&self.job)).expect("is a payload");
         let executor = Arc::new(Scripted::new());
         let host = Host {
-            client: Arc::new(RunnerClient::new(&config.url, TransportConfig::default()).unwrap()),
+            client: Arc::new(RunnerClient::new(&config.url, TransportConfig::default()).expect("is an address")),
             config: Arc::new(config),
             info: runner_info("kubernetes", std::collections::BTreeMap::new()),
             executor,

@@ -13,7 +13,7 @@ fn manifest(section: &str, purpose: Purpose) -> String {
     let objects = rbac_manifest(&settings, &account, purpose);
     let texts: Vec<String> = objects
         .iter()
-        .map(|object| serde_saphyr::to_string(object).unwrap())
+        .map(|object| serde_saphyr::to_string(object).expect("is YAML"))
         .collect();
     texts.join("---\n")
 }

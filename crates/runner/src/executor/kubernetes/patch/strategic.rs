@@ -112,7 +112,7 @@ fn below(into: &mut Map<String, Value>, key: &str, change: &Map<String, Value>) 
 }
 
 fn lists(mut old: Vec<Value>, items: &[Value], field: &str, key: &str) -> Result<Vec<Value>, String> {
-    if items.iter().any(|item| is_marker(item)) {
+    if items.iter().any(is_marker) {
         old.clear();
     }
     for item in items.iter().filter(|item| !is_marker(item)) {
