@@ -200,11 +200,12 @@ async fn a_service_is_reached_by_its_alias_and_at_localhost() {
     task.services = vec![Service {
         image: Image {
             name: crate::cluster::busybox(),
+            variables: vec![Variable::plain("HEALTHCHECK_TCP_PORT", "8080")],
             command: Some(
                 [
                     "sh",
                     "-c",
-                    "mkdir /www; echo served > /www/index.html; httpd -f -p 8080 -h /www",
+                    "sleep 2; mkdir /www; echo served > /www/index.html; httpd -f -p 8080 -h /www",
                 ]
                 .map(str::to_owned)
                 .to_vec(),

@@ -132,7 +132,7 @@ async fn a_prepare_that_is_dropped_or_stopped_leaves_nothing() {
     );
 }
 
-/// Covers: GK-CFG-28, GK-RBAC-07, GK-RBAC-08
+/// Covers: GK-CFG-28
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a cluster: cargo xtask test kubernetes"]
 async fn a_job_may_have_a_namespace_of_its_own() {

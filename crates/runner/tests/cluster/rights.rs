@@ -35,7 +35,7 @@ async fn attempt(own: &Own, rights: &[(&'static str, Vec<&'static str>)]) -> Res
     Ok(printed)
 }
 
-/// Covers: GK-API-08, GK-RBAC-09, GK-RBAC-10, GK-RBAC-18, GK-RBAC-20, GK-INF-02, GK-INF-05
+/// Covers: GK-API-08, GK-RBAC-09, GK-RBAC-10, GK-RBAC-20, GK-INF-02, GK-INF-05
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a cluster: cargo xtask test kubernetes"]
 async fn a_right_that_is_missing_is_named() {

@@ -69,7 +69,7 @@ impl Access {
             ));
         }
         let mut config = match self.source(Config::incluster_env().is_ok()) {
-            Source::Host => self.from_host()?,
+            Source::Host => self.at_host()?,
             Source::InCluster => Config::incluster().map_err(|error| {
                 Error::configuration(
                     format!("the pod's own account cannot be used: {error}"),
@@ -83,7 +83,7 @@ impl Access {
         Ok(config)
     }
 
-    fn from_host(&self) -> Result<Config> {
+    fn at_host(&self) -> Result<Config> {
         let wrong = |why: String| {
             Error::configuration(
                 format!(
@@ -113,11 +113,12 @@ impl Access {
             }
         }
         let given = |text: &String| (!text.is_empty()).then(|| text.clone());
-        let mut account = AuthInfo::default();
-        account.client_certificate = given(&self.cert_file);
-        account.client_key = given(&self.key_file);
-        account.token = given(&self.bearer_token).map(Into::into);
-        config.auth_info = account;
+        config.auth_info = AuthInfo {
+            client_certificate: given(&self.cert_file),
+            client_key: given(&self.key_file),
+            token: given(&self.bearer_token).map(Into::into),
+            ..AuthInfo::default()
+        };
         Ok(config)
     }
 }

@@ -112,7 +112,7 @@ impl Attached {
     }
 
     /// Lets it run, and says how it ended. What it prints is of no interest.
-    pub(super) async fn to_its_end(mut self) -> Over {
+    pub(super) async fn finish(mut self) -> Over {
         let mut rest = vec![0; 1024];
         while matches!(self.output.read(&mut rest).await, Ok(1..)) {}
         self.over().await

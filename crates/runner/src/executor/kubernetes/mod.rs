@@ -20,6 +20,16 @@
 //! | `plan` | all of it in order |
 //! | `rbac` | the rights that all of it needs |
 //!
+//! The other half does it:
+//!
+//! | File | Does |
+//! |---|---|
+//! | `connect`, `cluster`, `fault` | which cluster and as whom; calls and their repetition; what a refusal means |
+//! | `executor`, `prepare`, `sandbox`, `files` | the executor and its sandbox |
+//! | `record`, `make`, `names`, `there` | what is written down, made, looked for and removed |
+//! | `watch`, `sight` | following a pod; what its state means for the job |
+//! | `link`, `talk` | programs in containers; talking to the guest over connections that may break |
+//!
 //! **Secrets.** Only variables that everybody may see stand in the pod; registry log-ins are a Secret of their own, and
 //! scripts go over the guest's standard input.
 

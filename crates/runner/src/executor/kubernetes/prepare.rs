@@ -108,7 +108,7 @@ async fn make_or_remove(
     output: Arc<dyn Output>,
 ) -> Result<KubernetesSandbox> {
     let mut work = Preparation::begin(shared, task, &*output).await?;
-    let made = work.make(&stop, &*output).await;
+    let made = Box::pin(work.make(&stop, &*output)).await;
     match made.and_then(|parts| go_on(&stop).map(|()| parts)) {
         Ok(parts) => {
             let cleanup = work.into_cleanup();
@@ -339,7 +339,7 @@ impl Preparation {
     async fn deliver(&self, link: &Link) -> Result<()> {
         let what = "put the guest into the pod";
         let attached = link.exec(Planned::HELPER, &pod::guest_install()).await;
-        match attached.map_err(|fault| fault.explain(what))?.to_its_end().await {
+        match attached.map_err(|fault| fault.explain(what))?.finish().await {
             Over::Ended { code: 0, .. } => Ok(()),
             Over::Ended { code, noise } => Err(Error::system(
                 what,
