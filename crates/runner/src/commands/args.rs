@@ -52,6 +52,10 @@ pub enum RunnerCommand {
     ///
     /// Example: tasuki runner kubernetes-rbac --namespace runners | kubectl apply -f -
     KubernetesRbac(KubernetesRbacArgs),
+    /// Make the helper image of the kubernetes executor of this machine's own files
+    ///
+    /// Example: tasuki runner kubernetes-helper-image helper.tar && docker load -i helper.tar
+    KubernetesHelperImage(KubernetesHelperImageArgs),
     /// Install a systemd service
     ///
     /// Example: tasuki runner install --user ci
@@ -360,6 +364,23 @@ pub struct KubernetesRbacArgs {
     /// Print a list of objects as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `kubernetes-helper-image`
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "The archive holds this program, and git, ssh and a shell of this machine with their libraries. `docker load`, \
+                        `ctr images import` and `kind load image-archive` take it.\n\nExamples:\n  \
+                        runner kubernetes-helper-image helper.tar\n  \
+                        runner kubernetes-helper-image helper.tar --name registry.example.com/tasuki-helper:1"
+)]
+pub struct KubernetesHelperImageArgs {
+    /// Where the archive goes; a file that exists is replaced
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Name of the image [default: the one that a runner of this version takes without `helper_image`]
+    #[arg(long, value_name = "IMAGE")]
+    pub name: Option<String>,
 }
 
 /// `unregister`

@@ -8,6 +8,7 @@ mod custom_args;
 mod docker_args;
 mod error;
 mod kubernetes_args;
+mod kubernetes_helper_image;
 mod kubernetes_rbac;
 mod lint;
 mod list;
@@ -26,8 +27,8 @@ mod unregister;
 mod verify;
 
 pub use args::{
-    ConfigArg, KubernetesRbacArgs, LintArgs, ListArgs, RegisterArgs, ResetTokenArgs, RunArgs, RunSingleArgs,
-    RunnerArgs, RunnerCommand, Select, ServiceArgs, SweepArgs, UnregisterArgs, VerifyArgs,
+    ConfigArg, KubernetesHelperImageArgs, KubernetesRbacArgs, LintArgs, ListArgs, RegisterArgs, ResetTokenArgs,
+    RunArgs, RunSingleArgs, RunnerArgs, RunnerCommand, Select, ServiceArgs, SweepArgs, UnregisterArgs, VerifyArgs,
 };
 pub use context::{Context, ProgramLog};
 pub use custom_args::CustomArgs;
@@ -51,6 +52,9 @@ pub async fn run(command: RunnerCommand, context: &mut Context) -> Result<()> {
         RunnerCommand::Unregister(args) => unregister::unregister(args, context).await,
         RunnerCommand::ResetToken(args) => reset::reset_token(args, context).await,
         RunnerCommand::KubernetesRbac(args) => kubernetes_rbac::kubernetes_rbac(&args, context),
+        RunnerCommand::KubernetesHelperImage(args) => {
+            kubernetes_helper_image::kubernetes_helper_image(args, context).await
+        }
         RunnerCommand::Sweep(args) => sweep::sweep(&args, context).await,
         RunnerCommand::Install(args) => service::install(&args, context),
         RunnerCommand::Uninstall(args) => service::uninstall(&args, context),

@@ -7,6 +7,7 @@
 mod containers;
 mod entrypoint;
 mod golden;
+mod helper_image;
 mod images;
 mod metadata;
 mod network;

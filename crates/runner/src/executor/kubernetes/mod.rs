@@ -59,5 +59,6 @@ mod watch;
 pub use executor::Kubernetes;
 pub use flags::Flags;
 pub use plan::{Context, Planned, plan};
+pub use pod::own_helper_image;
 pub use rbac::{Account, Purpose, manifest as rbac_manifest};
 pub use settings::{GuestStart, Retry, Settings};

@@ -46,11 +46,21 @@ pub(super) fn helper_image(config: &KubernetesConfig, task: &Task, platform: &Pl
         "" | "alpine" => String::new(),
         other => format!("{other}-"),
     };
-    let arch = match platform.arch.as_str() {
+    Ok(named(&flavor, &platform.arch))
+}
+
+/// The helper image of this program's version and architecture.
+#[must_use]
+pub fn own_helper_image() -> String {
+    named("", own_architecture())
+}
+
+fn named(flavor: &str, architecture: &str) -> String {
+    let arch = match architecture {
         "amd64" => "x86_64",
         other => other,
     };
-    Ok(format!("tasuki-helper:{flavor}{arch}-v{}", env!("CARGO_PKG_VERSION")))
+    format!("tasuki-helper:{flavor}{arch}-v{}", env!("CARGO_PKG_VERSION"))
 }
 
 /// This program's architecture, as labels of nodes name it.
