@@ -108,8 +108,8 @@ fn findings(runner: &RunnerConfig, config: &Config, environment: &Environment) -
         );
     }
     if runner.executor.is_empty() {
-        let hint = "set executor = \"shell\", \"docker\" or \"custom\"";
-        say("executor", "executor is missing".to_owned(), Some(hint));
+        let hint = format!("set executor to one of {}", ExecutorKind::WORDS.join(", "));
+        say("executor", "executor is missing".to_owned(), Some(&hint));
     } else if let Err(error) = runner.executor.parse::<ExecutorKind>() {
         let near = nearest(&runner.executor, ExecutorKind::WORDS.iter().copied());
         let hint = near.map(|word| format!("did you mean {word:?}?"));

@@ -287,11 +287,11 @@ fn lint_gives_all_problems_with_their_places() {
             "1:14: concurrent = 0 would run nothing; set it to the number of jobs at a time",
             "2:1: runners[0]: token is missing: the runner is left out; get one with `tasuki runner register`",
             "3:7: runners[0]: \"ftp://h\" is not the address of a server: write it like https://gitlab.example.com",
-            "4:12: runners[0]: executor = \"shel\" is none that this version has: use \"shell\" or \"docker\" or \"custom\"; did you mean \"shell\"?",
+            "4:12: runners[0]: executor = \"shel\" is none that this version has: use \"shell\" or \"docker\" or \"kubernetes\" or \"custom\"; did you mean \"shell\"?",
             "5:9: runners[0]: shell = \"fish\" is none that this version has: use \"bash\" or \"sh\"",
             "6:15: runners[0]: environment has an entry without `=`; write each as \"KEY=value\"",
             "7:1: runners[1]: token is missing: the runner is left out; get one with `tasuki runner register`",
-            "7:1: runners[1]: executor is missing; set executor = \"shell\", \"docker\" or \"custom\"",
+            "7:1: runners[1]: executor is missing; set executor to one of shell, docker, kubernetes, custom",
             "8:7: runners[1].url: expected a text, found a whole number",
         ],
     );

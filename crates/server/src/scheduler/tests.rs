@@ -34,6 +34,7 @@ pub(super) struct World {
     pub(super) clock: Clock,
     pub(super) projects: Vec<ProjectId>,
     tasks: Tasks,
+    _folder: tempfile::TempDir,
 }
 
 /// A job in JSON from `name key=value…`; `{"…"}` after `|` is merged in.
@@ -104,7 +105,8 @@ pub(super) fn failed(reason: FailureReason) -> Outcome {
 
 impl World {
     pub(super) async fn new() -> Self {
-        let store = Store::open(&DbUrl::Memory).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&DbUrl::sqlite(&folder.path().join("db.sqlite"))).unwrap();
         let clock = Clock::manual(1_800_000_000_000);
         let now = Timestamp(clock.now_ms());
         let projects = store
@@ -134,6 +136,7 @@ impl World {
             clock,
             projects,
             tasks,
+            _folder: folder,
         }
     }
 

@@ -228,7 +228,6 @@ fn what_cannot_be_done_is_refused_with_its_place() {
     check("uses: actions/cache@v4", "actions/cache");
     check("uses: docker://alpine", "docker://alpine");
     check("{run: x, background: true}", "background");
-    check("{run: x, shell: cmd}", "cmd");
     let container = "on: push\njobs: {j: {runs-on: x, container: 'alpine:3', steps: [{run: x}]}}\n";
     let out = exec(container, &[]).expect(1).out;
     assert!(out.contains("shell") && out.contains("alpine:3"), "{out}");

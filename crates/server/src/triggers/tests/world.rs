@@ -46,7 +46,7 @@ pub(super) struct World {
 impl World {
     pub(super) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&DbUrl::Memory).unwrap();
+        let store = Store::open(&DbUrl::sqlite(&folder.path().join("test.db"))).unwrap();
         let (tasks, clock) = (Tasks::new(), Clock::system());
         let triggers = triggers(&folder, &store, &tasks, &clock).await;
         Self {
