@@ -189,7 +189,7 @@ async fn secrets_are_not_to_be_seen() {
     let work = Command {
         env: vec![("PASSWORD".to_owned(), secret.to_owned())],
         ..script(
-            "test \"$PASSWORD\" = hunter2-is-not-shown && echo has it; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c hunter2-is; \
+            "test \"$PASSWORD\" = hunter2-is-not-shown && echo has it; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c 'hunter2[-]is'; \
                   tr '\\0' '\\n' < /proc/1/environ | grep -e PASSWORD -e OPEN",
         )
     };

@@ -86,6 +86,10 @@ impl Plan {
         let labels = self.names.container_labels(role, &config.container_labels);
         body.insert("Labels".to_owned(), json!(labels));
         body.insert("HostConfig".to_owned(), Value::Object(host));
+        if matches!(role, Role::Build | Role::Predefined) {
+            // An engine that stops must not look like a script that was asked to end and did.
+            body.insert("StopSignal".to_owned(), json!("SIGKILL"));
+        }
         Ok(Value::Object(body))
     }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use rustls_pki_types::pem::PemObject as _;
+use tasuki_model::secret::Secret;
 
 use crate::executor::{Error, Result};
 
@@ -17,7 +18,7 @@ pub(super) struct Access {
     pub(super) ca_file: String,
     pub(super) cert_file: String,
     pub(super) key_file: String,
-    pub(super) bearer_token: String,
+    pub(super) bearer_token: Option<Secret>,
 }
 
 /// Where the cluster is named.
@@ -62,7 +63,7 @@ impl Access {
     }
 
     async fn config(&self) -> Result<Config> {
-        if !self.bearer_token.is_empty() && self.host.is_empty() {
+        if self.bearer_token.is_some() && self.host.is_empty() {
             return Err(Error::configuration(
                 "a bearer token for the cluster is given, and no `host`",
                 "set `host` in [runners.kubernetes]: a token is sent to no other address",
@@ -116,7 +117,7 @@ impl Access {
         config.auth_info = AuthInfo {
             client_certificate: given(&self.cert_file),
             client_key: given(&self.key_file),
-            token: given(&self.bearer_token).map(Into::into),
+            token: self.bearer_token.as_ref().map(|token| token.expose().to_owned().into()),
             ..AuthInfo::default()
         };
         Ok(config)
@@ -195,7 +196,7 @@ mod tests {
             ca_file: file("ca", &format!("{pem}{pem}")),
             cert_file: file("cert", pem),
             key_file: file("key", "key"),
-            bearer_token: "token".to_owned(),
+            bearer_token: Some(Secret::new("token")),
             ..access("https://10.0.0.1:6443", "")
         };
         let config = whole.config().await.expect("is complete");

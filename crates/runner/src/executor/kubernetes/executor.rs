@@ -52,10 +52,7 @@ impl Kubernetes {
             ca_file: config.ca_file.clone(),
             cert_file: config.cert_file.clone(),
             key_file: config.key_file.clone(),
-            bearer_token: config
-                .bearer_token
-                .as_ref()
-                .map_or_else(String::new, |token| token.expose().to_owned()),
+            bearer_token: config.bearer_token.clone().filter(|token| !token.expose().is_empty()),
         };
         if helper_image::is_dynamic(binary.path())? {
             settings.guest_start = GuestStart::Loaded;
@@ -79,7 +76,7 @@ impl Shared {
     pub(super) async fn cluster_of(&self, token: Option<&Secret>) -> Result<Cluster> {
         if let Some(token) = token {
             let access = Access {
-                bearer_token: token.expose().to_owned(),
+                bearer_token: Some(token.clone()),
                 // The token is who the job is.
                 cert_file: String::new(),
                 key_file: String::new(),

@@ -15,10 +15,6 @@ pub struct Flags {
     pub advanced_pod_spec: bool,
     /// `FF_USE_POD_ACTIVE_DEADLINE_SECONDS`: the cluster itself ends a pod that outlives its job's time.
     pub active_deadline: bool,
-    /// `FF_PRINT_POD_EVENTS`
-    pub print_events: bool,
-    /// `FF_WAIT_FOR_POD_TO_BE_REACHABLE`
-    pub wait_reachable: bool,
 }
 
 impl Flags {
@@ -47,8 +43,6 @@ impl Flags {
             legacy_exec: flag("FF_USE_LEGACY_KUBERNETES_EXECUTION_STRATEGY", false),
             advanced_pod_spec: flag("FF_USE_ADVANCED_POD_SPEC_CONFIGURATION", false),
             active_deadline: flag("FF_USE_POD_ACTIVE_DEADLINE_SECONDS", true),
-            print_events: flag("FF_PRINT_POD_EVENTS", false),
-            wait_reachable: flag("FF_WAIT_FOR_POD_TO_BE_REACHABLE", false),
         }
     }
 }

@@ -54,8 +54,26 @@ impl Maker {
     /// Makes the job's own namespace.
     pub(super) async fn namespace(&mut self, namespace: Namespace) -> Result<()> {
         self.record.add(|written| written.own_namespace = true)?;
-        let api = Api::all(self.cluster.client.clone());
-        self.create("namespace", &api, namespace).await.map(drop)
+        let api: Api<Namespace> = Api::all(self.cluster.client.clone());
+        let (name, mark) = (namespace.name_any(), namespace.labels().get(SANDBOX));
+        let params = PostParams::default();
+        let Err(fault) = self.cluster.call(|| api.create(&params, &namespace)).await else {
+            return Ok(());
+        };
+        let what = format!("make the namespace {name}");
+        if !fault.is_conflict() {
+            return Err(fault.explain(what));
+        }
+        // Ours after an answer that was lost; or of a job of another server, which must not lose it with this one.
+        match self.cluster.call(|| api.get(&name)).await {
+            Ok(found) if found.labels().get(SANDBOX) == mark && found.metadata.deletion_timestamp.is_none() => Ok(()),
+            _ => {
+                self.record.add(|written| written.own_namespace = false)?;
+                let why =
+                    "there is one already: of another server's job of that number, or one that is still on its way out";
+                Err(Error::system(what, why))
+            }
+        }
     }
 
     /// Makes a secret. It belongs to no pod yet: it has to be there before it.
@@ -72,17 +90,13 @@ impl Maker {
     }
 
     /// Makes what goes with a pod, and away with it.
-    pub(super) async fn service(&mut self, mut service: Service, pod: &Pod) -> Result<()> {
+    pub(super) async fn service(&self, mut service: Service, pod: &Pod) -> Result<()> {
         service.metadata.owner_references = Some(owner(pod));
-        let name = service.name_any();
-        self.record.add(|written| written.services.push(name))?;
         self.create("service", &self.api(), service).await.map(drop)
     }
 
-    pub(super) async fn budget(&mut self, mut budget: PodDisruptionBudget, pod: &Pod) -> Result<()> {
+    pub(super) async fn budget(&self, mut budget: PodDisruptionBudget, pod: &Pod) -> Result<()> {
         budget.metadata.owner_references = Some(owner(pod));
-        let name = budget.name_any();
-        self.record.add(|written| written.budgets.push(name))?;
         self.create("pod disruption budget", &self.api(), budget)
             .await
             .map(drop)
@@ -91,6 +105,8 @@ impl Maker {
     /// Lets a secret go with the pod.
     pub(super) async fn own(&self, mut secret: Secret, pod: &Pod) -> Result<Secret> {
         secret.metadata.owner_references = Some(owner(pod));
+        // Said twice where the first answer was lost.
+        secret.metadata.resource_version = None;
         let (api, name): (Api<Secret>, _) = (self.api(), secret.name_any());
         let params = PostParams::default();
         let owned = self.cluster.call(|| api.replace(&name, &params, &secret)).await;
@@ -161,7 +177,6 @@ pub(super) async fn remove(cluster: &Cluster, written: &Written, rest: Rest, gra
                     .map(drop),
             );
         }
-        // Made for a pod that was, and owned by it from the beginning.
     }
     if written.own_namespace {
         let (api, params) = (Api::<Namespace>::all(cluster.client.clone()), params(None));

@@ -32,6 +32,12 @@ pub(super) struct Cleanup {
 }
 
 impl Cleanup {
+    /// How long programs are given to end, where the configuration says so.
+    pub(super) fn grace(&self) -> Option<Duration> {
+        let seconds = self.shared.settings.cleanup_grace?;
+        Some(Duration::from_secs(u64::try_from(seconds).ok()?))
+    }
+
     /// Has everything removed. What fails is found by the next sweep.
     pub(super) async fn run(mut self, rest: Rest) -> Result<()> {
         match self.record.take() {

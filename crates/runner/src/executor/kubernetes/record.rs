@@ -16,7 +16,7 @@ use crate::executor::{Error, Result};
 /// Ending of a record.
 const ENDING: &str = "json";
 
-/// Names of what a sandbox may have in a cluster.
+/// Names of what a sandbox may have in a cluster. Services and budgets are owned by their pod from the beginning.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Written {
     /// Address of the cluster's API.
@@ -26,8 +26,6 @@ pub(super) struct Written {
     pub(super) own_namespace: bool,
     pub(super) pods: Vec<String>,
     pub(super) secrets: Vec<String>,
-    pub(super) services: Vec<String>,
-    pub(super) budgets: Vec<String>,
 }
 
 /// A record that this process holds.

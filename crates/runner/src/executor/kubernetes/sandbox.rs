@@ -214,6 +214,9 @@ impl Sandbox for KubernetesSandbox {
     async fn teardown(self: Box<Self>) -> Result<()> {
         let Self { parts, cleanup, .. } = *self;
         let mut seen = parts.link.watcher.seen();
+        let grace = cleanup
+            .grace()
+            .unwrap_or_else(|| sight::grace(&parts.link.watcher.seen().borrow().pod));
         cleanup.run(Rest::Owned).await?;
         let ended = async {
             loop {
@@ -223,7 +226,6 @@ impl Sandbox for KubernetesSandbox {
                 }
             }
         };
-        let grace = sight::grace(&parts.link.watcher.seen().borrow().pod);
         if tokio::time::timeout(END + grace, ended).await.is_err() {
             return Err(Error::system(
                 format!("end the pod {}/{}", parts.link.namespace, parts.link.pod),

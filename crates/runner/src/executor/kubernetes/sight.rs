@@ -221,6 +221,12 @@ fn termination(status: &ContainerStatus, state: &ContainerState, is_init: bool) 
         return None;
     }
     Some(match reason {
+        "OOMKilled" if container != BUILD => {
+            let key = if is_init { "memory_limit" } else { "helper_memory_limit" };
+            Trouble::configuration(format!(
+                "the container {container} was killed for want of memory (OOMKilled): raise `{key}`"
+            ))
+        }
         "OOMKilled" => Trouble::Job {
             reason: FailureReason::ScriptFailure,
             message: format!(

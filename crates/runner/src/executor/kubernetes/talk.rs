@@ -51,7 +51,10 @@ pub(super) async fn ask(link: &Link, container: &str, work: &Work, stop: &Stop) 
     loop {
         let (_, typed) = tokio::sync::mpsc::channel(1);
         let keyboard = Keyboard { typed };
-        match once(link, container, work, stop, keyboard, &crate::executor::Discard).await? {
+        let heard = once(link, container, work, stop, keyboard, &crate::executor::Discard);
+        let heard = tokio::time::timeout(PATIENCE, heard).await;
+        let quiet = |_| Ok(Heard::Over(Over::Broken("nothing was heard any more".to_owned())));
+        match heard.unwrap_or_else(quiet)? {
             Heard::Answer(answer) => return Ok(*answer),
             Heard::Over(Over::Broken(_)) if backoff.tries() + 1 < TRIES => tokio::time::sleep(backoff.pause()).await,
             Heard::Over(over) => return Err(lost(link, over).await),

@@ -15,6 +15,9 @@ use super::cluster::Cluster;
 use super::fault::Fault;
 use super::sight::{self, Trouble};
 
+/// The server ends every watch itself, after 290 s at most.
+const QUIET: Duration = Duration::from_secs(300);
+
 /// Pauses of a watch that breaks off at once.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
@@ -187,7 +190,8 @@ impl Follower {
             match self.cluster.call(|| api.watch(&params, &version)).await {
                 Ok(events) => {
                     tokio::pin!(events);
-                    while let Ok(Some(event)) = events.try_next().await {
+                    // An end that nobody announced looks like quiet.
+                    while let Ok(Ok(Some(event))) = tokio::time::timeout(QUIET, events.try_next()).await {
                         match event {
                             WatchEvent::Added(pod) | WatchEvent::Modified(pod) | WatchEvent::Deleted(pod)
                                 if pod.metadata.uid != self.pod().metadata.uid =>
@@ -213,8 +217,8 @@ impl Follower {
                 Err(fault) if fault.is_gone() => version.clear(),
                 Err(fault) => tracing::debug!(error = %fault, pod = name, "the watch of a pod broke off"),
             }
+            self.look().await;
             if version.is_empty() {
-                self.look().await;
                 version = self.pod().metadata.resource_version.clone().unwrap_or_default();
             }
             tokio::time::sleep(backoff.pause()).await;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::names::SANDBOX;
 use super::super::settings::Settings;
 use crate::config::show_duration;
 use crate::executor::{Result, Task};
@@ -13,8 +14,6 @@ pub(in super::super) const HELPER: &str = "helper";
 /// The container that runs before all others.
 pub(in super::super) const INIT: &str = "init-permissions";
 
-/// On everything of one task.
-pub(super) const SANDBOX: &str = "tasuki.dev/sandbox";
 /// On everything of one runner's process.
 const MANAGER: &str = "tasuki.dev/manager";
 
@@ -66,7 +65,11 @@ impl Names {
 
     /// Labels of the pod: ours last, so that nobody sets them.
     pub(super) fn pod_labels(&self, settings: &Settings, task: &Task) -> Result<BTreeMap<String, String>> {
-        let mut labels = super::super::overwrite::labels(settings, task)?;
+        let labels = super::super::overwrite::labels(settings, task)?;
+        let mut labels: BTreeMap<_, _> = labels
+            .into_iter()
+            .map(|(key, value)| (key, label_value(&value)))
+            .collect();
         let origin = &task.origin;
         let namespace = origin
             .project_path

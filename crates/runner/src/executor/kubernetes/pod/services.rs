@@ -25,9 +25,10 @@ pub(super) struct Wanted {
 pub(super) fn wanted(settings: &Settings, task: &Task, warnings: &mut Vec<String>) -> Result<Vec<Wanted>> {
     let config = &settings.config;
     let own = config.services.iter().filter(|service| !service.name.is_empty());
-    let own = own.map(|service| of_config(service, task));
-    let all: Vec<Service> = own.chain(task.services.iter().cloned()).collect();
-    let known: Vec<&str> = config.services.iter().map(|service| service.name.as_str()).collect();
+    let own: Vec<Service> = own.map(|service| of_config(service, task)).collect();
+    let known: Vec<String> = own.iter().map(|service| service.image.name.clone()).collect();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let all: Vec<Service> = own.into_iter().chain(task.services.iter().cloned()).collect();
     let mut taken: BTreeSet<String> = [BUILD, HELPER, INIT].map(str::to_owned).into();
     let mut unnamed = 0;
     let mut wanted = Vec::new();

@@ -209,7 +209,8 @@ impl Parts<'_> {
                 &config.service_container_security_context,
                 user,
             )),
-            volume_mounts: Some(self.volumes.mounts.clone()),
+            // The guest's own folders are none of theirs: who is in there can pass for a session and be told the secrets.
+            volume_mounts: Some(self.volumes.without_guests()),
             ..api::Container::default()
         })
     }

@@ -16,6 +16,8 @@ use crate::executor::Task;
 pub(super) struct Volumes {
     pub(super) volumes: Vec<api::Volume>,
     pub(super) mounts: Vec<api::VolumeMount>,
+    /// Where the guest's scripts and sessions are.
+    guests: [String; 2],
 }
 
 /// Who mounts the guest's volume.
@@ -54,10 +56,21 @@ impl Volumes {
                 all.empty(name, path);
             }
         }
-        all.empty("scripts", &scripts_dir(settings, task));
-        all.empty("logs", &logs_dir(settings, task));
+        all.guests = [scripts_dir(settings, task), logs_dir(settings, task)];
+        for (name, path) in ["scripts", "logs"].into_iter().zip(all.guests.clone()) {
+            all.empty(name, &path);
+        }
         all.volumes.push(empty_dir(guest::VOLUME, "", ""));
         all
+    }
+
+    /// Mounts of containers that have no guest.
+    pub(super) fn without_guests(&self) -> Vec<api::VolumeMount> {
+        let others = self
+            .mounts
+            .iter()
+            .filter(|mount| !self.guests.contains(&mount.mount_path));
+        others.cloned().collect()
     }
 
     fn empty(&mut self, name: &str, path: &str) {
