@@ -313,7 +313,7 @@ async fn start_engine(scratch: &Scratch, slots: u32, executor: LocalExecutor) ->
     let server = server.context("the engine cannot start")?;
     let url = reachable(server.address());
     let api = client(&url, Some(server.admin_token().clone()), None)?;
-    let registration = Registration::new(&api, "local").await?;
+    let registration = Registration::inside(server.app(), "local").await?;
     let runner = LocalRunner {
         // As in `up`: a job is told its runner's name.
         name: "local".to_owned(),

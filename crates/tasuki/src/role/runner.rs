@@ -16,6 +16,9 @@ use tasuki_runner::executor::docker::Surroundings;
 use tasuki_runner::identity::fresh_system_id;
 use tasuki_runner::job::{Pauses, Shutdown};
 use tasuki_runner::poll::{Defaults, Pool, PoolOptions, executors};
+use tasuki_server::app::App;
+use tasuki_server::identity::token;
+use tasuki_store::{Tx, runners};
 use tokio::sync::oneshot;
 
 /// A runner's registration, as it is kept between two lives.
@@ -44,6 +47,38 @@ impl Registration {
             .and_then(|mut out| out.write_all(&serde_json::to_vec(&made)?));
         written.with_context(|| format!("cannot write {}", file.display()))?;
         Ok(made)
+    }
+
+    /// A new registration at a server of this process, past its API.
+    pub(crate) async fn inside(app: &App, name: &str) -> anyhow::Result<Self> {
+        let token = token::new(token::Kind::Runner).context("there are no random numbers")?;
+        let (hash, name, now) = (token::digest(token.expose()), name.to_owned(), app.now());
+        let mut tags = labels();
+        tags.sort_unstable();
+        let tags = serde_json::to_string(&tags)?;
+        let create = move |tx: &mut Tx<'_>| {
+            let new = runners::NewRunner {
+                token_hash: &hash,
+                description: &name,
+                scope: "instance",
+                project_id: None,
+                resource_class_id: None,
+                tags_json: &tags,
+                run_untagged: true,
+                locked: false,
+                paused: false,
+                access_level: "not_protected",
+                maximum_timeout_s: None,
+                maintenance_note: "",
+                token_expires_ms: None,
+            };
+            runners::create(tx, &new, now)
+        };
+        let made = app.store().write(create).await;
+        Ok(Self {
+            id: made.context("the local runner cannot be registered")?.0,
+            token,
+        })
     }
 
     /// A new registration.
