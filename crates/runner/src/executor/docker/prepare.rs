@@ -327,24 +327,5 @@ fn paths(shared: &Shared, task: &Task, volumes: &Volumes) -> Result<Paths> {
     } else {
         builds.clone()
     };
-    let suffix = task.folder_suffix.as_deref().unwrap_or_default();
-    let slug = folders::clean_slug(&task.project_slug, suffix)
-        .or_else(|| folders::clean_slug(&format!("project-{}", task.project_id), suffix))
-        .ok_or_else(|| {
-            Error::job(
-                FailureReason::RunnerConfigurationError,
-                "the project has no usable folder name",
-            )
-        })?;
-    let project = root.join(slug);
-    let mut temp = project.clone().into_os_string();
-    temp.push(".tmp");
-    let temp = PathBuf::from(temp);
-    Ok(Paths {
-        builds,
-        home: temp.join("home"),
-        project,
-        temp,
-        cache: PathBuf::from(&shared.settings.cache_dir),
-    })
+    folders::in_container(builds, &root, PathBuf::from(&shared.settings.cache_dir), task)
 }

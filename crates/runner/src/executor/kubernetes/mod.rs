@@ -37,7 +37,6 @@ mod cluster;
 mod connect;
 mod executor;
 mod fault;
-mod files;
 mod flags;
 mod link;
 mod make;

@@ -18,8 +18,9 @@ use super::sandbox::{KubernetesSandbox, Parts};
 use super::sight::{self, Trouble};
 use super::talk;
 use super::watch::{Watcher, Way, may};
-use super::{files, names, pod, there};
+use super::{names, pod, there};
 use crate::config::kubernetes::GuestDelivery;
+use crate::executor::shell::folders;
 use crate::executor::{Error, Output, Paths, Result, Stop, Stream, Task, unique};
 use crate::guest::inside::{Answer, Folder, Ready, Work};
 
@@ -157,7 +158,9 @@ impl Preparation {
         for warning in &planned.warnings {
             say(output, &format!("WARNING: {warning}\n")).await;
         }
-        let paths = files::paths(settings, &task)?;
+        // As on a machine: the pod's own volume holds one project.
+        let builds = PathBuf::from(&settings.builds_dir);
+        let paths = folders::in_container(builds.clone(), &builds, PathBuf::from(&settings.cache_dir), &task)?;
         let cluster = shared.cluster_of(planned.bearer_token.as_ref()).await?;
         let sandbox = planned.pod.name_any();
         let written = Written {

@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use tasuki_model::reason::FailureReason;
+
 use super::executor::Config;
 use crate::executor::{Error, Paths, Result, Task};
 use crate::guest::confined;
@@ -220,6 +222,33 @@ fn make_removable(folder: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Folders inside a container, where the project lies below `root`.
+///
+/// # Errors
+/// The project's path makes no folder name.
+pub(in crate::executor) fn in_container(builds: PathBuf, root: &Path, cache: PathBuf, task: &Task) -> Result<Paths> {
+    let suffix = task.folder_suffix.as_deref().unwrap_or_default();
+    let slug = clean_slug(&task.project_slug, suffix)
+        .or_else(|| clean_slug(&format!("project-{}", task.project_id), suffix))
+        .ok_or_else(|| {
+            Error::job(
+                FailureReason::RunnerConfigurationError,
+                "the project has no usable folder name",
+            )
+        })?;
+    let project = root.join(slug);
+    let mut temp = project.clone().into_os_string();
+    temp.push(".tmp");
+    let temp = PathBuf::from(temp);
+    Ok(Paths {
+        builds,
+        home: temp.join("home"),
+        project,
+        temp,
+        cache,
+    })
 }
 
 #[cfg(test)]
