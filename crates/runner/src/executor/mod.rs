@@ -29,6 +29,7 @@ pub mod scripted;
 pub mod shell;
 mod unique;
 
+pub(crate) use crate::process::PullOnDrop;
 pub use crate::process::{Collected, Discard, Exit, Keyboard, Output, Stop, Stream, Typed, Typist, Window};
 pub use command::{Command, Ended, Interactive, Program, Shell, ShellKind};
 pub use error::{Error, Result};

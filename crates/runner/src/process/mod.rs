@@ -44,6 +44,7 @@ pub use output::{Collected, Discard, Output, Stream};
 pub use running::{DRAIN_GRACE, Finished, Limits, Lingering, Nets, Running, Waiting};
 pub use spec::{Spec, Stdin};
 pub(crate) use spec::{encode, frame_length};
+pub(crate) use stop::PullOnDrop;
 pub use stop::Stop;
 pub(crate) use supervise::become_user;
 pub use supervise::main as supervise;

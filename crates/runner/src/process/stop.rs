@@ -60,3 +60,12 @@ impl Stop {
         self.force.cancelled().await;
     }
 }
+
+/// Forces its stop when it is dropped: what runs apart from a future ends with it.
+pub(crate) struct PullOnDrop(pub(crate) Stop);
+
+impl Drop for PullOnDrop {
+    fn drop(&mut self) {
+        self.0.force();
+    }
+}

@@ -48,10 +48,9 @@ impl App {
     /// # Errors
     /// As [`App::start`].
     pub async fn start_at(config: Config, clock: Clock) -> Result<Running, Error> {
-        config.check()?;
-        make_data_dir(&config)?;
+        prepare(&config)?;
         let store = open_store(&config).await?;
-        Self::start_on(store, config, clock).await
+        Self::serve(store, config, clock).await
     }
 
     /// The same on a database of the caller's, whatever the configuration says of one.
@@ -59,8 +58,11 @@ impl App {
     /// # Errors
     /// As [`App::start`].
     pub async fn start_on(store: Store, config: Config, clock: Clock) -> Result<Running, Error> {
-        config.check()?;
-        make_data_dir(&config)?;
+        prepare(&config)?;
+        Self::serve(store, config, clock).await
+    }
+
+    async fn serve(store: Store, config: Config, clock: Clock) -> Result<Running, Error> {
         let listening = |source| Error::Listen {
             address: config.listen,
             source,
@@ -145,7 +147,9 @@ impl App {
     }
 }
 
-fn make_data_dir(config: &Config) -> Result<(), Error> {
+/// Checks the configuration, and makes the folder of what it keeps.
+fn prepare(config: &Config) -> Result<(), Error> {
+    config.check()?;
     std::fs::create_dir_all(&config.data_dir).map_err(|source| Error::DataDir {
         path: config.data_dir.clone(),
         source,

@@ -21,7 +21,7 @@ use super::volumes::{self, Volumes};
 use super::{images, sweep};
 use crate::config::DockerConfig;
 use crate::executor::shell::folders;
-use crate::executor::{Error, Output, Paths, Result, Stop, Task};
+use crate::executor::{Error, Output, Paths, PullOnDrop, Result, Stop, Task};
 use crate::executor::{access, helper_image};
 
 /// Removes a sandbox that nobody tears down.
@@ -135,14 +135,6 @@ pub(super) async fn prepare(
     let work = Box::pin(make_or_remove(shared, task, image, wanted, inner, output));
     let made = tasks.spawn("preparation of a sandbox", work).await.ok().flatten();
     made.unwrap_or_else(|| Err(Error::system("make the sandbox", "the task that makes it has died")))
-}
-
-struct PullOnDrop(Stop);
-
-impl Drop for PullOnDrop {
-    fn drop(&mut self) {
-        self.0.force();
-    }
 }
 
 async fn make_or_remove(

@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde_json::json;
 
@@ -21,7 +19,7 @@ use crate::executor::{
     Shell, Stop,
 };
 use crate::guest;
-use crate::guest::inside::{Answer, Ready, Script, Terminal, Work};
+use crate::guest::inside::{Answer, Ready, Script, Work, millis};
 
 /// What `prepare` has made.
 pub(super) struct Parts {
@@ -187,14 +185,6 @@ impl DockerSandbox {
         let (answer, _) = remote::ask(self.predefined_place(), work, &Stop::new(), &Discard).await?;
         Ok(answer)
     }
-
-    fn roots(&self) -> Vec<std::path::PathBuf> {
-        vec![self.paths.temp.clone(), self.paths.project.clone()]
-    }
-}
-
-fn millis(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[async_trait]
@@ -218,17 +208,10 @@ impl Sandbox for DockerSandbox {
     }
 
     async fn interact(&self, what: Interactive, keyboard: Keyboard, output: &dyn Output) -> Result<Exit> {
-        let work = Work::Terminal(Terminal {
-            argv: what.argv,
-            shell: what.shell,
-            typist: what.typist,
-            env: self.ready().script_env(&self.paths, &what.env)?,
-            project: self.paths.project.clone(),
-            cwd: what.cwd.as_ref().map(|folder| self.paths.project.join(folder)),
-            columns: what.window.columns,
-            rows: what.window.rows,
-        });
-        let (answer, _) = remote::ask_typing(self.build_place(), &work, &what.stop, keyboard, output).await?;
+        let env = self.ready().script_env(&self.paths, &what.env)?;
+        let stop = what.stop.clone();
+        let work = Work::terminal(&self.paths, what, env);
+        let (answer, _) = remote::ask_typing(self.build_place(), &work, &stop, keyboard, output).await?;
         match answer {
             Answer::Ended { exit, .. } => Ok(exit),
             other => Err(other.unexpected()),
@@ -236,30 +219,12 @@ impl Sandbox for DockerSandbox {
     }
 
     async fn push(&self, file: PushedFile) -> Result<()> {
-        let work = Work::Push {
-            roots: self.roots(),
-            path: self.paths.temp.join(&file.path),
-            mode: file.mode,
-            base64: BASE64_STANDARD.encode(&file.bytes),
-        };
+        let work = Work::push(&self.paths, &file);
         self.ask(&work).await?.done()
     }
 
     async fn pull(&self, path: &str, limit: u64) -> Result<Option<Bytes>> {
-        let work = Work::Pull {
-            roots: self.roots(),
-            path: self.paths.temp.join(path),
-            limit,
-        };
-        match self.ask(&work).await? {
-            Answer::Pulled { base64: None } => Ok(None),
-            Answer::Pulled { base64: Some(text) } => {
-                let bytes = BASE64_STANDARD.decode(text);
-                let bytes = bytes.map_err(|error| Error::system("understand the guest", error))?;
-                Ok(Some(bytes.into()))
-            }
-            other => Err(other.unexpected()),
-        }
+        self.ask(&Work::pull(&self.paths, path, limit)).await?.pulled()
     }
 
     async fn teardown(self: Box<Self>) -> Result<()> {

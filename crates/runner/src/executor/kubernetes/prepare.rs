@@ -21,8 +21,8 @@ use super::watch::{Watcher, Way, may};
 use super::{names, pod, there};
 use crate::config::kubernetes::GuestDelivery;
 use crate::executor::shell::folders;
-use crate::executor::{Error, Output, Paths, Result, Stop, Stream, Task, unique};
-use crate::guest::inside::{Answer, Folder, Ready, Work};
+use crate::executor::{Error, Output, Paths, PullOnDrop, Result, Stop, Stream, Task, unique};
+use crate::guest::inside::{Answer, Folder, Ready, Work, millis};
 
 /// Removes a sandbox that nobody tears down.
 pub(super) struct Cleanup {
@@ -93,14 +93,6 @@ pub(super) async fn prepare(
     let work = Box::pin(make_or_remove(shared, task, inner, output));
     let made = tasks.spawn("preparation of a sandbox", work).await.ok().flatten();
     made.unwrap_or_else(|| Err(Error::system("make the sandbox", "the task that makes it has died")))
-}
-
-struct PullOnDrop(Stop);
-
-impl Drop for PullOnDrop {
-    fn drop(&mut self) {
-        self.0.force();
-    }
 }
 
 /// Between two calls, where stopping leaves nothing half made.
@@ -473,8 +465,4 @@ async fn settle(link: &Link, paths: &mut Paths, build: &Ready, stop: &Stop) -> R
 
 async fn say(output: &dyn Output, text: &str) {
     output.write(Stream::Stdout, text.as_bytes()).await;
-}
-
-pub(super) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

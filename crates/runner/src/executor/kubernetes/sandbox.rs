@@ -5,14 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 
 use super::link::Link;
 use super::make::Rest;
 use super::plan::Planned;
-use super::prepare::{Cleanup, millis};
+use super::prepare::Cleanup;
 use super::sight;
 use super::talk::{self, Session};
 use crate::executor::{
@@ -20,7 +18,7 @@ use crate::executor::{
     Stop,
 };
 use crate::guest;
-use crate::guest::inside::{Answer, Ready, Script, Terminal, Work};
+use crate::guest::inside::{Answer, Ready, Script, Work, millis};
 
 /// How long the end of the job's processes is waited for, once the cluster has been told to end them, over their grace.
 const END: Duration = Duration::from_secs(60);
@@ -138,10 +136,6 @@ impl KubernetesSandbox {
     async fn ask(&self, work: &Work) -> Result<Answer> {
         talk::ask(&self.parts.link, Planned::BUILD, work, &Stop::new()).await
     }
-
-    fn roots(&self) -> Vec<PathBuf> {
-        vec![self.parts.paths.temp.clone(), self.parts.paths.project.clone()]
-    }
 }
 
 #[async_trait]
@@ -165,18 +159,10 @@ impl Sandbox for KubernetesSandbox {
     }
 
     async fn interact(&self, what: Interactive, keyboard: Keyboard, output: &dyn Output) -> Result<Exit> {
-        let paths = &self.parts.paths;
-        let work = Work::Terminal(Terminal {
-            argv: what.argv,
-            shell: what.shell,
-            typist: what.typist,
-            env: self.parts.build.script_env(paths, &what.env)?,
-            project: paths.project.clone(),
-            cwd: what.cwd.as_ref().map(|folder| paths.project.join(folder)),
-            columns: what.window.columns,
-            rows: what.window.rows,
-        });
-        let answer = talk::live(&self.parts.link, Planned::BUILD, &work, &what.stop, keyboard, output).await?;
+        let env = self.parts.build.script_env(&self.parts.paths, &what.env)?;
+        let stop = what.stop.clone();
+        let work = Work::terminal(&self.parts.paths, what, env);
+        let answer = talk::live(&self.parts.link, Planned::BUILD, &work, &stop, keyboard, output).await?;
         match answer {
             Answer::Ended { exit, .. } => Ok(exit),
             other => Err(other.unexpected()),
@@ -184,30 +170,12 @@ impl Sandbox for KubernetesSandbox {
     }
 
     async fn push(&self, file: PushedFile) -> Result<()> {
-        let work = Work::Push {
-            roots: self.roots(),
-            path: self.parts.paths.temp.join(&file.path),
-            mode: file.mode,
-            base64: BASE64_STANDARD.encode(&file.bytes),
-        };
+        let work = Work::push(&self.parts.paths, &file);
         self.ask(&work).await?.done()
     }
 
     async fn pull(&self, path: &str, limit: u64) -> Result<Option<Bytes>> {
-        let work = Work::Pull {
-            roots: self.roots(),
-            path: self.parts.paths.temp.join(path),
-            limit,
-        };
-        match self.ask(&work).await? {
-            Answer::Pulled { base64: None } => Ok(None),
-            Answer::Pulled { base64: Some(text) } => {
-                let bytes = BASE64_STANDARD.decode(text);
-                let bytes = bytes.map_err(|error| Error::system("understand the guest", error))?;
-                Ok(Some(bytes.into()))
-            }
-            other => Err(other.unexpected()),
-        }
+        self.ask(&Work::pull(&self.parts.paths, path, limit)).await?.pulled()
     }
 
     /// Returns when the job's own containers have ended; what else is in the pod ends in the cluster's time.

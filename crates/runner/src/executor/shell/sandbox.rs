@@ -14,8 +14,8 @@ use super::environment::{self, Environment};
 use super::executor::{Config, Place, blocking};
 use super::{folders, script};
 use crate::executor::{
-    Command, Ended, Error, Exit, Interactive, Keyboard, Output, Paths, Program, PushedFile, Result, Sandbox, Stop,
-    Stream,
+    Command, Ended, Error, Exit, Interactive, Keyboard, Output, Paths, Program, PullOnDrop, PushedFile, Result,
+    Sandbox, Stop, Stream,
 };
 use crate::guest::{self, confined::Confined};
 use crate::process::{self, Limits, Lingering, Nets, OnTerminal, Spec, Stdin, User, Waiting};
@@ -382,13 +382,5 @@ impl Output for Answer<'_> {
                 response.extend_from_slice(&bytes[..bytes.len().min(room)]);
             }
         }
-    }
-}
-
-struct PullOnDrop(Stop);
-
-impl Drop for PullOnDrop {
-    fn drop(&mut self) {
-        self.0.force();
     }
 }

@@ -1,14 +1,16 @@
 //! What runner and guest say to one another.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tasuki_model::reason::FailureReason;
 
 use super::hold::Ready;
-use crate::executor::{Error, Shell, Typist};
+use crate::executor::{Error, Interactive, Paths, PushedFile, Shell, Typist};
 use crate::guest::{Request, Response};
 use crate::process::{Exit, Typed, Window};
 
@@ -61,6 +63,50 @@ pub(crate) enum Work {
         targets: Vec<(String, u16)>,
         timeout_ms: u64,
     },
+}
+
+impl Work {
+    /// A file for the temporary folder.
+    pub(crate) fn push(paths: &Paths, file: &PushedFile) -> Self {
+        Self::Push {
+            roots: Self::roots(paths),
+            path: paths.temp.join(&file.path),
+            mode: file.mode,
+            base64: BASE64_STANDARD.encode(&file.bytes),
+        }
+    }
+
+    /// A file of the temporary folder, or of the project's.
+    pub(crate) fn pull(paths: &Paths, path: &str, limit: u64) -> Self {
+        Self::Pull {
+            roots: Self::roots(paths),
+            path: paths.temp.join(path),
+            limit,
+        }
+    }
+
+    fn roots(paths: &Paths) -> Vec<PathBuf> {
+        vec![paths.temp.clone(), paths.project.clone()]
+    }
+
+    /// What somebody who looks into the job has asked for, in the environment of its scripts.
+    pub(crate) fn terminal(paths: &Paths, what: Interactive, env: Vec<(String, String)>) -> Self {
+        Self::Terminal(Terminal {
+            argv: what.argv,
+            shell: what.shell,
+            typist: what.typist,
+            env,
+            project: paths.project.clone(),
+            cwd: what.cwd.map(|folder| paths.project.join(folder)),
+            columns: what.window.columns,
+            rows: what.window.rows,
+        })
+    }
+}
+
+/// Whole milliseconds; for ever where they are too many.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A script and its surroundings.
@@ -187,6 +233,21 @@ impl Answer {
             | Self::Pulled { .. }
             | Self::Described(_)
             | Self::Waited { .. } => Ok(()),
+        }
+    }
+
+    /// Of an answer to [`Work::Pull`]: the file, where there is one.
+    ///
+    /// # Errors
+    /// The failure, or a text that is none of base64.
+    pub(crate) fn pulled(self) -> crate::executor::Result<Option<Bytes>> {
+        match self {
+            Self::Pulled { base64 } => {
+                let bytes = base64.map(|text| BASE64_STANDARD.decode(text)).transpose();
+                let bytes = bytes.map_err(|error| Error::system("understand the guest", error))?;
+                Ok(bytes.map(Bytes::from))
+            }
+            other => Err(other.unexpected()),
         }
     }
 
