@@ -215,8 +215,16 @@ impl RunnerConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default)]
 pub struct CustomBuildDir {
-    /// Absent = what the executor says.
+    /// Absent = where the folder is inside a container.
     pub enabled: Option<bool>,
+}
+
+impl CustomBuildDir {
+    /// Whether jobs may name their folder (`GIT_CLONE_PATH`) with that executor.
+    #[must_use]
+    pub fn allowed(&self, executor: &str) -> bool {
+        self.enabled.unwrap_or(matches!(executor, "docker" | "kubernetes"))
+    }
 }
 
 /// `[runners.artifact]`.

@@ -86,6 +86,9 @@ pub trait Sandbox: Send + Sync {
     async fn teardown(self: Box<Self>) -> Result<()>;
 }
 
+/// Stands for the builds folder in [`Task::clone_path`]: only the executor knows where that is.
+pub const BUILDS: &str = "$CI_BUILDS_DIR";
+
 /// What an executor must know to make a place. All text is expanded already.
 #[derive(Debug, Clone)]
 pub struct Task {
@@ -101,6 +104,8 @@ pub struct Task {
     pub project_id: i64,
     /// `GIT_STRATEGY: empty` and other reasons for a folder of another name.
     pub folder_suffix: Option<String>,
+    /// `GIT_CLONE_PATH`: a folder for the source in place of the executor's own. [`BUILDS`] in it stands for the builds folder.
+    pub clone_path: Option<String>,
     /// The job's environment, for what the executor itself reads (image variables, overwrites, services).
     pub variables: Vec<(String, String)>,
     /// Those of them that containers themselves and services may have: who can look at a container sees them.

@@ -198,8 +198,10 @@ impl<'a> Build<'a> {
             let message = format!("GIT_SUBMODULE_STRATEGY: {strategy:?} is none of none, normal, recursive");
             return Err(Failure::job(FailureReason::RunnerConfigurationError, message));
         }
-        if !self.variables.value("GIT_CLONE_PATH").is_empty() {
-            let message = "GIT_CLONE_PATH is not supported: leave it out, and use CI_PROJECT_DIR for the folder";
+        let own_folder = !self.variables.value("GIT_CLONE_PATH").is_empty();
+        if own_folder && !self.host.config.custom_build_dir.allowed(self.host.executor.kind()) {
+            let message = "GIT_CLONE_PATH is not allowed on this runner: `enabled = true` in its [runners.custom_build_dir], or \
+                           use CI_PROJECT_DIR for the folder";
             return Err(Failure::job(FailureReason::RunnerConfigurationError, message));
         }
         self.shell = scripts::shell(self.host).map_err(|error| {

@@ -11,7 +11,7 @@ use super::host::{Host, Slot};
 use super::image::plan_image;
 use super::variables::Variables;
 use super::{requests, scripts};
-use crate::executor::{Origin, RegistryLogin, Task};
+use crate::executor::{BUILDS, Origin, RegistryLogin, Task};
 use crate::guest;
 
 /// Time limit of a job whose payload names none.
@@ -37,6 +37,7 @@ pub fn task_of(host: &Host, job: &JobResponse, slot: Slot) -> Task {
 pub(super) fn task(host: &Host, job: &JobResponse, slot: Slot, timeout: Duration, variables: &Variables) -> Task {
     let empty = requests::strategy(job, variables).0 == guest::Strategy::Empty;
     let image = |image: &Image| plan_image(image, variables);
+    let clone_path = clone_path(variables);
     Task {
         id: TaskId(job.id),
         runner_short_token: host.config.short_token().to_owned(),
@@ -45,6 +46,7 @@ pub(super) fn task(host: &Host, job: &JobResponse, slot: Slot, timeout: Duration
         project_slug: requests::slug(job),
         project_id: job.job_info.project_id,
         folder_suffix: empty.then(|| "-empty".to_owned()),
+        clone_path,
         variables: variables.environment(),
         public_variables: variables.public_environment(),
         file_variables: variables.files(),
@@ -82,6 +84,14 @@ pub(super) fn task(host: &Host, job: &JobResponse, slot: Slot, timeout: Duration
             root_namespace_id: job.job_info.root_namespace_id,
         },
     }
+}
+
+/// `GIT_CLONE_PATH`, but for the builds folder, which only the executor knows.
+fn clone_path(variables: &Variables) -> Option<String> {
+    variables.get("GIT_CLONE_PATH")?;
+    let mut variables = variables.clone();
+    variables.set("CI_BUILDS_DIR", BUILDS);
+    Some(variables.value("GIT_CLONE_PATH")).filter(|path| !path.is_empty())
 }
 
 /// Only drivers of the custom executor get it.

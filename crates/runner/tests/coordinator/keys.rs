@@ -229,7 +229,11 @@ async fn the_shell_is_chosen() {
 #[tokio::test]
 async fn what_git_is_not_asked_to_do_is_refused() {
     for (key, value, words) in [
-        ("GIT_CLONE_PATH", "$CI_BUILDS_DIR/x", "GIT_CLONE_PATH is not supported"),
+        (
+            "GIT_CLONE_PATH",
+            "$CI_BUILDS_DIR/x",
+            "`enabled = true` in its [runners.custom_build_dir]",
+        ),
         ("GIT_SUBMODULE_STRATEGY", "deep", "none of none, normal, recursive"),
     ] {
         let mut job = payload(1, &["echo never"]);
@@ -260,6 +264,26 @@ async fn folders_of_the_runner_are_used() {
     })
     .await;
     assert!(text(&job).contains("/mine/runnertok/0/g/p\n"), "{}", text(&job));
+}
+
+#[tokio::test]
+async fn jobs_name_their_folder_where_the_runner_lets_them() {
+    let mut job = payload(1, &["pwd", "echo in $CI_PROJECT_DIR of $CI_BUILDS_DIR"]);
+    variable(
+        &mut job,
+        "GIT_CLONE_PATH",
+        "$CI_BUILDS_DIR/$CI_CONCURRENT_ID/own",
+        &json!({}),
+    );
+    let job = run(job, |runner, bench| {
+        runner.custom_build_dir.enabled = Some(true);
+        runner.builds_dir = bench.dir.path().join("mine").display().to_string();
+    })
+    .await;
+    assert_eq!(job.phase, Phase::Success, "{}", text(&job));
+    for line in ["/mine/0/own\n", "/mine/0/own of "] {
+        assert!(text(&job).contains(line), "{line}: {}", text(&job));
+    }
 }
 
 #[tokio::test]

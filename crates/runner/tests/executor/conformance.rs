@@ -56,6 +56,7 @@ pub(crate) fn task() -> Task {
         project_slug: "group/project".to_owned(),
         project_id: 7,
         folder_suffix: None,
+        clone_path: None,
         variables: Vec::new(),
         public_variables: Vec::new(),
         file_variables: Vec::new(),

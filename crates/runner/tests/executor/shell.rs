@@ -141,6 +141,58 @@ async fn folders_lie_where_gitlab_has_them() {
 }
 
 #[tokio::test]
+async fn a_job_names_its_own_folder() {
+    let place = Place::new();
+    let executor = place.executor();
+    let named = |path: &str| Task {
+        clone_path: Some(path.to_owned()),
+        ..task()
+    };
+    let refused = async |path: &str, words: &str| {
+        let error = executor
+            .prepare(named(path), Stop::new(), Arc::new(Discard))
+            .await
+            .err()
+            .expect("is refused");
+        let text = format!("{error:?}");
+        assert!(text.contains(words), "{path}: {text}");
+    };
+    let sandbox = prepare(&executor, named("$CI_BUILDS_DIR/go/src/tool")).await;
+    assert_eq!(sandbox.paths().project, place.builds().join("go/src/tool"));
+    assert_eq!(
+        output(&*sandbox, "touch here && pwd -P | tail -c 12").await,
+        "go/src/tool\n"
+    );
+    for used in [
+        "$CI_BUILDS_DIR/go/src/tool",
+        "$CI_BUILDS_DIR/go",
+        "$CI_BUILDS_DIR/go/src/tool/below",
+    ] {
+        refused(used, "is in use").await;
+    }
+    sandbox.teardown().await.expect("is torn down");
+    for outside in [
+        "$CI_BUILDS_DIR",
+        "$CI_BUILDS_DIR/../elsewhere",
+        "$CI_BUILDS_DIR/a/../../b",
+        "$CI_BUILDS_DIR/.tasuki",
+        "/etc",
+        "relative",
+    ] {
+        refused(outside, "is no folder below").await;
+    }
+    // What somebody else keeps beside the builds is neither used nor removed.
+    let precious = place.builds().join("kept/by/hand");
+    std::fs::create_dir_all(&precious).unwrap();
+    for theirs in ["$CI_BUILDS_DIR/kept", "$CI_BUILDS_DIR/kept/by/hand"] {
+        refused(theirs, "was not made by this runner").await;
+    }
+    assert!(precious.is_dir());
+    std::fs::remove_dir_all(place.builds().join("kept")).unwrap();
+    assert_eq!(place.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
 async fn two_tasks_never_share_a_folder() {
     let place = Place::new();
     let executor = place.executor();

@@ -11,7 +11,7 @@ use tasuki_model::secret::Secret;
 use tasuki_proto::client::ApiClient;
 use tasuki_proto::rest::{NewRunner, Runner};
 use tasuki_rt::{Clock, Tasks};
-use tasuki_runner::config::{Config, DockerConfig, OneOrMany, RunnerConfig};
+use tasuki_runner::config::{Config, CustomBuildDir, DockerConfig, OneOrMany, RunnerConfig};
 use tasuki_runner::executor::docker::Surroundings;
 use tasuki_runner::identity::fresh_system_id;
 use tasuki_runner::job::{Pauses, Shutdown};
@@ -196,6 +196,7 @@ impl LocalRunner {
             executor: self.executor.name().to_owned(),
             docker: self.executor.docker(),
             request_concurrency: self.slots.clamp(1, 4),
+            custom_build_dir: CustomBuildDir { enabled: Some(true) },
             ..RunnerConfig::default()
         };
         let system_id = fresh_system_id();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::settings::Settings;
-use crate::executor::shell::folders::{clean_slug, safe_name};
+use crate::executor::shell::folders::{beside, clean_slug, clone_path, safe_name};
 use crate::executor::{Error, Paths, Result, ShellKind, Task};
 
 /// The JSON object that `config_exec` prints. All of it is optional; keys that are not known are ignored.
@@ -90,17 +90,15 @@ impl Described {
         let suffix = task.folder_suffix.as_deref().unwrap_or_default();
         let by_id = format!("project-{}", task.project_id);
         let slug = clean_slug(&task.project_slug, suffix).unwrap_or_else(|| by_id.into());
-        let project = if self.builds_dir_is_shared.unwrap_or(false) {
-            builds
+        let project = match clone_path(&builds, task)? {
+            Some(named) => named,
+            None if self.builds_dir_is_shared.unwrap_or(false) => builds
                 .join(safe_name(&task.runner_short_token))
                 .join(task.concurrent_project_id.to_string())
-                .join(slug)
-        } else {
-            builds.join(slug)
+                .join(slug),
+            None => builds.join(slug),
         };
-        let mut temp = project.clone().into_os_string();
-        temp.push(".tmp");
-        let temp = std::path::PathBuf::from(temp);
+        let temp = beside(&project);
         let home = self.job_env.as_ref().and_then(|env| env.get("HOME"));
         Ok(Paths {
             home: home.map_or_else(|| temp.join("home"), Into::into),

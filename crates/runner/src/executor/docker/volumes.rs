@@ -113,6 +113,7 @@ mod tests {
             project_slug: "g/p".to_owned(),
             project_id: 3,
             folder_suffix: None,
+            clone_path: None,
             variables: vec![("DIR".to_owned(), "/srv".to_owned())],
             public_variables: Vec::new(),
             file_variables: Vec::new(),

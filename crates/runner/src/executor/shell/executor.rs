@@ -151,7 +151,7 @@ impl Place {
         };
         let folders = Folders::below(config, slug.clone());
         let mut record = Record::create(&config.builds_dir, task.id, &folders)?;
-        if let Err(taken) = record::clear_old(&config.builds_dir, &folders, &record) {
+        if let Err(taken) = record::clear_old(&config.builds_dir, &folders, &record, task.clone_path.is_some()) {
             // Left there, it would speak of a folder that is another's.
             record.remove();
             return Err(taken);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tasuki_model::reason::FailureReason;
 
 use super::executor::Config;
-use crate::executor::{Error, Paths, Result, Task};
+use crate::executor::{BUILDS, Error, Paths, Result, Task};
 use crate::guest::confined;
 use crate::process::User;
 
@@ -24,18 +24,25 @@ pub(super) struct Folders {
 }
 
 /// The project folder for a task. GitLab's layout; a path that could leave the builds folder, or lie inside
-/// another living workspace, is replaced by `project-<id>`.
+/// another living workspace, is replaced by `project-<id>`. What the job itself names is not replaced.
 pub(super) fn choose(builds: &Path, task: &Task, used: &BTreeSet<PathBuf>) -> Result<PathBuf> {
-    let slot = builds
-        .join(safe_name(&task.runner_short_token))
-        .join(task.concurrent_project_id.to_string());
-    let suffix = task.folder_suffix.as_deref().unwrap_or_default();
-    let by_id = format!("project-{}", task.project_id);
     let free = |folder: &PathBuf| {
         !used
             .iter()
             .any(|other| folder.starts_with(other) || other.starts_with(folder))
     };
+    if let Some(named) = clone_path(builds, task)? {
+        return if free(&named) {
+            Ok(named)
+        } else {
+            Err(clone_path_taken(&named))
+        };
+    }
+    let slot = builds
+        .join(safe_name(&task.runner_short_token))
+        .join(task.concurrent_project_id.to_string());
+    let suffix = task.folder_suffix.as_deref().unwrap_or_default();
+    let by_id = format!("project-{}", task.project_id);
     [Some(task.project_slug.as_str()), Some(by_id.as_str())]
         .into_iter()
         .flatten()
@@ -46,6 +53,40 @@ pub(super) fn choose(builds: &Path, task: &Task, used: &BTreeSet<PathBuf>) -> Re
             let what = format!("use the workspace {}", slot.join(&by_id).display());
             Error::system(what, "another task of this runner uses it: two tasks got the same slot")
         })
+}
+
+/// The folder that the job names by `GIT_CLONE_PATH`.
+///
+/// # Errors
+/// It is not inside the builds folder, or could be a folder of the runner itself.
+pub(in crate::executor) fn clone_path(builds: &Path, task: &Task) -> Result<Option<PathBuf>> {
+    let Some(named) = &task.clone_path else {
+        return Ok(None);
+    };
+    let path = PathBuf::from(named.replace(BUILDS, &builds.to_string_lossy()));
+    let inside = path.strip_prefix(builds).ok();
+    let inside = inside.and_then(|inside| clean_slug(&inside.to_string_lossy(), ""));
+    let Some(inside) = inside else {
+        let what = format!(
+            "GIT_CLONE_PATH {} is no folder below {}",
+            path.display(),
+            builds.display()
+        );
+        let remedy = "begin it with $CI_BUILDS_DIR/; no part may be `..`, begin with a dot or end with .tmp";
+        return Err(Error::configuration(what, remedy));
+    };
+    Ok(Some(builds.join(inside)))
+}
+
+/// Somebody else's folder is where the job wants its own.
+pub(super) fn clone_path_taken(path: &Path) -> Error {
+    Error::configuration(
+        format!(
+            "GIT_CLONE_PATH {} is in use, or was not made by this runner",
+            path.display()
+        ),
+        "put $CI_CONCURRENT_ID into it, so that jobs that run at once have folders of their own; or name another",
+    )
 }
 
 pub(crate) fn clean_slug(slug: &str, suffix: &str) -> Option<PathBuf> {
@@ -88,8 +129,8 @@ impl Folders {
     /// Folders that a record names. `None` when they are not where ours are.
     pub(super) fn found(builds: &Path, project: PathBuf, temp: PathBuf) -> Option<Self> {
         let relative = project.strip_prefix(builds).ok()?;
-        let deep_enough = confined::inside(relative)?.components().count() >= 3;
-        (deep_enough && temp == beside(&project)).then(|| Self {
+        let below = !confined::inside(relative)?.as_os_str().is_empty();
+        (below && temp == beside(&project)).then(|| Self {
             builds: builds.to_owned(),
             home: temp.join("home"),
             cache: PathBuf::new(),
@@ -175,7 +216,8 @@ impl Folders {
     }
 }
 
-fn beside(project: &Path) -> PathBuf {
+/// The project folder's name + `.tmp`.
+pub(in crate::executor) fn beside(project: &Path) -> PathBuf {
     let mut name = project.as_os_str().to_owned();
     name.push(".tmp");
     PathBuf::from(name)
@@ -238,10 +280,8 @@ pub(in crate::executor) fn in_container(builds: PathBuf, root: &Path, cache: Pat
                 "the project has no usable folder name",
             )
         })?;
-    let project = root.join(slug);
-    let mut temp = project.clone().into_os_string();
-    temp.push(".tmp");
-    let temp = PathBuf::from(temp);
+    let project = clone_path(&builds, task)?.unwrap_or_else(|| root.join(slug));
+    let temp = beside(&project);
     Ok(Paths {
         builds,
         home: temp.join("home"),

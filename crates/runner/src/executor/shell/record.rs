@@ -9,7 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use tasuki_model::id::TaskId;
 
-use super::folders::Folders;
+use super::folders::{Folders, clone_path_taken};
 use crate::executor::{Error, Result, unique};
 use crate::process::Cgroup;
 
@@ -164,11 +164,12 @@ fn read(mut file: &File, path: &Path) -> Option<Old> {
 }
 
 /// Makes sure that nothing is where `folders` are to be made: what a dead runner left there is removed. What a
-/// living one uses is an error.
-pub(super) fn clear_old(builds: &Path, folders: &Folders, own: &Record) -> Result<()> {
+/// living one uses is an error, and so is a folder that the job `named` itself and that no runner made.
+pub(super) fn clear_old(builds: &Path, folders: &Folders, own: &Record, named: bool) -> Result<()> {
     if !folders.exist() {
         return Ok(());
     }
+    let mut known = false;
     let entries = fs::read_dir(builds.join(FOLDER)).map_err(|error| Error::system("read the records", error))?;
     for path in entries
         .flatten()
@@ -176,15 +177,20 @@ pub(super) fn clear_old(builds: &Path, folders: &Folders, own: &Record) -> Resul
         .filter(|path| *path != own.path)
     {
         let Ok(file) = File::open(&path) else { continue };
-        let same = read(&file, &path).is_some_and(|old| old.project == folders.project);
+        let Some(old) = read(&file, &path) else { continue };
+        known |= old.project == folders.project;
+        let touches = old.project.starts_with(&folders.project) || folders.project.starts_with(&old.project);
         let held = flock(&file, FlockOperation::NonBlockingLockExclusive).is_err();
-        if same && held {
+        if touches && held {
             let what = format!("use the workspace {}", folders.project.display());
             return Err(Error::system(
                 what,
                 "another runner process with the same token and builds_dir uses it",
             ));
         }
+    }
+    if named && !known {
+        return Err(clone_path_taken(&folders.project));
     }
     folders.remove()
 }
