@@ -11,7 +11,7 @@ use super::args::RegisterArgs;
 use super::registered::client;
 use super::section::section;
 use super::{Context, Error, Result};
-use crate::config::{Config, ConfigFile, RunnerConfig};
+use crate::config::{Config, ConfigFile, RunnerConfig, decoded};
 use crate::job::runner_info;
 use crate::poll::datetime;
 
@@ -263,15 +263,13 @@ fn template_section(args: &RegisterArgs) -> Result<Option<Table>> {
 }
 
 fn typed(table: &Table, path: &Path) -> Result<RunnerConfig> {
-    Value::Table(table.clone())
-        .try_into()
-        .map_err(|error: toml::de::Error| {
-            Error::Config(crate::config::Error::Value {
-                path: path.to_owned(),
-                place: None,
-                message: error.to_string().trim().to_owned(),
-            })
+    decoded(table).map_err(|message| {
+        Error::Config(crate::config::Error::Value {
+            path: path.to_owned(),
+            place: None,
+            message,
         })
+    })
 }
 
 /// What was made is removed again; that this fails too is no news any more.

@@ -6,7 +6,7 @@ use super::args::RunSingleArgs;
 use super::run::{options, serve};
 use super::section::section;
 use super::{Context, Error, Result};
-use crate::config::{Config, RunnerConfig};
+use crate::config::{Config, RunnerConfig, decoded};
 use crate::poll::PoolOptions;
 
 /// Works for one runner that is given by flags (or taken from the configuration by its name).
@@ -20,13 +20,7 @@ pub(super) async fn run_single(args: RunSingleArgs, context: &mut Context) -> Re
             let found = config.runners.into_iter().find(|runner| runner.name == *name);
             found.ok_or_else(|| Error::Config(crate::config::Error::NoSuchRunner { path: file.clone() }))?
         }
-        None => {
-            let value = toml::Value::Table(section(&args.runner));
-            let runner: RunnerConfig = value
-                .try_into()
-                .map_err(|error: toml::de::Error| Error::usage(error.to_string().trim().to_owned()))?;
-            runner
-        }
+        None => decoded::<RunnerConfig>(&section(&args.runner)).map_err(Error::usage)?,
     };
     for (flag, missing) in [
         ("--url", runner.url.is_empty()),

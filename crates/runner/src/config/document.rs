@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use serde::Deserialize as _;
+use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue, Deserializer};
 use toml::{Spanned, Table};
 
@@ -86,6 +87,20 @@ impl<'t> Document<'t> {
         let at = section.get(key).map_or(begin, |value| value.span().start);
         Place::of(self.text, at)
     }
+}
+
+/// A section as its type.
+///
+/// # Errors
+/// A key has a value of the wrong type: its path, and what is wrong.
+pub(crate) fn decoded<T: DeserializeOwned>(section: &Table) -> Result<T, String> {
+    // Through its text: the types are read from one format alone, since each costs half a megabyte of program.
+    let text = section.to_string();
+    let mut tree = DeTable::parse(&text).map_err(|error| error.message().to_owned())?;
+    T::deserialize(Deserializer::from(tree.clone())).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        wrong_value(cut(tree.get_mut(), at, "").as_deref(), error.message())
+    })
 }
 
 /// Removes the innermost key whose name or value stands at `at`; gives its path.

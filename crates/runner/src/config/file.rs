@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use toml::value::Datetime;
 use toml::{Table, Value};
 
-use super::document::Document;
+use super::document::{Document, decoded};
 use super::lint::label_fault;
 use super::schema::Unknown;
 use super::{Config, Error, Place, Problem};
@@ -121,12 +121,11 @@ impl ConfigFile {
             place,
             message,
         };
-        let decoded: Result<Config, toml::de::Error> = Value::Table(self.table.clone()).try_into();
-        let mut config = decoded.map_err(|error| {
+        let mut config = decoded::<Config>(&self.table).map_err(|error| {
             let placed = Document::parse(&self.text).map(|document| document.typed().1);
             match placed.unwrap_or_default().into_iter().next() {
                 Some(Problem { place, message, .. }) => bad(Some(place), message),
-                None => bad(None, error.message().to_owned()),
+                None => bad(None, error),
             }
         })?;
         if config.concurrent == 0 {

@@ -23,6 +23,7 @@ mod words;
 
 pub use cache::{AzureCache, CacheConfig, GcsCache, S3Cache};
 pub use docker::{DockerConfig, DockerService, OneOrMany};
+pub(crate) use document::decoded;
 pub use duration::{BadDuration, GoDuration, parse_duration, show_duration};
 pub use file::{ConfigFile, Environment};
 pub use kubernetes::KubernetesConfig;

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use kube::config::{AuthInfo, KubeConfigOptions};
 use kube::{Client, Config};
 use rustls_pki_types::pem::PemObject as _;
 use tasuki_model::secret::Secret;
 
+use super::kubeconfig;
 use crate::executor::{Error, Result};
 
 /// What `[runners.kubernetes]` says of it. Empty text: nothing.
@@ -136,17 +137,19 @@ fn unreadable(key: &str, file: &str, error: &dyn std::error::Error) -> Error {
 
 async fn from_kubeconfig(context: Option<String>) -> Result<Config> {
     let remedy = "set `host` in [runners.kubernetes], or KUBECONFIG and `context`, or run the runner in the cluster";
-    let wrong = |error: kube::config::KubeconfigError| {
-        Error::configuration(format!("no cluster can be found: the kubeconfig: {error}"), remedy)
-    };
-    let kubeconfig = Kubeconfig::read().map_err(wrong)?;
+    let wrong = |why: String| Error::configuration(format!("no cluster can be found: the kubeconfig: {why}"), remedy);
+    let kubeconfig = kubeconfig::read(
+        std::env::var_os("KUBECONFIG").as_deref(),
+        std::env::var_os("HOME").as_deref(),
+    )
+    .map_err(wrong)?;
     let options = KubeConfigOptions {
         context,
         ..KubeConfigOptions::default()
     };
     Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
-        .map_err(wrong)
+        .map_err(|error| wrong(error.to_string()))
 }
 
 #[cfg(test)]

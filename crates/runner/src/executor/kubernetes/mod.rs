@@ -24,7 +24,7 @@
 //!
 //! | File | Does |
 //! |---|---|
-//! | `connect`, `cluster`, `fault` | which cluster and as whom; calls and their repetition; what a refusal means |
+//! | `connect`, `kubeconfig`, `cluster`, `fault` | which cluster and as whom; calls and their repetition; what a refusal means |
 //! | `executor`, `prepare`, `sandbox`, `files` | the executor and its sandbox |
 //! | `record`, `make`, `names`, `there` | what is written down, made, looked for and removed |
 //! | `watch`, `sight` | following a pod; what its state means for the job |
@@ -38,6 +38,7 @@ mod connect;
 mod executor;
 mod fault;
 mod flags;
+mod kubeconfig;
 mod link;
 mod make;
 mod names;
