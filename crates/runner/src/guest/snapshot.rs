@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -132,7 +132,7 @@ impl Copy<'_> {
                 .create_new(true)
                 .mode(mode | 0o200)
                 .open(&to)?;
-            self.contents(&source, &target)?;
+            self.contents(&source, &target, found.len())?;
             // So that build tools see what did not change.
             target.set_modified(found.modified()?)?;
             if mode & 0o200 == 0 {
@@ -147,14 +147,15 @@ impl Copy<'_> {
         Ok(())
     }
 
-    fn contents(&self, mut source: &File, mut target: &File) -> io::Result<()> {
+    /// No more than `length`: a log that our own output goes to would never end.
+    fn contents(&self, source: &File, mut target: &File, length: u64) -> io::Result<()> {
         if self.reflinks.load(Ordering::Relaxed) {
             if rustix::fs::ioctl_ficlone(target, source).is_ok() {
                 return Ok(());
             }
             self.reflinks.store(false, Ordering::Relaxed);
         }
-        io::copy(&mut source, &mut target).map(drop)
+        io::copy(&mut source.take(length), &mut target).map(drop)
     }
 }
 

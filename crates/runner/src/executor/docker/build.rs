@@ -15,11 +15,10 @@ use super::engine::{Attached, ImageInfo, Piece};
 use super::host_config::Part;
 use super::names::Role;
 use super::prepare::Plan;
-use super::remote::{self, Place};
 use super::services::Started;
 use crate::executor::access;
-use crate::executor::{Discard, Error, Output, Result, Stop, Stream};
-use crate::guest::inside::{Folder, READY, Ready, Work};
+use crate::executor::{Error, Output, Result, Stop, Stream};
+use crate::guest::inside::{READY, Ready};
 
 /// How long an entrypoint may take to hand over.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -35,15 +34,17 @@ pub(super) struct Build {
     _input: Attached,
 }
 
-/// Starts it, passes on what its entrypoint prints, and waits until the guest holds it.
-pub(super) async fn start(
-    plan: &Plan,
-    image: &Image,
-    info: &ImageInfo,
-    services: &[Started],
-    stop: &Stop,
-    output: &dyn Output,
-) -> Result<Build> {
+/// The build container, not yet started.
+pub(super) struct Created {
+    id: String,
+    privileged: bool,
+    /// What the guest is started by.
+    line: String,
+    attached: Attached,
+}
+
+/// Makes it.
+pub(super) async fn create(plan: &Plan, image: &Image, info: &ImageInfo, services: &[Started]) -> Result<Created> {
     let config = plan.config();
     let privileged = access::privileged(config.privileged, &config.allowed_privileged_images, &image.name);
     let line = format!("exec {} hold", plan.guest.command.join(" "));
@@ -90,6 +91,28 @@ pub(super) async fn start(
         .attach(&id)
         .await
         .map_err(|error| Error::system("attach to the job's container", error))?;
+    Ok(Created {
+        id,
+        privileged,
+        line,
+        attached,
+    })
+}
+
+/// Starts it, passes on what its entrypoint prints, and waits until the guest holds it.
+pub(super) async fn start(
+    created: Created,
+    plan: &Plan,
+    image: &Image,
+    stop: &Stop,
+    output: &dyn Output,
+) -> Result<Build> {
+    let Created {
+        id,
+        privileged,
+        line,
+        attached,
+    } = created;
     plan.engine.start_container(&id).await.map_err(refused)?;
     // An image without a shell to read it says so by ending.
     let _ = attached.write(format!("{line}\n").as_bytes()).await;
@@ -156,7 +179,7 @@ async fn ended(plan: &Plan, id: &str, image: &Image) -> Error {
 }
 
 /// Passes output on until the line that says that it is ready. `None`: it ended before.
-async fn read_ready(attached: &Attached, output: &dyn Output) -> std::io::Result<Option<Ready>> {
+pub(super) async fn read_ready(attached: &Attached, output: &dyn Output) -> std::io::Result<Option<Ready>> {
     let mut held = Vec::new();
     loop {
         match attached.read().await? {
@@ -181,49 +204,5 @@ async fn read_ready(attached: &Attached, output: &dyn Output) -> std::io::Result
             output.write(Stream::Stdout, &held[..whole]).await;
             held.drain(..whole);
         }
-    }
-}
-
-/// Makes the folders of the job for whoever runs its scripts.
-pub(super) async fn make_folders(plan: &Plan, predefined: &str, ready: &Ready, stop: &Stop) -> Result<()> {
-    let paths = &plan.paths;
-    let folder = |path: std::path::PathBuf, mode: u32| Folder {
-        path,
-        mode,
-        uid: ready.uid,
-        gid: ready.gid,
-    };
-    let mut folders = Vec::new();
-    if let Some(parent) = paths.project.parent().filter(|_| !plan.volumes.shares_builds) {
-        // The job may remove its own folder, and gets it back.
-        folders.push(folder(parent.to_owned(), 0o755));
-    }
-    folders.push(folder(paths.project.clone(), 0o755));
-    for path in [paths.temp.clone(), paths.temp.join("home"), paths.temp.join("tmp")] {
-        folders.push(folder(path, 0o700));
-    }
-    folders.push(folder(cache_folder(plan, ready), 0o755));
-    let place = Place {
-        engine: &plan.engine,
-        container: predefined,
-        user: None,
-        privileged: false,
-        guest: &plan.guest.command,
-    };
-    if plan.volumes.shares_builds {
-        // What another life left.
-        let old = Work::Remove(vec![paths.project.clone(), paths.temp.clone()]);
-        remote::ask(place, &old, stop, &Discard).await?.0.done()?;
-    }
-    let (answer, _) = remote::ask(place, &Work::Make(folders), stop, &Discard).await?;
-    answer.done()
-}
-
-/// Each user has caches of its own: another's files could be neither replaced nor trusted.
-pub(super) fn cache_folder(plan: &Plan, ready: &Ready) -> std::path::PathBuf {
-    if ready.uid == 0 {
-        plan.paths.cache.clone()
-    } else {
-        plan.paths.cache.join(format!("uid-{}", ready.uid))
     }
 }

@@ -37,6 +37,7 @@ mod images;
 mod names;
 mod network;
 mod owner;
+mod predefined;
 mod prepare;
 mod provision;
 mod remote;

@@ -10,10 +10,11 @@ use tasuki_model::reason::FailureReason;
 use super::build;
 use super::console::Console;
 use super::engine::{Engine, ImageInfo};
-use super::executor::{GuestNetwork, Shared};
+use super::executor::Shared;
 use super::host_config::{Part, host_config};
 use super::names::{self, Names, Role};
 use super::network::Network;
+use super::predefined;
 use super::provision::Guest;
 use super::sandbox::DockerSandbox;
 use super::services;
@@ -208,11 +209,17 @@ async fn make(
     let services = services::start(&plan, wanted, &console, stop).await?;
     let followers = services::follow(&plan, &services, output).await?;
     go_on(stop)?;
-    let predefined = start_predefined(&plan, &helper).await?;
+    // Both are made before either starts: what the image has at a volume's place comes into it as long as it is empty.
+    let predefined = predefined::create(&plan, &helper).await?;
+    let created = build::create(&plan, image, &info, &services).await?;
     go_on(stop)?;
-    services::wait(&plan, &services, &console, stop).await?;
-    let build = build::start(&plan, image, &info, &services, stop, &**output).await?;
-    build::make_folders(&plan, &predefined, &build.ready, stop).await?;
+    // Both to their ends, also where one fails: nothing of them is under way when the rest is removed.
+    let (predefined, build) = tokio::join!(predefined::start(predefined, &plan, stop), async {
+        services::wait(&plan, &services, &console, stop).await?;
+        build::start(created, &plan, image, stop, &**output).await
+    });
+    let (build, predefined) = (build?, predefined?);
+    predefined::give_folders(&plan, &predefined, &build.ready, stop).await?;
     Ok(super::sandbox::Parts {
         plan,
         build,
@@ -286,26 +293,6 @@ async fn make_volumes(plan: &Plan) -> Result<()> {
         made.map_err(|error| Error::system(format!("make the volume {name}"), error))?;
     }
     Ok(())
-}
-
-/// The container of the guest: no privileges, the job's volumes, its network.
-async fn start_predefined(plan: &Plan, helper: &ImageInfo) -> Result<String> {
-    let mut body = plan.container(Role::Predefined, Part::Predefined, helper)?;
-    let mut command = plan.guest.command.clone();
-    command.push("hold".to_owned());
-    body["Entrypoint"] = json!(command);
-    body["Cmd"] = json!([]);
-    body["User"] = json!("0:0");
-    body["WorkingDir"] = json!("/");
-    match plan.shared.settings.guest_network {
-        GuestNetwork::Host => body["HostConfig"]["NetworkMode"] = json!("host"),
-        GuestNetwork::Job => plan.network.join(&mut body, &[]),
-    }
-    let failed = |error| Error::system("start the predefined container", error);
-    let name = format!("{}-predefined", plan.names.base);
-    let id = plan.engine.create_container(&name, None, &body).await.map_err(failed)?;
-    plan.engine.start_container(&id).await.map_err(failed)?;
-    Ok(id)
 }
 
 /// Folders inside. A job's own volume holds one project; a mount of the configuration is shared, and laid out as on a

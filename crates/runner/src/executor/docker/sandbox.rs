@@ -8,10 +8,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::build::{self, Build};
+use super::build::Build;
 use super::engine::{Attached, ImageInfo};
 use super::host_config::Part;
 use super::names::Role;
+use super::predefined;
 use super::prepare::{Cleanup, Plan};
 use super::remote::{self, Place};
 use crate::executor::{
@@ -46,7 +47,7 @@ impl DockerSandbox {
     pub(super) fn new(parts: Parts, cleanup: Cleanup) -> Self {
         let ready = &parts.build.ready;
         let mut paths = parts.plan.paths.clone();
-        paths.cache = build::cache_folder(&parts.plan, ready);
+        paths.cache = predefined::cache_folder(&parts.plan, ready.uid);
         if let Some((_, home)) = ready
             .env
             .iter()

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
-use super::protocol::Answer;
+use super::files;
+use super::protocol::{Answer, Work};
 
 /// Begins the line that says that the container is ready. What an image's entrypoint prints before it is output.
 pub(crate) const READY: &[u8] = b"\0tasuki-ready ";
@@ -40,12 +41,36 @@ pub(crate) struct Ready {
 }
 
 /// Says that it is there, then waits to be killed. Asked to end, it asks the container's programs to, and ends after them.
-pub(crate) fn hold() -> ExitCode {
+///
+/// The one argument that there may be is work on folders ([`Work::Make`], [`Work::Remove`]; a list of them as JSON) that is
+/// done before; what fails there is said on standard error, and the end.
+pub(crate) fn hold(mut arguments: impl Iterator<Item = String>) -> ExitCode {
+    let first = arguments.next().map_or(Ok(()), |work| prepare(&work));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match say_ready().and_then(|()| runtime?.block_on(wait())) {
+    match first
+        .and_then(|()| say_ready())
+        .and_then(|()| runtime?.block_on(wait()))
+    {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(3),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            ExitCode::from(3)
+        }
     }
+}
+
+fn prepare(work: &str) -> io::Result<()> {
+    let all: Vec<Work> = serde_json::from_str(work)?;
+    for one in all {
+        match one {
+            Work::Make(folders) => files::make(&folders),
+            Work::Remove(folders) => files::remove(&folders),
+            _ => return Err(io::Error::other("only folders are made and removed here")),
+        }
+        .done()
+        .map_err(io::Error::other)?;
+    }
+    Ok(())
 }
 
 async fn wait() -> io::Result<()> {
