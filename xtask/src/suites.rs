@@ -205,6 +205,20 @@ const SUITES: &[Suite] = &[
                 "--test-threads",
                 "1",
             ],
+            &[
+                "cargo",
+                "test",
+                "-p",
+                "tasuki",
+                "--test",
+                "kubernetes",
+                "--",
+                "--ignored",
+                // The measured overhead beside `kubectl run`.
+                "--show-output",
+                "--test-threads",
+                "1",
+            ],
         ],
     },
     Suite {
