@@ -10,6 +10,7 @@ mod faults;
 mod jobs;
 mod left;
 mod many;
+mod namespaces;
 mod pause;
 mod rights;
 mod stream;
