@@ -7,6 +7,7 @@ mod cluster;
 #[path = "../executor/conformance.rs"]
 mod conformance;
 mod faults;
+mod figures;
 mod jobs;
 mod left;
 mod many;

@@ -9,6 +9,7 @@ mod containers;
 mod entrypoint;
 mod golden;
 mod helper_image;
+mod ignored_labels;
 mod images;
 mod metadata;
 mod network;

@@ -28,9 +28,14 @@ impl Drop for Ends {
 /// Where pods find this machine.
 fn address() -> std::net::IpAddr {
     let runner = RunnerConfig::default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     tasuki_proto::tls::install();
-    runtime.block_on(address_for_pods(&Settings::new(&runner).unwrap())).unwrap()
+    runtime
+        .block_on(address_for_pods(&Settings::new(&runner).unwrap()))
+        .unwrap()
 }
 
 /// A runner that the chart puts into the cluster finds the API by itself, and works for a server outside.
@@ -46,7 +51,10 @@ fn a_runner_in_the_cluster_finds_it_by_itself() {
     let log = std::fs::File::create(world.path("up.log")).unwrap();
     let here = world.folder.path();
     let mut server = world
-        .tasuki(here, &["up", "--listen", &listen, "--external-url", &url, "--slots", "0"])
+        .tasuki(
+            here,
+            &["up", "--listen", &listen, "--external-url", &url, "--slots", "0"],
+        )
         .stdout(Stdio::piped())
         .stderr(log)
         .spawn()
@@ -60,7 +68,12 @@ fn a_runner_in_the_cluster_finds_it_by_itself() {
     assert!(lines.map_while(Result::ok).any(|line| line.starts_with("ready ")));
     let config = "job:\n  script: [cat file, cat /var/run/secrets/kubernetes.io/serviceaccount/namespace, echo]\n";
     let dir = world.repository("app", &[(".gitlab-ci.yml", config), ("file", "from the repository\n")]);
-    world.run(here, &["project", "add", &dir.display().to_string(), "--name", "group/app"]).expect(0);
+    world
+        .run(
+            here,
+            &["project", "add", &dir.display().to_string(), "--name", "group/app"],
+        )
+        .expect(0);
     let token = world.run(here, &["runner", "create", "builder"]).expect(0).out;
 
     said(&mut kubectl(&["create", "namespace", &namespace]));
@@ -78,8 +91,14 @@ fn a_runner_in_the_cluster_finds_it_by_itself() {
     said(&mut kubectl(&["apply", "-f", &objects.display().to_string()]));
     let ran = world.run(here, &["pipeline", "run", "group/app", "--wait"]);
     let told = || {
-        let log = kubectl(&["logs", "-n", &namespace, "deployment/ci-tasuki-runner", "--tail", "60"]).output().unwrap();
-        format!("{}{}", String::from_utf8_lossy(&log.stdout), String::from_utf8_lossy(&log.stderr))
+        let log = kubectl(&["logs", "-n", &namespace, "deployment/ci-tasuki-runner", "--tail", "60"])
+            .output()
+            .unwrap();
+        format!(
+            "{}{}",
+            String::from_utf8_lossy(&log.stdout),
+            String::from_utf8_lossy(&log.stderr)
+        )
     };
     assert_eq!(ran.code, 0, "{} {} {}", ran.out, ran.err, told());
     let log = format!("{}{}", ran.out, ran.err);
@@ -87,5 +106,8 @@ fn a_runner_in_the_cluster_finds_it_by_itself() {
         true => log,
         false => world.run(here, &["job", "log", "1"]).expect(0).out,
     };
-    assert!(printed.contains("from the repository") && printed.contains(&namespace), "{printed}");
+    assert!(
+        printed.contains("from the repository") && printed.contains(&namespace),
+        "{printed}"
+    );
 }

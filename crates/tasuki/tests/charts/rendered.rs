@@ -12,7 +12,8 @@ const RUNNER: &str = "gitlabUrl: https://ci.example.com\nrunnerToken: glrt-secre
 fn objects(chart: &str, values: &str) -> Vec<Value> {
     let text = template(chart, "runners", values).unwrap_or_else(|error| panic!("{error}"));
     let parts = text.split("\n---").map(|part| part.trim_start_matches("---"));
-    let objects = parts.map(|part| serde_saphyr::from_str::<Value>(part).unwrap_or_else(|error| panic!("{error}: {part}")));
+    let objects =
+        parts.map(|part| serde_saphyr::from_str::<Value>(part).unwrap_or_else(|error| panic!("{error}: {part}")));
     objects.filter(|object| !object.is_null()).collect()
 }
 
@@ -76,7 +77,10 @@ fn the_configuration_goes_through_as_it_is_written() {
     let objects = objects("tasuki-runner", &format!("{RUNNER}runners:\n  config: |\n{indented}"));
     let map = one(&objects, "ConfigMap");
     let written = map["data"]["config.template.toml"].as_str().unwrap();
-    assert_eq!(written.trim(), toml.replace("{{ .Release.Namespace }}", "runners").trim());
+    assert_eq!(
+        written.trim(),
+        toml.replace("{{ .Release.Namespace }}", "runners").trim()
+    );
     // The rest is a configuration that the runner reads.
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.toml");
@@ -84,7 +88,10 @@ fn the_configuration_goes_through_as_it_is_written() {
     let read = ConfigFile::load(&file).unwrap();
     assert!(read.unknown().is_empty());
     // The token is in a secret alone.
-    let with_token: Vec<_> = objects.iter().filter(|object| object.to_string().contains("glrt-secret")).collect();
+    let with_token: Vec<_> = objects
+        .iter()
+        .filter(|object| object.to_string().contains("glrt-secret"))
+        .collect();
     assert!(with_token.is_empty(), "{with_token:?}");
 }
 
@@ -97,7 +104,8 @@ fn the_servers_configuration_is_one_that_it_reads() {
         "config: {lease_s: 20, include_private_addresses: true, limits: {log_bytes: 100000000}, database_url: \"postgres://a/1.0\"}\n",
     );
     let written = one(&objects, "ConfigMap")["data"]["server.toml"].as_str().unwrap();
-    let read: tasuki_server::config::Config = toml::from_str(written).unwrap_or_else(|error| panic!("{error}: {written}"));
+    let read: tasuki_server::config::Config =
+        toml::from_str(written).unwrap_or_else(|error| panic!("{error}: {written}"));
     assert_eq!((read.lease_s, read.limits.log_bytes), (20, 100_000_000));
     assert_eq!(read.database_url.as_deref(), Some("postgres://a/1.0"));
     assert_eq!(read.external_url.as_deref(), Some("http://ci-tasuki.runners.svc:8700"));
@@ -112,7 +120,12 @@ fn rules(objects: &[Value]) -> Vec<String> {
             let kind = role["kind"].as_str().unwrap().to_owned();
             let rules = role["rules"].as_array().unwrap().clone();
             rules.into_iter().map(move |rule| {
-                let mut verbs: Vec<_> = rule["verbs"].as_array().unwrap().iter().map(ToString::to_string).collect();
+                let mut verbs: Vec<_> = rule["verbs"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect();
                 verbs.sort();
                 format!("{kind} {} {} {}", rule["apiGroups"], rule["resources"], verbs.join(","))
             })
@@ -128,16 +141,36 @@ fn rules(objects: &[Value]) -> Vec<String> {
 fn the_charts_roles_are_those_of_the_configuration() {
     for (switches, purpose, section) in [
         ("", Purpose::Jobs, ""),
-        ("features: {warningEvents: false}", Purpose::Jobs, "print_pod_warning_events = false"),
+        (
+            "features: {warningEvents: false}",
+            Purpose::Jobs,
+            "print_pod_warning_events = false",
+        ),
         (
             "features: {pullSecrets: false, resourceAvailabilityCheck: true}",
             Purpose::Jobs,
             "use_service_account_image_pull_secrets = true\nresource_availability_check_max_attempts = 3",
         ),
-        ("features: {podDisruptionBudget: true}", Purpose::Jobs, "pod_disruption_budget = true"),
-        ("clusterWideAccess: true", Purpose::Jobs, "namespace_overwrite_allowed = \"ci-.*\""),
-        ("features: {namespacePerJob: true}", Purpose::Jobs, "namespace_per_job = true"),
-        ("features: {pausePods: true}", Purpose::Jobs, "[runners.kubernetes.autoscaler]\nmax_pause_pods = 1"),
+        (
+            "features: {podDisruptionBudget: true}",
+            Purpose::Jobs,
+            "pod_disruption_budget = true",
+        ),
+        (
+            "clusterWideAccess: true",
+            Purpose::Jobs,
+            "namespace_overwrite_allowed = \"ci-.*\"",
+        ),
+        (
+            "features: {namespacePerJob: true}",
+            Purpose::Jobs,
+            "namespace_per_job = true",
+        ),
+        (
+            "features: {pausePods: true}",
+            Purpose::Jobs,
+            "[runners.kubernetes.autoscaler]\nmax_pause_pods = 1",
+        ),
         ("features: {audit: true}", Purpose::JobsAndAudit, ""),
         (
             "features: {audit: true, namespacePerJob: true, podDisruptionBudget: true, pausePods: true}",
@@ -151,14 +184,20 @@ fn the_charts_roles_are_those_of_the_configuration() {
             "[[runners]]\nname = \"r\"\nurl = \"http://a\"\ntoken = \"t\"\nexecutor = \"kubernetes\"\n[runners.kubernetes]\nnamespace = \"runners\"\n{section}\n"
         );
         std::fs::write(&file, text).unwrap();
-        let config = ConfigFile::load(&file).unwrap().config(&tasuki_runner::config::Environment::default()).unwrap();
+        let config = ConfigFile::load(&file)
+            .unwrap()
+            .config(&tasuki_runner::config::Environment::default())
+            .unwrap();
         let settings = Settings::new(&config.runners[0]).unwrap();
         let account = Account {
             name: "ci-tasuki-runner".to_owned(),
             namespace: "runners".to_owned(),
         };
         let made = rbac_manifest(&settings, &account, purpose);
-        let rendered = objects("tasuki-runner", &format!("{RUNNER}rbac: {{create: true, {switches}}}\n"));
+        let rendered = objects(
+            "tasuki-runner",
+            &format!("{RUNNER}rbac: {{create: true, {switches}}}\n"),
+        );
         assert_eq!(rules(&rendered), rules(&made), "{switches}");
     }
 }
