@@ -4,6 +4,7 @@ mod bench;
 mod codegen;
 mod engine;
 mod fuzz;
+mod helm;
 mod program;
 mod requirements;
 mod stores;

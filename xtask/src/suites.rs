@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::bail;
 
 use crate::engine::Engine;
+use crate::helm::Helm;
 use crate::program::{self, exists};
 use crate::stores::Stores;
 
@@ -44,6 +45,8 @@ enum Beside {
     Engine,
     /// Object stores.
     Stores,
+    /// Helm.
+    Helm,
 }
 
 const DOCKERD: Need = Need {
@@ -205,7 +208,55 @@ const SUITES: &[Suite] = &[
                 "--test-threads",
                 "1",
             ],
+            &[
+                "cargo",
+                "test",
+                "-p",
+                "tasuki",
+                "--test",
+                "kubernetes",
+                "--",
+                "--ignored",
+                // The measured overhead beside `kubectl run`.
+                "--show-output",
+                "--test-threads",
+                "1",
+            ],
         ],
+    },
+    Suite {
+        name: "charts",
+        about: "the Helm charts, rendered by Helm: on PATH, or built from its Go module",
+        needs: &[],
+        beside: Beside::Helm,
+        commands: &[&[
+            "cargo",
+            "test",
+            "-p",
+            "tasuki",
+            "--test",
+            "charts",
+            "--",
+            "--ignored",
+            "rendered",
+        ]],
+    },
+    Suite {
+        name: CHARTS_INSTALLED,
+        about: "the runner's chart in the cluster of $KUBECONFIG",
+        needs: &[],
+        beside: Beside::Helm,
+        commands: &[&[
+            "cargo",
+            "test",
+            "-p",
+            "tasuki",
+            "--test",
+            "charts",
+            "--",
+            "--ignored",
+            "installed",
+        ]],
     },
     Suite {
         name: "stores",
@@ -254,12 +305,13 @@ const SUITES: &[Suite] = &[
 
 const STOCK_RUNNER: &str = "stock-runner";
 const KUBERNETES: &str = "kubernetes";
+const CHARTS_INSTALLED: &str = "charts-installed";
 
 /// Why a suite cannot run here, where what it lacks is no Debian package.
 fn impossible(suite: &Suite) -> Option<&'static str> {
     match suite.name {
         STOCK_RUNNER => no_stock_runner(),
-        KUBERNETES => no_cluster(),
+        KUBERNETES | CHARTS_INSTALLED => no_cluster(),
         _ => None,
     }
 }
@@ -351,6 +403,7 @@ enum Running {
     Nothing,
     Engine(Engine),
     Stores(Stores),
+    Helm(Helm),
 }
 
 impl Running {
@@ -358,6 +411,7 @@ impl Running {
         match self {
             Self::Nothing => Vec::new(),
             Self::Engine(engine) => engine.env(),
+            Self::Helm(helm) => helm.env(),
             Self::Stores(stores) => stores.env(),
         }
     }
@@ -373,6 +427,7 @@ fn start(suite: &Suite, lacks: &[&Need], install: bool) -> anyhow::Result<Runnin
         Beside::Nothing => Running::Nothing,
         Beside::Engine => Running::Engine(Engine::start()?),
         Beside::Stores => Running::Stores(Stores::start(install)?),
+        Beside::Helm => Running::Helm(Helm::find(install)?),
     })
 }
 

@@ -7,6 +7,7 @@ mod completion;
 mod doctor;
 mod environment;
 mod exec;
+mod executor;
 mod folder;
 mod follow;
 mod job;

@@ -36,6 +36,21 @@ pub struct Context {
     pub log: Arc<dyn ProgramLog>,
 }
 
+/// Where the runner's configuration file is: as given, or where gitlab-runner keeps its own.
+#[must_use]
+pub fn config_path(environment: &Environment, working_dir: &Path, given: Option<&Path>) -> PathBuf {
+    if let Some(path) = given {
+        return working_dir.join(path);
+    }
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/etc/gitlab-runner/config.toml");
+    }
+    match environment.get("HOME") {
+        Some(home) => Path::new(home).join(".gitlab-runner/config.toml"),
+        None => working_dir.join("config.toml"),
+    }
+}
+
 impl Context {
     /// Prints one line.
     pub(super) fn say(&mut self, line: &str) -> Result<()> {
@@ -69,16 +84,7 @@ impl Context {
 
     /// The configuration file: as given, or where gitlab-runner keeps its own.
     pub(super) fn config_path(&self, given: Option<&Path>) -> PathBuf {
-        if let Some(path) = given {
-            return self.working_dir.join(path);
-        }
-        if rustix::process::geteuid().is_root() {
-            return PathBuf::from("/etc/gitlab-runner/config.toml");
-        }
-        match self.environment.get("HOME") {
-            Some(home) => Path::new(home).join(".gitlab-runner/config.toml"),
-            None => self.working_dir.join("config.toml"),
-        }
+        config_path(&self.environment, &self.working_dir, given)
     }
 
     /// The configuration file, which must be there.

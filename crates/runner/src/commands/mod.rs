@@ -30,7 +30,7 @@ pub use args::{
     ConfigArg, KubernetesHelperImageArgs, KubernetesRbacArgs, LintArgs, ListArgs, RegisterArgs, ResetTokenArgs,
     RunArgs, RunSingleArgs, RunnerArgs, RunnerCommand, Select, ServiceArgs, SweepArgs, UnregisterArgs, VerifyArgs,
 };
-pub use context::{Context, ProgramLog};
+pub use context::{Context, ProgramLog, config_path};
 pub use custom_args::CustomArgs;
 pub use docker_args::DockerArgs;
 pub use error::{Error, Result};

@@ -198,7 +198,7 @@ fn store(args: &mut RegisterArgs, context: &mut Context, file: &mut ConfigFile, 
     ask_image(args, &table, context)?;
     // What was given by hand goes before the template, also inside its sections.
     let mut given = section(&args.runner);
-    for key in ["docker", "custom"] {
+    for key in ["docker", "kubernetes", "custom"] {
         if let (Some(Value::Table(template)), Some(Value::Table(own))) = (table.get(key), given.get_mut(key)) {
             let mut merged = template.clone();
             merged.extend(std::mem::take(own));

@@ -31,6 +31,13 @@ pub trait Executor: Send + Sync {
     /// running tasks of this and of other live runner processes, and never touches what tasuki did not make.
     async fn sweep(&self) -> Result<Swept>;
 
+    /// Begins what goes on beside the tasks, such as holding room for those to come. It ends with the executor, and leaves nothing.
+    ///
+    /// Called when a runner is about to ask for tasks, after the sweep; calling it again changes nothing.
+    async fn begin(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Names what exists of sandboxes outside this process, those of living runners too: containers, networks, volumes.
     /// Empty where an executor makes nothing of the kind.
     async fn audit(&self) -> Result<Vec<String>> {

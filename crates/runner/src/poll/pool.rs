@@ -193,6 +193,9 @@ impl Pool {
             Ok(_) => {}
             Err(error) => warn!(error = %chain(&error), "what an earlier life left cannot be removed"),
         }
+        if let Err(error) = executor.begin().await {
+            warn!(error = %chain(&error), "no room is held for jobs to come");
+        }
         let client = client(config, runner, self.options.certs_dir.as_deref(), &self.options.metrics)?;
         let key = (runner.url.clone(), runner.token.expose().to_owned());
         let places = self.places.entry(key).or_insert_with(|| Places {

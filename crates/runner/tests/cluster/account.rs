@@ -7,9 +7,9 @@ use base64::prelude::BASE64_STANDARD;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, PostParams};
 use kube::{Api, Client, Config};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cluster::unique;
 
@@ -46,6 +46,30 @@ impl Own {
             .expect("is removed");
     }
 
+    /// Makes objects of any kind, as `kubectl create` would.
+    pub(crate) async fn make(&self, objects: &[Value]) {
+        for object in objects {
+            let object: DynamicObject = serde_json::from_value(object.clone()).expect("is an object");
+            let api = api_of(&self.client, &object);
+            let made = api.create(&PostParams::default(), &object).await;
+            made.unwrap_or_else(|error| panic!("{object:?}: {error}"));
+        }
+    }
+
+    /// Removes what is in no namespace, and so does not go with this one.
+    pub(crate) async fn remove(&self, objects: &[Value]) {
+        for object in objects {
+            let object: DynamicObject = serde_json::from_value(object.clone()).expect("is an object");
+            if object.metadata.namespace.is_none() {
+                let name = object.metadata.name.clone().expect("has a name");
+                let gone = api_of(&self.client, &object)
+                    .delete(&name, &DeleteParams::default())
+                    .await;
+                gone.expect("is removed");
+            }
+        }
+    }
+
     /// A token of an account that may do just this in the namespace: resource and verbs.
     pub(crate) async fn token(&self, rights: &[(&str, &[&str])]) -> String {
         let name = unique("runner");
@@ -68,14 +92,29 @@ impl Own {
         let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), &self.name);
         let binding = serde_json::from_value(binding).expect("is a binding");
         bindings.create(&params, &binding).await.expect("is made");
+        self.token_of(&name).await
+    }
+
+    /// A token of an account of the namespace.
+    pub(crate) async fn token_of(&self, account: &str) -> String {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &self.name);
         let request = TokenRequest {
             spec: TokenRequestSpec::default(),
             ..TokenRequest::default()
         };
         let given = accounts
-            .create_subresource::<_, TokenRequest>("token", &name, &params, &request)
+            .create_subresource::<_, TokenRequest>("token", account, &PostParams::default(), &request)
             .await;
         given.expect("is given").status.expect("is given").token
+    }
+}
+
+fn api_of(client: &Client, object: &DynamicObject) -> Api<DynamicObject> {
+    let types = object.types.as_ref().expect("says what it is");
+    let kind = ApiResource::from_gvk(&GroupVersionKind::try_from(types).expect("is a version"));
+    match &object.metadata.namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
+        None => Api::all_with(client.clone(), &kind),
     }
 }
 
@@ -97,7 +136,7 @@ pub(crate) async fn keys(folder: &Path, token: &str, address: Option<&str>) -> S
 
 /// What a job needs where pods are watched.
 pub(crate) const RIGHTS: &[(&str, &[&str])] = &[
-    ("pods", &["create", "get", "delete", "list", "watch"]),
+    ("pods", &["create", "get", "delete", "watch"]),
     ("pods/exec", &["create", "get"]),
     ("secrets", &["create", "update", "delete"]),
     ("events", &["list"]),

@@ -54,6 +54,7 @@ impl Drop for Killed {
     }
 }
 
+/// Covers: GK-CLEAN-01, GK-CLEAN-02
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a cluster: cargo xtask test kubernetes"]
 async fn what_a_killed_runner_left_is_swept() {

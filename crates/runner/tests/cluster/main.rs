@@ -7,9 +7,12 @@ mod cluster;
 #[path = "../executor/conformance.rs"]
 mod conformance;
 mod faults;
+mod figures;
 mod jobs;
 mod left;
 mod many;
+mod namespaces;
+mod pause;
 mod rights;
 mod stream;
 #[path = "../executor/terminals.rs"]

@@ -286,6 +286,31 @@ async fn a_template_gives_further_keys() {
     );
 }
 
+/// What is given by hand goes into the template's section, and not in its place.
+#[tokio::test]
+async fn a_template_keeps_the_rest_of_its_sections() {
+    for (executor, flag, section) in [
+        ("kubernetes", "--kubernetes-helper-image own", "helper_image = \"own\""),
+        ("docker", "--docker-pull-policy never", "pull_policy"),
+    ] {
+        let desk = Desk::new().await;
+        let template = desk.bench.dir.path().join("template.toml");
+        std::fs::write(
+            &template,
+            format!("[[runners]]\n[runners.{executor}]\nimage = \"busybox\"\n"),
+        )
+        .unwrap();
+        let line = format!(
+            "register -n --url {{url}} --token glrt-abc --executor {executor} {flag} --template-config {}",
+            template.display()
+        );
+        let ended = desk.run(&line, None).await;
+        assert_eq!(ended.code, 0, "{}", ended.shown);
+        let file = desk.file();
+        assert!(file.contains(section) && file.contains("image = \"busybox\""), "{file}");
+    }
+}
+
 #[tokio::test]
 async fn only_a_refusal_removes_a_runner() {
     let desk = Desk::new().await;

@@ -76,6 +76,11 @@ impl Case {
         plan(&settings, &self.task(config), &context())
     }
 
+    /// The task of a runner with this configuration.
+    pub(crate) fn as_task(&self) -> Task {
+        self.task(self.config())
+    }
+
     fn task(&self, config: RunnerConfig) -> Task {
         let job: JobResponse = serde_json::from_value(payload(&self.job)).expect("is a payload");
         let executor = Arc::new(Scripted::new());

@@ -126,6 +126,7 @@ fn merge() {
 /// Covers: GK-PS-17
 /// Covers: GK-UNS-02
 /// Covers: GK-UNS-03
+/// Covers: GK-PS-15
 #[test]
 fn json_patch() {
     let with = |text: &str| format!("{}{FLAG}", patch("json", text));

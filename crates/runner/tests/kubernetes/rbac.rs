@@ -34,6 +34,11 @@ fn manifests() {
             "namespace_per_job = true\npod_disruption_budget = true\nservice_account = \"x\"\nresource_availability_check_max_attempts = 3",
         ),
         ("rbac_chosen_namespace", Jobs, "namespace_overwrite_allowed = \"ci-.*\""),
+        (
+            "rbac_pause_pods",
+            Jobs,
+            "namespace = \"ci\"\n[runners.kubernetes.autoscaler]\nmax_pause_pods = 2",
+        ),
         ("rbac_audit", JobsAndAudit, "namespace = \"ci\""),
     ] {
         insta::assert_snapshot!(name, manifest(section, purpose));

@@ -1,5 +1,7 @@
 //! `tasuki doctor`.
 
+mod clusters;
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +22,7 @@ use crate::role::block_on;
 ///
 /// Examples:
 ///   tasuki doctor
+///   tasuki doctor --config runner.toml
 ///   tasuki doctor --json | jq '.[] | select(.verdict != "ok")'
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -27,6 +30,10 @@ pub(crate) struct Doctor {
     /// Address that a server would listen on
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8700")]
     listen: SocketAddr,
+    /// config.toml of a runner: the clusters of its kubernetes runners are asked what their accounts may do
+    /// [default: where `tasuki runner` looks for it, if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -94,6 +101,7 @@ impl Doctor {
         let served = data.ok().and_then(|folder| Served::read(&folder));
         all.push(port(self.listen, served.as_ref()));
         all.extend(self.server().await);
+        all.extend(clusters::examine(self.config.as_deref()).await);
         if self.json {
             print::json(&all)?;
         } else {

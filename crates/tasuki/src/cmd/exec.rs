@@ -2,6 +2,8 @@
 
 mod scratch;
 
+use std::net::IpAddr;
+
 use anyhow::Context as _;
 use clap::Args;
 use tasuki_model::id::{PipelineId, ProjectId};
@@ -17,11 +19,11 @@ use tasuki_server::git::{Git, Worktree};
 use tasuki_server::triggers::{self, Circumstances, NoPipeline, Read, Selection, Start, Started, here};
 use tasuki_store::{DbUrl, Store, projects};
 
+use super::executor::{ExecutorArgs, url_of_jobs};
 use super::folder::{Config, Lines};
 use super::follow;
 use super::lint::people;
 use super::trigger::TriggerArgs;
-use super::up::Executor;
 use crate::config::client;
 use crate::exit::{Exit, Mark as _, Outcome, wrong_usage};
 use crate::print::{self, Form};
@@ -43,6 +45,7 @@ use scratch::Scratch;
 ///   tasuki exec
 ///   tasuki exec test lint            these jobs and what they need
 ///   tasuki exec --executor docker --docker-image debian:12
+///   tasuki exec --executor kubernetes --kubernetes-image debian:12
 ///   tasuki exec --event merge_request --var DEPLOY=no
 ///   tasuki exec --json | jq -r 'select(.event == "job") | .job + " " + .status'
 #[derive(Debug, Args)]
@@ -57,12 +60,8 @@ pub(crate) struct Exec {
     /// Only this workflow, where the configuration has several
     #[arg(long, value_name = "NAME")]
     workflow: Option<String>,
-    /// How jobs are run
-    #[arg(long, value_enum, default_value_t = Executor::Shell)]
-    executor: Executor,
-    /// Image of jobs that name none, with --executor docker
-    #[arg(long, value_name = "IMAGE")]
-    docker_image: Option<String>,
+    #[command(flatten)]
+    executor: ExecutorArgs,
     /// Jobs at a time [default: the number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     slots: Option<u32>,
@@ -94,7 +93,11 @@ impl Exec {
     }
 
     async fn work(self, configs: Vec<Config>) -> Outcome {
-        let executor = self.executor.local(self.docker_image.as_deref())?;
+        let executor = self.executor.local()?;
+        let address = match self.dry_run {
+            true => None,
+            false => self.executor.address(&executor).await?,
+        };
         let mut interrupts = Interrupts::listen()?;
         let scratch = Scratch::new()?;
         let git = Git::prepare(&scratch.folder().join("git"))?;
@@ -102,8 +105,10 @@ impl Exec {
             .slots
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u32));
         // Reading the folder and starting the engine do not need each other.
-        let (worktree, engine) =
-            tokio::try_join!(worktree(&git, &configs[0]), start_engine(&scratch, slots, executor))?;
+        let (worktree, engine) = tokio::try_join!(
+            worktree(&git, &configs[0]),
+            start_engine(&scratch, slots, executor, address)
+        )?;
         let Engine {
             server,
             mut runner,
@@ -306,10 +311,20 @@ async fn worktree(git: &Git, config: &Config) -> anyhow::Result<Option<Worktree>
     Ok(Some(Worktree::read(git, &config.root).await?))
 }
 
-async fn start_engine(scratch: &Scratch, slots: u32, executor: LocalExecutor) -> anyhow::Result<Engine> {
+/// `address`: that of this machine which jobs reach, where it is not the loopback one.
+async fn start_engine(
+    scratch: &Scratch,
+    slots: u32,
+    executor: LocalExecutor,
+    address: Option<IpAddr>,
+) -> anyhow::Result<Engine> {
     tasuki_proto::tls::install();
     let store = Store::open(&DbUrl::Memory).context("the engine's database cannot be made")?;
-    let server = App::start_on(store, scratch.config()?, Clock::system()).await;
+    let mut config = scratch.config()?;
+    if let Some(address) = address {
+        config.listen.set_ip(address);
+    }
+    let server = App::start_on(store, config, Clock::system()).await;
     let server = server.context("the engine cannot start")?;
     let url = reachable(server.address());
     let api = client(&url, Some(server.admin_token().clone()), None)?;
@@ -317,7 +332,7 @@ async fn start_engine(scratch: &Scratch, slots: u32, executor: LocalExecutor) ->
     let runner = LocalRunner {
         // As in `up`: a job is told its runner's name.
         name: "local".to_owned(),
-        url,
+        url: url_of_jobs(server.address(), address)?,
         registration,
         slots,
         executor,

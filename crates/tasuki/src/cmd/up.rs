@@ -5,13 +5,14 @@ mod example;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tasuki_proto::client::ApiClient;
 use tasuki_server::app::Running;
 use tasuki_server::config::Config;
 
+use super::executor::{ExecutorArgs, url_of_jobs};
 use crate::config::{DataDir, Served, client, lock};
-use crate::exit::{Exit, Outcome, wrong_usage};
+use crate::exit::{Exit, Outcome};
 use crate::print::{self, Style};
 use crate::role::{
     Interrupts, LocalExecutor, LocalRunner, Registration, Request, RunningRunner, reachable, server_runtime,
@@ -27,6 +28,7 @@ use crate::role::{
 ///   tasuki up
 ///   tasuki up --example
 ///   tasuki up --executor docker --docker-image debian:12
+///   tasuki up --executor kubernetes --kubernetes-image debian:12 --listen 0.0.0.0:8700
 ///   tasuki up --data /var/lib/tasuki --listen 0.0.0.0:8700 --slots 8
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -42,39 +44,11 @@ pub(crate) struct Up {
     /// Jobs at a time; 0 = no runner [default: the number of processors]
     #[arg(long, value_name = "N")]
     slots: Option<u32>,
-    /// How jobs are run
-    #[arg(long, value_enum, default_value_t = Executor::Shell)]
-    executor: Executor,
-    /// Image of jobs that name none, with --executor docker
-    #[arg(long, value_name = "IMAGE")]
-    docker_image: Option<String>,
+    #[command(flatten)]
+    executor: ExecutorArgs,
     /// Add an example project whose pipeline runs at once
     #[arg(long)]
     example: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Executor {
-    /// As processes of this user, each job in a fresh folder
-    Shell,
-    /// In containers
-    Docker,
-}
-
-impl Executor {
-    /// As a runner is started with it; `image` is for jobs that name none.
-    ///
-    /// # Errors
-    /// An image where there are no containers.
-    pub(crate) fn local(self, image: Option<&str>) -> anyhow::Result<LocalExecutor> {
-        match (self, image) {
-            (Self::Shell, Some(_)) => Err(wrong_usage("--docker-image is for --executor docker")),
-            (Self::Shell, None) => Ok(LocalExecutor::Shell),
-            (Self::Docker, image) => Ok(LocalExecutor::Docker {
-                image: image.map(str::to_owned),
-            }),
-        }
-    }
 }
 
 impl Up {
@@ -83,7 +57,16 @@ impl Up {
     }
 
     async fn work(self) -> Outcome {
-        let executor = self.executor.local(self.docker_image.as_deref())?;
+        let executor = self.executor.local()?;
+        let slots = self
+            .slots
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u32));
+        // Before there is a server that nobody could use.
+        let address = match slots {
+            0 => None,
+            _ => self.executor.address(&executor).await?,
+        };
+        url_of_jobs(self.listen, address)?;
         let data = self.data.path()?;
         let _lock = lock(&data)?;
         // Signals that come while it starts end it like those that come later.
@@ -98,12 +81,12 @@ impl Up {
         let server = start_server(config).await?;
         let url = reachable(server.address());
         let api = client(&url, Some(server.admin_token().clone()), None)?;
-        let slots = self
-            .slots
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u32));
         let mut runner = match slots {
             0 => None,
-            slots => Some(start_runner(&api, &url, &data, slots, executor).await?),
+            slots => {
+                let url = url_of_jobs(server.address(), address)?;
+                Some(start_runner(&api, &url, &data, slots, executor).await?)
+            }
         };
         print::line(&format!("ready {url}"))?;
         welcome(&server, &url, &data, slots);

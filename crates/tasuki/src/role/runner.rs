@@ -11,8 +11,9 @@ use tasuki_model::secret::Secret;
 use tasuki_proto::client::ApiClient;
 use tasuki_proto::rest::{NewRunner, Runner};
 use tasuki_rt::{Clock, Tasks};
-use tasuki_runner::config::{Config, CustomBuildDir, DockerConfig, OneOrMany, RunnerConfig};
+use tasuki_runner::config::{Config, CustomBuildDir, DockerConfig, KubernetesConfig, OneOrMany, RunnerConfig};
 use tasuki_runner::executor::docker::Surroundings;
+use tasuki_runner::executor::kubernetes::Settings;
 use tasuki_runner::identity::fresh_system_id;
 use tasuki_runner::job::{Pauses, Shutdown};
 use tasuki_runner::poll::{Defaults, Pool, PoolOptions, executors};
@@ -138,6 +139,24 @@ pub(crate) enum LocalExecutor {
         /// Of jobs that name none.
         image: Option<String>,
     },
+    Kubernetes {
+        /// Of jobs that name none.
+        image: Option<String>,
+        helper_image: Option<String>,
+        namespace: Option<String>,
+    },
+}
+
+/// The section of a pods' runner, checked.
+///
+/// # Errors
+/// Something in it is no value of its kind.
+pub(crate) fn local_settings(executor: &LocalExecutor) -> anyhow::Result<Settings> {
+    let runner = RunnerConfig {
+        kubernetes: executor.clone().kubernetes(),
+        ..RunnerConfig::default()
+    };
+    Ok(Settings::new(&runner)?)
 }
 
 impl LocalExecutor {
@@ -145,18 +164,38 @@ impl LocalExecutor {
         match self {
             Self::Shell => "shell",
             Self::Docker { .. } => "docker",
+            Self::Kubernetes { .. } => "kubernetes",
         }
     }
 
     /// An image that is here is good enough for a runner of one's own.
     fn docker(self) -> Option<DockerConfig> {
         match self {
-            Self::Shell => None,
+            Self::Shell | Self::Kubernetes { .. } => None,
             Self::Docker { image } => Some(DockerConfig {
                 image: image.unwrap_or_default(),
                 pull_policy: OneOrMany::One("if-not-present".to_owned()),
                 allowed_pull_policies: ["always", "if-not-present", "never"].map(str::to_owned).to_vec(),
                 ..DockerConfig::default()
+            }),
+        }
+    }
+
+    /// As for containers: an image that is on the nodes is good enough.
+    fn kubernetes(self) -> Option<KubernetesConfig> {
+        match self {
+            Self::Shell | Self::Docker { .. } => None,
+            Self::Kubernetes {
+                image,
+                helper_image,
+                namespace,
+            } => Some(KubernetesConfig {
+                image: image.unwrap_or_default(),
+                helper_image: helper_image.unwrap_or_default(),
+                namespace: namespace.unwrap_or_default(),
+                pull_policy: OneOrMany::One("if-not-present".to_owned()),
+                allowed_pull_policies: ["always", "if-not-present", "never"].map(str::to_owned).to_vec(),
+                ..KubernetesConfig::default()
             }),
         }
     }
@@ -190,11 +229,17 @@ impl LocalRunner {
         let tasks = Tasks::new();
         let runner = RunnerConfig {
             name: self.name,
+            // Pods find the repositories where they find the server, whatever it calls itself.
+            clone_url: match self.executor {
+                LocalExecutor::Kubernetes { .. } => self.url.clone(),
+                LocalExecutor::Shell | LocalExecutor::Docker { .. } => String::new(),
+            },
             url: self.url,
             id: self.registration.id,
             token: self.registration.token,
             executor: self.executor.name().to_owned(),
-            docker: self.executor.docker(),
+            docker: self.executor.clone().docker(),
+            kubernetes: self.executor.kubernetes(),
             request_concurrency: self.slots.clamp(1, 4),
             custom_build_dir: CustomBuildDir { enabled: Some(true) },
             ..RunnerConfig::default()

@@ -1,5 +1,6 @@
 //! `[runners.kubernetes.autoscaler]`: pods that hold room for jobs to come.
 
+use cronexpr::Crontab;
 use serde::Deserialize;
 
 use crate::config::GoDuration;
@@ -31,4 +32,20 @@ pub struct AutoscalerPolicy {
     pub scale_factor: f64,
     /// 0 = no limit.
     pub scale_factor_limit: u32,
+}
+
+/// A period of a policy: the minutes that a cron expression names.
+///
+/// # Errors
+/// It has not five fields, one of them is none of cron's, or the time zone is unknown.
+pub(crate) fn period(text: &str, timezone: &str) -> Result<Crontab, String> {
+    let zone = if timezone.is_empty() { "UTC" } else { timezone };
+    if zone.split_whitespace().count() != 1 || jiff::tz::TimeZone::get(zone).is_err() {
+        return Err(format!("{zone:?} is no time zone, as Europe/Berlin is one"));
+    }
+    if text.split_whitespace().count() != 5 {
+        return Err(format!("{text:?} has not the five fields of cron"));
+    }
+    cronexpr::parse_crontab(&format!("{text} {zone}"))
+        .map_err(|error| format!("{text:?} is no cron expression: {error}"))
 }

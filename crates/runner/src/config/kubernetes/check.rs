@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::{KubernetesConfig, LifecycleHook, PodAffinity, PodSpecPatch, Quantity, Volumes};
+use super::{KubernetesConfig, LifecycleHook, PodAffinity, PodSpecPatch, Quantity, Volumes, period};
 
 /// Something about the section that is wrong, or not as it was meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -408,12 +408,16 @@ fn autoscaler(config: &KubernetesConfig, found: &mut Faults) {
     let policies = config.autoscaler.iter().flat_map(|autoscaler| &autoscaler.policy);
     for (index, policy) in policies.enumerate() {
         let key = format!("autoscaler.policy[{index}]");
-        for period in &policy.periods {
-            if period.split_whitespace().count() != 5 {
-                found.error(
-                    format!("{key}.periods"),
-                    format!("{period:?} has not the five fields of cron"),
-                );
+        // The zone is looked at even where there is no period to read with it.
+        let always = ["* * * * *".to_owned()];
+        let periods = if policy.periods.is_empty() {
+            &always[..]
+        } else {
+            &policy.periods
+        };
+        for text in periods {
+            if let Err(why) = period(text, &policy.timezone) {
+                found.error(format!("{key}.periods"), why);
             }
         }
         if policy.scale_factor < 0.0 || !policy.scale_factor.is_finite() {
@@ -423,16 +427,6 @@ fn autoscaler(config: &KubernetesConfig, found: &mut Faults) {
 }
 
 fn without_effect(config: &KubernetesConfig, found: &mut Faults) {
-    if config
-        .autoscaler
-        .as_ref()
-        .is_some_and(|autoscaler| autoscaler.max_pause_pods > 0)
-    {
-        found.warning(
-            "autoscaler.max_pause_pods",
-            "has no effect: this version makes no pause pods",
-        );
-    }
     if !config.suspend_pvc_size.is_empty() || !config.suspend_pvc_storage_class.is_empty() {
         found.warning(
             "suspend_pvc_size",

@@ -23,6 +23,7 @@ pub use affinity::{
     Affinity, LabelExpression, LabelSelector, NodeAffinity, NodeExpression, NodeSelector, NodeSelectorTerm,
     PodAffinity, PodAffinityTerm, PreferredNode, PreferredPod,
 };
+pub(crate) use autoscaler::period;
 pub use autoscaler::{Autoscaler, AutoscalerPolicy};
 pub use check::{Fault, Grade, faults};
 pub use hooks::{ContainerLifecycle, ExecHook, HttpGetHook, HttpHeader, LifecycleHook, TcpSocketHook};

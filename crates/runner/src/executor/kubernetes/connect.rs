@@ -9,6 +9,7 @@ use rustls_pki_types::pem::PemObject as _;
 use tasuki_model::secret::Secret;
 
 use super::kubeconfig;
+use crate::config::kubernetes::KubernetesConfig;
 use crate::executor::{Error, Result};
 
 /// What `[runners.kubernetes]` says of it. Empty text: nothing.
@@ -31,6 +32,18 @@ enum Source {
 }
 
 impl Access {
+    /// As a section says.
+    pub(super) fn of(config: &KubernetesConfig) -> Self {
+        Self {
+            host: config.host.clone(),
+            context: config.context.clone(),
+            ca_file: config.ca_file.clone(),
+            cert_file: config.cert_file.clone(),
+            key_file: config.key_file.clone(),
+            bearer_token: config.bearer_token.clone().filter(|token| !token.expose().is_empty()),
+        }
+    }
+
     /// `host` counts before `context`; without either, a runner in a pod uses the pod's own account, and any other the
     /// current context of the kubeconfig.
     fn source(&self, in_cluster: bool) -> Source {

@@ -11,9 +11,11 @@ use tokio::sync::Mutex;
 use super::cluster::{Cluster, Repeats};
 use super::connect::Access;
 use super::make::{self, Rest};
+use super::pause::{Active, Keeper, Policies, Work};
 use super::pod;
 use super::prepare;
 use super::record;
+use super::rights::Known;
 use super::settings::{GuestStart, Settings};
 use crate::executor::{Error, Executor, Output, Result, Sandbox, Stop, Swept, Task, helper_image};
 use crate::process::Binary;
@@ -22,6 +24,8 @@ use crate::process::Binary;
 #[derive(Debug)]
 pub struct Kubernetes {
     shared: Arc<Shared>,
+    /// Of the pause pods, where there are any.
+    keeper: Mutex<Option<Keeper>>,
 }
 
 /// What all sandboxes of an executor use.
@@ -34,7 +38,10 @@ pub(super) struct Shared {
     /// What starts the guest in every container.
     pub(super) guest: Vec<String>,
     access: Access,
+    /// What the runner's own account may do.
+    pub(super) known: Known,
     connected: Mutex<Option<Cluster>>,
+    pub(super) active: Active,
 }
 
 impl Kubernetes {
@@ -45,15 +52,7 @@ impl Kubernetes {
     /// # Errors
     /// The program cannot be looked at.
     pub fn new(mut settings: Settings, state: &std::path::Path, binary: &Binary, tasks: Tasks) -> Result<Self> {
-        let config = &settings.config;
-        let access = Access {
-            host: config.host.clone(),
-            context: config.context.clone(),
-            ca_file: config.ca_file.clone(),
-            cert_file: config.cert_file.clone(),
-            key_file: config.key_file.clone(),
-            bearer_token: config.bearer_token.clone().filter(|token| !token.expose().is_empty()),
-        };
+        let access = Access::of(&settings.config);
         if helper_image::is_dynamic(binary.path())? {
             settings.guest_start = GuestStart::Loaded;
         }
@@ -65,8 +64,11 @@ impl Kubernetes {
                 records: state.join("kubernetes"),
                 guest,
                 access,
+                known: Known::default(),
                 connected: Mutex::new(None),
+                active: Active::default(),
             }),
+            keeper: Mutex::new(None),
         })
     }
 }
@@ -82,30 +84,31 @@ impl Shared {
                 key_file: String::new(),
                 ..self.access.clone()
             };
-            return self.connect(&access).await;
+            return connect(&access, &self.settings).await;
         }
         let mut connected = self.connected.lock().await;
         if let Some(cluster) = &*connected {
             return Ok(cluster.clone());
         }
-        let cluster = self.connect(&self.access).await?;
+        let cluster = connect(&self.access, &self.settings).await?;
         *connected = Some(cluster.clone());
         Ok(cluster)
     }
+}
 
-    async fn connect(&self, access: &Access) -> Result<Cluster> {
-        let retry = &self.settings.retry;
-        let (client, address) = access.connect().await?;
-        Ok(Cluster {
-            client,
-            address,
-            repeats: Repeats {
-                tries: retry.limit,
-                named: retry.limits.clone(),
-                most: retry.backoff_max,
-            },
-        })
-    }
+/// A connection that repeats calls as the settings say. Nothing is sent yet.
+pub(super) async fn connect(access: &Access, settings: &Settings) -> Result<Cluster> {
+    let retry = &settings.retry;
+    let (client, address) = access.connect().await?;
+    Ok(Cluster {
+        client,
+        address,
+        repeats: Repeats {
+            tries: retry.limit,
+            named: retry.limits.clone(),
+            most: retry.backoff_max,
+        },
+    })
 }
 
 #[async_trait]
@@ -138,6 +141,25 @@ impl Executor for Kubernetes {
             }
         }
         result.map(|()| swept)
+    }
+
+    /// Begins to keep pause pods.
+    async fn begin(&self) -> Result<()> {
+        let shared = &self.shared;
+        let Some(policies) = Policies::of(shared.settings.config.autoscaler.as_ref())? else {
+            return Ok(());
+        };
+        let work = Work {
+            cluster: shared.cluster_of(None).await?,
+            settings: shared.settings.clone(),
+            records: shared.records.clone(),
+            active: shared.active.clone(),
+        };
+        let mut keeper = self.keeper.lock().await;
+        if keeper.is_none() {
+            *keeper = Some(Keeper::start(work, policies, &shared.tasks)?);
+        }
+        Ok(())
     }
 
     async fn audit(&self) -> Result<Vec<String>> {

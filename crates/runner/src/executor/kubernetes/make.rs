@@ -2,6 +2,7 @@
 
 use futures_util::TryFutureExt as _;
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -168,6 +169,10 @@ pub(super) async fn remove(cluster: &Cluster, written: &Written, rest: Rest, gra
             Ok(found) => pods += usize::from(found),
             Err(error) => result = result.and(Err(error)),
         }
+    }
+    for name in &written.deployments {
+        let gone = delete::<Deployment>(cluster, namespace, "deployment", name, None).await;
+        result = result.and(gone.map(drop));
     }
     if rest == Rest::Unknown {
         for name in &written.secrets {

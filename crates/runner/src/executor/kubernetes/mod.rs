@@ -18,7 +18,8 @@
 //! | `pod` | the pod and what goes with it |
 //! | `patch` | `pod_spec`: changes of the finished pod |
 //! | `plan` | all of it in order |
-//! | `rbac` | the rights that all of it needs |
+//! | `pause` | pods that hold room for jobs to come |
+//! | `rbac`, `rights` | the rights that all of it needs; whether the account has them |
 //!
 //! The other half does it:
 //!
@@ -29,6 +30,8 @@
 //! | `record`, `make`, `names`, `there` | what is written down, made, looked for and removed |
 //! | `watch`, `sight` | following a pod; what its state means for the job |
 //! | `link`, `talk` | programs in containers; talking to the guest over connections that may break |
+//! | `reach` | by which address pods reach this machine |
+//! | `source` | a folder of this machine as the job's source |
 //!
 //! **Secrets.** Only variables that everybody may see stand in the pod; registry log-ins are a Secret of their own, and
 //! scripts go over the guest's standard input.
@@ -44,21 +47,28 @@ mod make;
 mod names;
 mod overwrite;
 mod patch;
+mod pause;
 mod plan;
 mod pod;
 mod prepare;
 mod rbac;
+mod reach;
 mod record;
+mod rights;
 mod sandbox;
 mod settings;
 mod sight;
+mod source;
 mod talk;
 mod there;
 mod watch;
 
 pub use executor::Kubernetes;
 pub use flags::Flags;
+pub use pause::deployment as pause_deployment;
 pub use plan::{Context, Planned, plan};
 pub use pod::own_helper_image;
 pub use rbac::{Account, Purpose, manifest as rbac_manifest};
+pub use reach::address_for_pods;
+pub use rights::{Permissions, Right, permissions};
 pub use settings::{GuestStart, Retry, Settings};

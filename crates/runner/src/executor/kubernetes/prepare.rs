@@ -12,12 +12,14 @@ use super::cluster::Cluster;
 use super::executor::Shared;
 use super::link::{Link, Over};
 use super::make::{self, Maker, Rest};
+use super::pause::One;
 use super::plan::{Context, Planned, plan};
 use super::record::{Record, Written};
+use super::rights::{self, Whose};
 use super::sandbox::{KubernetesSandbox, Parts};
 use super::sight::{self, Trouble};
 use super::talk;
-use super::watch::{Watcher, Way, may};
+use super::watch::{Watcher, Way};
 use super::{names, pod, there};
 use crate::config::kubernetes::GuestDelivery;
 use crate::executor::shell::folders;
@@ -30,6 +32,8 @@ pub(super) struct Cleanup {
     cluster: Cluster,
     /// What is written down of it.
     record: Option<Record>,
+    /// It counts until it is gone.
+    _one: One,
 }
 
 impl Cleanup {
@@ -135,6 +139,7 @@ struct Preparation {
     /// Of the guests' sessions.
     folder: String,
     way: Way,
+    one: One,
 }
 
 impl Preparation {
@@ -154,6 +159,11 @@ impl Preparation {
         let builds = PathBuf::from(&settings.builds_dir);
         let paths = folders::in_container(builds.clone(), &builds, PathBuf::from(&settings.cache_dir), &task)?;
         let cluster = shared.cluster_of(planned.bearer_token.as_ref()).await?;
+        let whose = match planned.bearer_token {
+            Some(_) => Whose::Job,
+            None => Whose::Runner,
+        };
+        let way = rights::way(&shared, &cluster, &planned.namespace, whose).await?;
         let sandbox = planned.pod.name_any();
         let written = Written {
             cluster: cluster.address.clone(),
@@ -161,15 +171,6 @@ impl Preparation {
             ..Written::default()
         };
         let record = Record::create(&shared.records, &sandbox, written)?;
-        let way = if may(&cluster, &planned.namespace, &["list", "watch"]).await {
-            Way::Watch
-        } else {
-            tracing::warn!(
-                namespace = planned.namespace,
-                "the runner's account may not list and watch pods: they are polled"
-            );
-            Way::Poll(settings.poll_interval)
-        };
         let maker = Maker {
             cluster,
             namespace: planned.namespace.clone(),
@@ -181,6 +182,7 @@ impl Preparation {
             paths,
             folder: pod::logs_dir(&shared.settings, &task),
             way,
+            one: shared.active.one(),
             shared,
         })
     }
@@ -190,6 +192,7 @@ impl Preparation {
             shared: self.shared,
             cluster: self.maker.cluster,
             record: Some(self.maker.record),
+            _one: self.one,
         }
     }
 

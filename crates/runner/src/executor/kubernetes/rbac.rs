@@ -8,6 +8,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Ro
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
+use super::rights::Right;
 use super::settings::Settings;
 
 /// Whom the rights are for.
@@ -87,11 +88,37 @@ pub fn manifest(settings: &Settings, account: &Account, purpose: Purpose) -> Vec
     objects.into_iter().flatten().collect()
 }
 
+/// What a runner with these settings needs to run jobs, one by one.
+pub(super) fn rights(settings: &Settings) -> Vec<Right> {
+    let place = (!everywhere(settings)).then(|| settings.namespace.clone());
+    let here = rules(settings, Purpose::Jobs)
+        .into_iter()
+        .map(|rule| (rule, place.clone()));
+    let cluster = cluster_rules(settings, Purpose::Jobs)
+        .into_iter()
+        .map(|rule| (rule, None));
+    let mut all = Vec::new();
+    for (rule, namespace) in cluster.chain(here) {
+        for group in rule.api_groups.iter().flatten() {
+            for resource in rule.resources.iter().flatten() {
+                all.extend(rule.verbs.iter().map(|verb| Right {
+                    verb: verb.clone(),
+                    resource: resource.clone(),
+                    group: group.clone(),
+                    namespace: namespace.clone(),
+                }));
+            }
+        }
+    }
+    all
+}
+
 /// Rights in a namespace of pods.
 fn rules(settings: &Settings, purpose: Purpose) -> Vec<PolicyRule> {
     let config = &settings.config;
     let mut rights = Rights::default();
-    rights.add("", "pods", &["create", "delete", "get", "list", "watch"]);
+    // A watch of one pod by its name, from the version that its making gave: nobody lists pods.
+    rights.add("", "pods", &["create", "delete", "get", "watch"]);
     // Everything that happens in a pod goes this way; both verbs, for clusters differ in which one they ask for.
     rights.add("", "pods/exec", &["create", "get"]);
     if !config.use_service_account_image_pull_secrets {
@@ -108,8 +135,11 @@ fn rules(settings: &Settings, purpose: Purpose) -> Vec<PolicyRule> {
     if config.pod_disruption_budget {
         rights.add("policy", "poddisruptionbudgets", &["create", "get"]);
     }
+    if keeps_pause_pods(settings) {
+        rights.add("apps", "deployments", &["create", "delete", "get", "list", "update"]);
+    }
     if purpose == Purpose::JobsAndAudit {
-        for resource in ["secrets", "services", "configmaps"] {
+        for resource in ["pods", "secrets", "services", "configmaps"] {
             rights.add("", resource, &["list"]);
         }
         rights.add("policy", "poddisruptionbudgets", &["list"]);
@@ -119,14 +149,24 @@ fn rules(settings: &Settings, purpose: Purpose) -> Vec<PolicyRule> {
 
 /// Rights on what is in no namespace.
 fn cluster_rules(settings: &Settings, purpose: Purpose) -> Vec<PolicyRule> {
+    let config = &settings.config;
     let mut rights = Rights::default();
-    if settings.config.namespace_per_job {
+    if config.namespace_per_job {
         rights.add("", "namespaces", &["create", "delete", "get"]);
+    }
+    let autoscaler = config.autoscaler.as_ref();
+    if keeps_pause_pods(settings) && autoscaler.is_some_and(|one| one.pause_pod_priority_class_name.is_empty()) {
+        rights.add("scheduling.k8s.io", "priorityclasses", &["create", "get"]);
     }
     if everywhere(settings) && purpose == Purpose::JobsAndAudit {
         rights.add("", "namespaces", &["list"]);
     }
     rights.0
+}
+
+fn keeps_pause_pods(settings: &Settings) -> bool {
+    let autoscaler = settings.config.autoscaler.as_ref();
+    autoscaler.is_some_and(|autoscaler| autoscaler.max_pause_pods > 0)
 }
 
 /// Whether nobody knows the namespaces of pods beforehand.

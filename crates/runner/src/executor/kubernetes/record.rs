@@ -26,6 +26,9 @@ pub(super) struct Written {
     pub(super) own_namespace: bool,
     pub(super) pods: Vec<String>,
     pub(super) secrets: Vec<String>,
+    /// Of pause pods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) deployments: Vec<String>,
 }
 
 /// A record that this process holds.

@@ -11,8 +11,8 @@ use super::link::Link;
 use super::make::Rest;
 use super::plan::Planned;
 use super::prepare::Cleanup;
-use super::sight;
 use super::talk::{self, Session};
+use super::{sight, source};
 use crate::executor::{
     Command, Ended, Error, Exit, Interactive, Keyboard, Output, Paths, Program, PushedFile, Result, Sandbox, Shell,
     Stop,
@@ -111,12 +111,12 @@ impl KubernetesSandbox {
     }
 
     async fn run_guest(&self, command: &Command, request: guest::Request, output: &dyn Output) -> Result<Ended> {
-        if let guest::Request::Snapshot(snapshot) = &request {
-            return Err(Error::configuration(
-                format!("the folder {} cannot be copied into a cluster", snapshot.from.display()),
-                "push the commit and run a pipeline on a server, or use --executor docker or shell",
-            ));
-        }
+        let request = match request {
+            guest::Request::Snapshot(snapshot) => {
+                return source::send(&self.parts.link, &self.parts.who, snapshot, command, output).await;
+            }
+            other => other,
+        };
         let work = Work::Guest {
             request: Box::new(request),
             env: Ready::guest_env(&self.parts.paths, &command.env)?,

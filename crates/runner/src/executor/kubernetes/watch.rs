@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{PostParams, WatchEvent, WatchParams};
+use kube::api::{WatchEvent, WatchParams};
 use tasuki_rt::{Backoff, CancellationToken, Tasks};
 use tokio::sync::watch;
 
@@ -48,31 +47,6 @@ impl Drop for Watcher {
     fn drop(&mut self) {
         self.end.cancel();
     }
-}
-
-/// Asks whether the account may do all of these with pods of a namespace. Not an error: what cannot be asked is not allowed.
-pub(super) async fn may(cluster: &Cluster, namespace: &str, verbs: &[&str]) -> bool {
-    let reviews: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
-    let params = PostParams::default();
-    for verb in verbs {
-        let review = SelfSubjectAccessReview {
-            spec: SelfSubjectAccessReviewSpec {
-                resource_attributes: Some(ResourceAttributes {
-                    namespace: Some(namespace.to_owned()),
-                    resource: Some("pods".to_owned()),
-                    verb: Some((*verb).to_owned()),
-                    ..ResourceAttributes::default()
-                }),
-                ..SelfSubjectAccessReviewSpec::default()
-            },
-            ..SelfSubjectAccessReview::default()
-        };
-        let answer = cluster.call(|| reviews.create(&params, &review)).await;
-        if !answer.is_ok_and(|review| review.status.is_some_and(|status| status.allowed)) {
-            return false;
-        }
-    }
-    true
 }
 
 impl Watcher {

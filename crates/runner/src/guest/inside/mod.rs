@@ -6,6 +6,7 @@
 //! | `guest inside` | does one [`Work`] that comes on standard input, then obeys [`Order`]s until it has ended |
 //! | `guest session DIR` | the same by way of a process that goes on when the connection breaks (see [`session`]) |
 //! | `guest install DIR` | puts itself into a volume that other containers mount |
+//! | `guest receive WHO DIR` | takes a folder over standard input |
 //!
 //! Standard output of `inside` carries frames: one byte of kind ([`Kind`]), four of length (little endian), the bytes.
 //! The last frame is the [`Answer`]. So the end of a program is known apart from the ends of its children, its two
@@ -20,6 +21,7 @@ mod install;
 mod log;
 mod oom;
 mod protocol;
+mod receive;
 mod session;
 mod tcp;
 mod work;
@@ -28,5 +30,6 @@ pub(crate) use frames::Frames;
 pub(crate) use hold::{READY, Ready, hold};
 pub(crate) use install::install;
 pub(crate) use protocol::{Answer, Folder, Kind, Opening, Order, Script, Work, millis};
+pub(crate) use receive::{END, receive};
 pub(crate) use session::{carry, session};
 pub(crate) use work::work;

@@ -155,7 +155,7 @@ fn parse(who: &str) -> Option<User> {
 }
 
 /// Becomes `who`. Where that cannot be, everybody may write what is made.
-fn assume(who: &str) {
+pub(super) fn assume(who: &str) {
     let became = successor(who).is_some_and(|user| become_user(&user).is_ok());
     let own = rustix::process::geteuid().as_raw();
     let open = !became && parse(who).is_some_and(|user| user.uid != own);
