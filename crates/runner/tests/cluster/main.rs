@@ -9,7 +9,10 @@ mod conformance;
 mod faults;
 mod jobs;
 mod left;
+mod lifetime;
 mod many;
+mod parts;
+mod reports;
 mod rights;
 mod stream;
 #[path = "../executor/terminals.rs"]

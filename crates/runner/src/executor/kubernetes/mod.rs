@@ -27,7 +27,7 @@
 //! | `connect`, `cluster`, `fault` | which cluster and as whom; calls and their repetition; what a refusal means |
 //! | `executor`, `prepare`, `sandbox`, `files` | the executor and its sandbox |
 //! | `record`, `make`, `names`, `there` | what is written down, made, looked for and removed |
-//! | `watch`, `sight` | following a pod; what its state means for the job |
+//! | `watch`, `sight`, `report` | following a pod; what its state means for the job; what the job's log is told of it |
 //! | `link`, `talk` | programs in containers; talking to the guest over connections that may break |
 //!
 //! **Secrets.** Only variables that everybody may see stand in the pod; registry log-ins are a Secret of their own, and
@@ -43,11 +43,14 @@ mod make;
 mod names;
 mod overwrite;
 mod patch;
+#[cfg(test)]
+mod peers;
 mod plan;
 mod pod;
 mod prepare;
 mod rbac;
 mod record;
+mod report;
 mod sandbox;
 mod settings;
 mod sight;
