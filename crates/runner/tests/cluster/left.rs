@@ -5,11 +5,16 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, PostParams};
+use serde_json::json;
 use tasuki_rt::Tasks;
 use tasuki_runner::executor::kubernetes::Kubernetes;
 use tasuki_runner::executor::{Collected, Discard, Error, Executor as _, RegistryLogin, Stop, Task};
 use tasuki_runner::process::Binary;
 
+use crate::account::admin;
 use crate::cluster::{chain, helper, left, place, run_in, script, settings};
 use crate::conformance::task;
 
@@ -148,5 +153,49 @@ async fn a_job_may_have_a_namespace_of_its_own() {
     assert!(ended.exit.success());
     sandbox.teardown().await.expect("is torn down");
     left(&place, &[]).await;
+    place.ends().await;
+}
+
+/// What is in the namespace of another server's job of the same number stays there, and so does the namespace.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a cluster: cargo xtask test kubernetes"]
+async fn a_namespace_of_another_job_is_not_taken_over() {
+    let place = place("namespace_per_job = true");
+    let mut task = with_login();
+    task.id = tasuki_model::id::TaskId(i64::from(std::process::id()) + 1_000_000);
+    let name = format!("ci-job-{}", task.id);
+    let (params, client) = (PostParams::default(), admin().await);
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    for labels in [
+        json!({}),
+        json!({"tasuki.dev/sandbox": "0123456789abcdef", "tasuki.dev/manager": "another"}),
+    ] {
+        let namespace = serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}})).expect("is one");
+        let before = namespaces.create(&params, &namespace).await.expect("is made");
+        let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &name);
+        let theirs = serde_json::from_value(json!({"metadata": {"name": "theirs"}})).expect("is one");
+        maps.create(&params, &theirs).await.expect("is made");
+        let (made, _) = place.prepare(task.clone()).await;
+        let error = made.err().expect("it is not this job's");
+        assert!(chain(&error).contains("there is one already"), "{}", chain(&error));
+        // Nor later: nothing of it is written down.
+        assert_eq!(place.kubernetes.sweep().await.expect("sweeps").sandboxes, 0);
+        let after = namespaces.get(&name).await.expect("is there");
+        assert_eq!(after.metadata.uid, before.metadata.uid);
+        assert_eq!(after.metadata.deletion_timestamp, None);
+        maps.get("theirs").await.expect("is there");
+        let pods: Api<Pod> = Api::namespaced(client.clone(), &name);
+        assert_eq!(
+            pods.list(&ListParams::default()).await.expect("are listed").items.len(),
+            0
+        );
+        namespaces
+            .delete(&name, &DeleteParams::default())
+            .await
+            .expect("is removed");
+        while namespaces.get_opt(&name).await.expect("is asked").is_some() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
     place.ends().await;
 }

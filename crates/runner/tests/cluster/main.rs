@@ -10,9 +10,12 @@ mod faults;
 mod figures;
 mod jobs;
 mod left;
+mod lifetime;
 mod many;
 mod namespaces;
+mod parts;
 mod pause;
+mod reports;
 mod rights;
 mod stream;
 #[path = "../executor/terminals.rs"]

@@ -375,3 +375,74 @@ async fn an_examination_names_what_an_account_lacks() {
     }
     own.end().await;
 }
+
+/// The job's own token is who its pod is made as, where the runner allows that.
+///
+/// Covers: GK-API-09, GK-API-10, GK-CFG-10
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a cluster: cargo xtask test kubernetes"]
+async fn a_job_may_bring_a_token_of_its_own() {
+    let own = Own::new().await;
+    let (none, all) = (own.token(&[]).await, own.token(RIGHTS).await);
+    let folder = tempfile::tempdir().expect("a folder");
+    for (runners, jobs, allowed, works) in [
+        (&all, None, false, true),
+        (&none, None, true, false),
+        (&none, Some(&all), true, true),
+        (&none, Some(&all), false, false),
+        (&all, Some(&none), true, false),
+    ] {
+        let keys = keys(folder.path(), runners, None).await;
+        let place = place(&format!(
+            "{keys}namespace = {:?}\nbearer_token_overwrite_allowed = {allowed}\n",
+            own.name
+        ));
+        let mut task = task();
+        // A secret one: it stands in no pod.
+        task.variables = jobs
+            .map(|token| ("KUBERNETES_BEARER_TOKEN".to_owned(), token.clone()))
+            .into_iter()
+            .collect();
+        let (made, printed) = place.prepare(task).await;
+        assert_eq!(made.is_ok(), works, "{printed}");
+        match made {
+            Ok(sandbox) => sandbox.teardown().await.expect("is torn down"),
+            Err(error) => assert!(
+                chain(&error).contains("create pods in the namespace"),
+                "{}",
+                chain(&error)
+            ),
+        }
+        place.ends().await;
+    }
+    own.end().await;
+}
+
+/// Covers: GK-CHK-02
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a cluster: cargo xtask test kubernetes"]
+async fn looking_for_what_a_pod_names_needs_the_right_to() {
+    let own = Own::new().await;
+    let with: Vec<(&str, &[&str])> = RIGHTS
+        .iter()
+        .copied()
+        .chain([("serviceaccounts", &["get"][..])])
+        .collect();
+    for (rights, works) in [(RIGHTS, false), (&with[..], true)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let keys = keys(folder.path(), &own.token(rights).await, None).await;
+        let more = "service_account = \"default\"\nresource_availability_check_max_attempts = 1\n";
+        let place = place(&format!("{keys}namespace = {:?}\n{more}", own.name));
+        let (made, printed) = place.prepare(task()).await;
+        assert_eq!(made.is_ok(), works, "{printed}");
+        match made {
+            Ok(sandbox) => sandbox.teardown().await.expect("is torn down"),
+            Err(error) => {
+                let wanted = format!("get serviceaccounts in the namespace {}", own.name);
+                assert!(chain(&error).contains(&wanted), "{}", chain(&error));
+            }
+        }
+        place.ends().await;
+    }
+    own.end().await;
+}

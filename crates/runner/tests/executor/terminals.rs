@@ -62,7 +62,7 @@ impl Output for Screen {
     }
 }
 
-fn program(argv: &[&str]) -> Interactive {
+pub(crate) fn program(argv: &[&str]) -> Interactive {
     Interactive {
         argv: argv.iter().map(|&part| part.to_owned()).collect(),
         shell: Shell {

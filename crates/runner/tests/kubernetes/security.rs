@@ -45,6 +45,18 @@ fn capabilities() {
             ),
             case("with the prefix", "cap_add = [\"CAP_SYS_TIME\"]"),
             case(
+                "of one container that drops something else",
+                "[runners.kubernetes.build_container_security_context.capabilities]\ndrop = [\"CHOWN\"]",
+            ),
+            case(
+                "of one container that would have it back",
+                "[runners.kubernetes.build_container_security_context.capabilities]\nadd = [\"NET_RAW\", \"SYS_TIME\"]",
+            ),
+            case(
+                "of one container, added to all",
+                "cap_add = [\"NET_RAW\"]\n[runners.kubernetes.build_container_security_context.capabilities]\nadd = [\"NET_RAW\"]\ndrop = [\"CHOWN\"]",
+            ),
+            case(
                 "of one container",
                 "cap_add = [\"SYS_TIME\"]\n[runners.kubernetes.build_container_security_context.capabilities]\nadd = [\"NET_ADMIN\"]\ndrop = [\"ALL\"]",
             ),

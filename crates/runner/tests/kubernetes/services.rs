@@ -45,6 +45,27 @@ fn services() {
     );
 }
 
+/// Names that would be the same are made different, and a port that two want is refused.
+///
+/// Covers: GK-LIFE-14
+#[test]
+fn what_services_cannot_share() {
+    let long = "a-service-whose-name-is-longer-than-forty-characters";
+    let ports = json!([{"number": 80, "name": "web"}, {"number": 81, "name": "web"}, {"number": 80}]);
+    let of = |number: u16, alias: &str| json!({"name": "nginx:1", "alias": alias, "ports": [{"number": number}]});
+    let health = |alias: &str| json!({"name": "mysql:8", "alias": alias, "variables": [{"key": "HEALTHCHECK_TCP_PORT", "value": "3306"}]});
+    golden(
+        "shared_services",
+        &[
+            case("the same beginning", "")
+                .job(json!({"services": [of(80, &format!("{long}-1")), of(81, &format!("{long}-2"))]})),
+            case("the same port twice", "").job(json!({"image": {"name": "ruby:3", "ports": ports}})),
+            case("one port of two", "").job(json!({"services": [of(80, "one"), of(80, "two")]})),
+            case("one that both are waited for at", "").job(json!({"services": [health("db"), health("second")]})),
+        ],
+    );
+}
+
 /// What everybody may see, services see, too.
 #[test]
 fn public_variables() {

@@ -26,6 +26,13 @@ pub(super) struct Repeats {
 }
 
 impl Repeats {
+    /// How long to wait before another try of a call that failed so; `None` where it is not tried again.
+    /// From half a second, doubled each time, up to `most`; the longer ones are shortened by up to a half at random.
+    fn pause(&self, backoff: &mut Backoff, text: &str, passing: bool) -> Option<Duration> {
+        let failed = backoff.tries() + 1;
+        (failed < self.tries(text, passing)).then(|| backoff.pause().max(FIRST_PAUSE))
+    }
+
     /// How often a call that fails so is tried in all. The longest part that the text has counts.
     fn tries(&self, text: &str, passing: bool) -> u32 {
         let named = self
@@ -72,15 +79,15 @@ impl Cluster {
                 Err(source) => source,
             };
             let text = fault::text(&source);
-            if backoff.tries() + 1 >= self.repeats.tries(&text, fault::is_passing(&source)) {
+            let Some(pause) = self.repeats.pause(&mut backoff, &text, fault::is_passing(&source)) else {
                 return Err(Fault { source });
-            }
+            };
             tracing::debug!(
                 error = text,
                 tries = backoff.tries(),
                 "a call to the cluster is repeated"
             );
-            tokio::time::sleep(backoff.pause()).await;
+            tokio::time::sleep(pause).await;
         }
     }
 }

@@ -132,46 +132,75 @@ fn permission(message: &str) -> Option<String> {
 
 /// Names of faults that another attempt may not meet, as they stand in `retry_limits`. The first is a part of the answer's
 /// text; the others are what the same looks like from here.
-const PASSING: [(&str, &[io::ErrorKind]); 15] = [
+const PASSING: [(&str, &[io::ErrorKind]); 14] = [
     ("error dialing backend", &[]),
-    ("TLS handshake timeout", &[]),
-    ("read: connection timed out", &[io::ErrorKind::TimedOut]),
-    ("connect: connection timed out", &[io::ErrorKind::TimedOut]),
+    (TLS_TIMEOUT, &[]),
+    (READ_TIMEOUT, &[]),
+    (CONNECT_TIMEOUT, &[]),
     ("Timeout occurred", &[]),
     ("http2: client connection lost", &[]),
     ("connection refused", &[io::ErrorKind::ConnectionRefused]),
-    ("tls: internal error", &[]),
-    ("unexpected EOF", &[io::ErrorKind::UnexpectedEof]),
+    (TLS_INTERNAL, &[]),
+    (EARLY_END, &[io::ErrorKind::UnexpectedEof]),
     ("ECONNRESET", &[io::ErrorKind::ConnectionReset]),
     ("ECONNREFUSED", &[io::ErrorKind::ConnectionRefused]),
     ("ECONNABORTED", &[io::ErrorKind::ConnectionAborted]),
     ("EPIPE", &[io::ErrorKind::BrokenPipe]),
     ("etcdserver: request timed out", &[]),
-    ("connection closed", &[]),
 ];
+
+const TLS_TIMEOUT: &str = "TLS handshake timeout";
+const READ_TIMEOUT: &str = "read: connection timed out";
+const CONNECT_TIMEOUT: &str = "connect: connection timed out";
+const TLS_INTERNAL: &str = "tls: internal error";
+const EARLY_END: &str = "unexpected EOF";
 
 /// All that is known of a fault as text, the names of its kind with it.
 pub(super) fn text(error: &kube::Error) -> String {
     let mut text = match error {
-        kube::Error::Api(status) => status.message.clone(),
+        kube::Error::Api(status) => return status.message.clone(),
         other => crate::trace::chain(other),
     };
+    let mut names = Vec::new();
+    // rustls stands in a text alone: it is wrapped as what io errors do not give out.
+    if text.contains("received fatal alert: InternalError") {
+        names.push(TLS_INTERNAL);
+    }
+    let mut connecting = false;
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            for (name, kinds) in PASSING {
-                if kinds.contains(&io.kind()) {
-                    text.push_str("; ");
-                    text.push_str(name);
-                }
+        let client = error.downcast_ref::<hyper_util::client::legacy::Error>();
+        connecting |= client.is_some_and(hyper_util::client::legacy::Error::is_connect);
+        if let Some(hyper) = error.downcast_ref::<hyper::Error>()
+            && (hyper.is_incomplete_message() || hyper.is_canceled() || hyper.is_closed())
+        {
+            names.push(EARLY_END);
+        }
+        let mut io = error.downcast_ref::<io::Error>();
+        while let Some(error) = io {
+            let of_kind = PASSING.iter().filter(|(_, kinds)| kinds.contains(&error.kind()));
+            names.extend(of_kind.map(|(name, _)| *name));
+            match (error.kind(), connecting) {
+                // One time for both.
+                (io::ErrorKind::TimedOut, true) => names.extend([CONNECT_TIMEOUT, TLS_TIMEOUT]),
+                (io::ErrorKind::TimedOut, false) => names.push(READ_TIMEOUT),
+                _ => {}
             }
+            // Wrapped as an error of no kind.
+            io = error.get_ref().and_then(|inner| inner.downcast_ref());
         }
         next = error.source();
+    }
+    for name in names {
+        if !text.contains(name) {
+            text.push_str("; ");
+            text.push_str(name);
+        }
     }
     text
 }
 
-/// Whether another attempt may succeed.
+/// Whether another attempt may succeed. Beside what is named, a server may ask to be left alone for a while.
 pub(super) fn is_passing(error: &kube::Error) -> bool {
     if let kube::Error::Api(status) = error
         && matches!(status.code, 429 | 503 | 504)

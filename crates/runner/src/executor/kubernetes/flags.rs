@@ -15,6 +15,10 @@ pub struct Flags {
     pub advanced_pod_spec: bool,
     /// `FF_USE_POD_ACTIVE_DEADLINE_SECONDS`: the cluster itself ends a pod that outlives its job's time.
     pub active_deadline: bool,
+    /// `FF_PRINT_POD_EVENTS`: the pod's events stand in the job's log.
+    pub print_pod_events: bool,
+    /// `FF_WAIT_FOR_POD_TO_BE_REACHABLE`: a pod that runs and cannot be spoken to yet is waited for.
+    pub wait_for_reachable: bool,
 }
 
 impl Flags {
@@ -43,6 +47,8 @@ impl Flags {
             legacy_exec: flag("FF_USE_LEGACY_KUBERNETES_EXECUTION_STRATEGY", false),
             advanced_pod_spec: flag("FF_USE_ADVANCED_POD_SPEC_CONFIGURATION", false),
             active_deadline: flag("FF_USE_POD_ACTIVE_DEADLINE_SECONDS", true),
+            print_pod_events: flag("FF_PRINT_POD_EVENTS", false),
+            wait_for_reachable: flag("FF_WAIT_FOR_POD_TO_BE_REACHABLE", false),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Programs in the containers of a pod, and files put into them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
@@ -19,6 +20,9 @@ const BUFFER: usize = 256 << 10;
 
 /// How much a guest's own standard error may say when it fails.
 const MAX_NOISE: usize = 4 << 10;
+
+/// How long the status of a program may take that prints no more.
+const EPILOGUE: Duration = Duration::from_secs(10);
 
 /// A pod whose containers can be worked in.
 #[derive(Clone)]
@@ -111,22 +115,29 @@ impl Attached {
         }
     }
 
-    /// Lets it run, and says how it ended. What it prints is of no interest.
-    pub(super) async fn finish(mut self) -> Over {
+    /// Lets it run for so long, and says how it ended. What it prints is of no interest.
+    pub(super) async fn finish(mut self, limit: Duration) -> Over {
         let mut rest = vec![0; 1024];
-        while matches!(self.output.read(&mut rest).await, Ok(1..)) {}
+        let ended = async { while matches!(self.output.read(&mut rest).await, Ok(1..)) {} };
+        if tokio::time::timeout(limit, ended).await.is_err() {
+            return Over::Broken(format!("it does not end within {} s", limit.as_secs()));
+        }
         self.over().await
     }
 
     /// How it ended. Call it at the end of the output.
     pub(super) async fn over(mut self) -> Over {
-        let status = match self.process.take_status() {
-            Some(status) => status.await,
-            None => None,
+        let told = async {
+            let status = match self.process.take_status() {
+                Some(status) => status.await,
+                None => None,
+            };
+            let mut noise = Vec::new();
+            let _ = (&mut self.noise).take(MAX_NOISE as u64).read_to_end(&mut noise).await;
+            over(status, String::from_utf8_lossy(&noise).trim().to_owned())
         };
-        let mut noise = Vec::new();
-        let _ = (&mut self.noise).take(MAX_NOISE as u64).read_to_end(&mut noise).await;
-        over(status, String::from_utf8_lossy(&noise).trim().to_owned())
+        let told = tokio::time::timeout(EPILOGUE, told).await;
+        told.unwrap_or_else(|_| Over::Broken("nobody says how it ended".to_owned()))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Making what a sandbox has in the cluster, and removing it.
 
+use std::time::Duration;
+
 use futures_util::TryFutureExt as _;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -15,7 +17,11 @@ use super::cluster::{Cluster, unless_missing};
 use super::fault::Fault;
 use super::names::SANDBOX;
 use super::record::{Record, Written};
+use super::watch::Watcher;
 use crate::executor::{Error, Result};
+
+/// How long a pod may take to be gone that is not given any time to end.
+const GONE: Duration = Duration::from_secs(60);
 
 /// Makes things of one sandbox. What is to exist is in the record before it does.
 pub(super) struct Maker {
@@ -103,9 +109,9 @@ impl Maker {
             .map(drop)
     }
 
-    /// Lets a secret go with the pod.
-    pub(super) async fn own(&self, mut secret: Secret, pod: &Pod) -> Result<Secret> {
-        secret.metadata.owner_references = Some(owner(pod));
+    /// Lets a secret go with the pod; with none, it stays until it is removed.
+    pub(super) async fn own(&self, mut secret: Secret, pod: Option<&Pod>) -> Result<Secret> {
+        secret.metadata.owner_references = pod.map(owner);
         // Said twice where the first answer was lost.
         secret.metadata.resource_version = None;
         let (api, name): (Api<Secret>, _) = (self.api(), secret.name_any());
@@ -114,11 +120,22 @@ impl Maker {
         owned.map_err(|fault| fault.explain(format!("give the secret {name} to the pod")))
     }
 
-    /// Removes a pod in whose place another one comes.
-    pub(super) async fn discard(&self, pod: &str) -> Result<()> {
+    /// Removes a pod in whose place another one comes, and returns when it is gone: the two must neither share what only one
+    /// can have (a claim, a place in the quota) nor take turns in it.
+    pub(super) async fn discard(&self, pod: &str, watcher: &Watcher) -> Result<()> {
         let (api, params) = (self.api::<Pod>(), params(Some(0)));
         let gone = self.cluster.call(|| api.delete(pod, &params).map_ok(drop)).await;
-        unless_missing(gone, format!("remove the pod {pod}")).map(drop)
+        unless_missing(gone, format!("remove the pod {pod}"))?;
+        match tokio::time::timeout(GONE, watcher.gone()).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Error::system(
+                format!("remove the pod {pod}, in whose place another one comes"),
+                format!(
+                    "it is still there after {} s: its node may be out of reach",
+                    GONE.as_secs()
+                ),
+            )),
+        }
     }
 }
 

@@ -28,7 +28,7 @@
 //! | `connect`, `kubeconfig`, `cluster`, `fault` | which cluster and as whom; calls and their repetition; what a refusal means |
 //! | `executor`, `prepare`, `sandbox`, `files` | the executor and its sandbox |
 //! | `record`, `make`, `names`, `there` | what is written down, made, looked for and removed |
-//! | `watch`, `sight` | following a pod; what its state means for the job |
+//! | `watch`, `sight`, `report` | following a pod; what its state means for the job; what the job's log is told of it |
 //! | `link`, `talk` | programs in containers; talking to the guest over connections that may break |
 //! | `reach` | by which address pods reach this machine |
 //! | `source` | a folder of this machine as the job's source |
@@ -48,12 +48,15 @@ mod names;
 mod overwrite;
 mod patch;
 mod pause;
+#[cfg(test)]
+mod peers;
 mod plan;
 mod pod;
 mod prepare;
 mod rbac;
 mod reach;
 mod record;
+mod report;
 mod rights;
 mod sandbox;
 mod settings;

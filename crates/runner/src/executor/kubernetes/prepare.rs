@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::ListParams;
@@ -15,6 +15,7 @@ use super::make::{self, Maker, Rest};
 use super::pause::One;
 use super::plan::{Context, Planned, plan};
 use super::record::{Record, Written};
+use super::report::{Followed, Report, Wanted};
 use super::rights::{self, Whose};
 use super::sandbox::{KubernetesSandbox, Parts};
 use super::sight::{self, Trouble};
@@ -24,7 +25,10 @@ use super::{names, pod, there};
 use crate::config::kubernetes::GuestDelivery;
 use crate::executor::shell::folders;
 use crate::executor::{Error, Output, Paths, PullOnDrop, Result, Stop, Stream, Task, unique};
-use crate::guest::inside::{Answer, Folder, Ready, Work, millis};
+use crate::guest::inside::{Answer, Folder, Holder, Ready, Work, millis};
+
+/// How long the guest may take to get where the job's container waits for it.
+const DELIVERY: Duration = Duration::from_secs(120);
 
 /// Removes a sandbox that nobody tears down.
 pub(super) struct Cleanup {
@@ -111,7 +115,7 @@ async fn make_or_remove(
     output: Arc<dyn Output>,
 ) -> Result<KubernetesSandbox> {
     let mut work = Preparation::begin(shared, task, &*output).await?;
-    let made = Box::pin(work.make(&stop, &*output)).await;
+    let made = Box::pin(work.make(&stop, &output)).await;
     match made.and_then(|parts| go_on(&stop).map(|()| parts)) {
         Ok(parts) => {
             let cleanup = work.into_cleanup();
@@ -140,6 +144,8 @@ struct Preparation {
     folder: String,
     way: Way,
     one: One,
+    /// `CI_DEBUG_SERVICES`
+    debug_services: bool,
 }
 
 impl Preparation {
@@ -158,6 +164,7 @@ impl Preparation {
         // As on a machine: the pod's own volume holds one project.
         let builds = PathBuf::from(&settings.builds_dir);
         let paths = folders::in_container(builds.clone(), &builds, PathBuf::from(&settings.cache_dir), &task)?;
+        let debug_services = task.variable("CI_DEBUG_SERVICES").is_some_and(crate::job::is_true);
         let cluster = shared.cluster_of(planned.bearer_token.as_ref()).await?;
         let whose = match planned.bearer_token {
             Some(_) => Whose::Job,
@@ -183,6 +190,7 @@ impl Preparation {
             folder: pod::logs_dir(&shared.settings, &task),
             way,
             one: shared.active.one(),
+            debug_services,
             shared,
         })
     }
@@ -196,7 +204,7 @@ impl Preparation {
         }
     }
 
-    async fn make(&mut self, stop: &Stop, output: &dyn Output) -> Result<Parts> {
+    async fn make(&mut self, stop: &Stop, output: &Arc<dyn Output>) -> Result<Parts> {
         if let Some(namespace) = self.planned.new_namespace.take() {
             self.maker.namespace(namespace).await?;
         }
@@ -211,24 +219,46 @@ impl Preparation {
             Some(secret) => Some(self.maker.secret(secret).await?),
             None => None,
         };
-        let mut last: Option<String> = None;
-        let (pod, watcher) = loop {
+        let (pod, watcher, followed) = loop {
             go_on(stop)?;
             let pod = self.maker.pod(self.planned.pod.clone()).await?;
             if let Some(unowned) = secret.take() {
-                secret = Some(self.maker.own(unowned, &pod).await?);
-            }
-            if let Some(before) = last.replace(pod.name_any()) {
-                self.maker.discard(&before).await?;
+                secret = Some(self.maker.own(unowned, Some(&pod)).await?);
             }
             let watcher = Watcher::follow(self.maker.cluster.clone(), pod.clone(), self.way, &self.shared.tasks);
-            match self.wait(&watcher, stop, output).await? {
-                None => break (pod, watcher),
-                Some(trouble) => self.fall_back(trouble, output).await?,
+            let mut followed = self.follow(&pod, &watcher, output);
+            let waited = self.wait(&watcher, stop, &**output).await;
+            if !matches!(waited, Ok(None)) {
+                followed.rest().await;
             }
+            match waited? {
+                None => break (pod, watcher, followed),
+                Some(trouble) => self.fall_back(trouble, &**output).await?,
+            }
+            // The next one needs it, too.
+            if let Some(owned) = secret.take() {
+                secret = Some(self.maker.own(owned, None).await?);
+            }
+            self.maker.discard(&pod.name_any(), &watcher).await?;
         };
         self.companions(&pod).await?;
-        self.enter(&pod, watcher, stop, output).await
+        self.enter(&pod, watcher, followed, stop, &**output).await
+    }
+
+    /// Has the job's log told what it asked for.
+    fn follow(&self, pod: &Pod, watcher: &Watcher, output: &Arc<dyn Output>) -> Followed {
+        let report = Report {
+            cluster: self.maker.cluster.clone(),
+            namespace: self.maker.namespace.clone(),
+            pod: pod.name_any(),
+            output: Arc::clone(output),
+        };
+        let wanted = Wanted {
+            events: self.planned.flags.print_pod_events,
+            entry_point: self.planned.flags.honor_entrypoint,
+            services: if self.debug_services { services(pod) } else { Vec::new() },
+        };
+        Followed::begin(&report, wanted, watcher, &self.shared.tasks)
     }
 
     /// Has another pod tried where its pull policy may help.
@@ -282,7 +312,7 @@ impl Preparation {
                 changed = seen.changed() => if changed.is_err() {
                     return Err(Error::system("follow the pod", "the runner is ending"));
                 },
-                _ = tick.tick() => say(output, &sight::waiting(&now.pod)).await,
+                _ = tick.tick(), if !self.planned.flags.print_pod_events => say(output, &sight::waiting(&now.pod)).await,
                 () = stop.pulled() => return Err(Error::Stopped),
                 () = &mut limit => {
                     let what = format!("wait for the pod {} to run", now.pod.name_any());
@@ -298,7 +328,14 @@ impl Preparation {
     }
 
     /// The first word with the guests of the pod.
-    async fn enter(&mut self, pod: &Pod, watcher: Watcher, stop: &Stop, output: &dyn Output) -> Result<Parts> {
+    async fn enter(
+        &mut self,
+        pod: &Pod,
+        watcher: Watcher,
+        mut followed: Followed,
+        stop: &Stop,
+        output: &dyn Output,
+    ) -> Result<Parts> {
         let link = Link {
             cluster: self.maker.cluster.clone(),
             namespace: self.maker.namespace.clone(),
@@ -308,7 +345,13 @@ impl Preparation {
             tasks: self.shared.tasks.clone(),
         };
         if self.shared.settings.guest_delivery == GuestDelivery::Exec {
-            self.deliver(&link).await?;
+            tokio::select! {
+                delivered = self.deliver(&link) => delivered?,
+                () = stop.pulled() => return Err(Error::Stopped),
+            }
+        }
+        if self.planned.flags.wait_for_reachable {
+            self.reach(&link, stop, output).await?;
         }
         let temp = &self.paths.temp;
         let work = Work::Describe {
@@ -320,8 +363,11 @@ impl Preparation {
                 (temp.join("tmp"), 0o777),
             ],
             timeout_ms: millis(self.shared.settings.poll_timeout),
+            holder: self.holder(),
         };
-        let build = match talk::ask(&link, Planned::BUILD, &work, stop).await? {
+        let described = talk::ask(&link, Planned::BUILD, &work, stop).await;
+        followed.rest().await;
+        let build = match described? {
             Answer::Described(Some(build)) => build,
             Answer::Described(None) => return Err(self.not_ready()),
             other => return Err(other.unexpected()),
@@ -336,14 +382,56 @@ impl Preparation {
             build,
             folder: PathBuf::from(&self.folder),
             legacy: self.planned.flags.legacy_exec,
+            followed,
         })
+    }
+
+    /// With a startup probe the pod runs only after the entry point's marker is there: who made it may do without us.
+    fn holder(&self) -> Holder {
+        let flags = self.planned.flags;
+        if flags.honor_entrypoint && flags.legacy_exec {
+            Holder::Anybody
+        } else {
+            Holder::Guest
+        }
+    }
+
+    /// Until both containers can be spoken to.
+    async fn reach(&self, link: &Link, stop: &Stop, output: &dyn Output) -> Result<()> {
+        let (settings, began) = (&self.shared.settings, Instant::now());
+        say(
+            output,
+            &format!("Waiting for pod {}/{} to be reachable...\n", link.namespace, link.pod),
+        )
+        .await;
+        let nothing = Work::WaitTcp {
+            targets: Vec::new(),
+            timeout_ms: 0,
+        };
+        for container in [Planned::BUILD, Planned::HELPER] {
+            loop {
+                match talk::ask(link, container, &nothing, stop).await {
+                    Ok(_) => break,
+                    Err(error) if error.is_transient() && began.elapsed() < settings.poll_timeout => {
+                        tracing::debug!(pod = link.pod, error = %crate::trace::chain(&error), "a pod is not reachable yet");
+                    }
+                    Err(error) => return Err(error),
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(settings.poll_interval) => {}
+                    () = stop.pulled() => return Err(Error::Stopped),
+                    trouble = link.watcher.trouble() => return Err(trouble.error()),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The helper image's own program puts itself where the job's container waits for it.
     async fn deliver(&self, link: &Link) -> Result<()> {
         let what = "put the guest into the pod";
         let attached = link.exec(Planned::HELPER, &pod::guest_install()).await;
-        match attached.map_err(|fault| fault.explain(what))?.finish().await {
+        match attached.map_err(|fault| fault.explain(what))?.finish(DELIVERY).await {
             Over::Ended { code: 0, .. } => Ok(()),
             Over::Ended { code, noise } => Err(Error::system(
                 what,
@@ -423,6 +511,15 @@ impl Preparation {
     }
 }
 
+/// Containers that are neither the job's nor ours.
+fn services(pod: &Pod) -> Vec<String> {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let names = containers.map(|container| container.name.clone());
+    names
+        .filter(|name| name != Planned::BUILD && name != Planned::HELPER)
+        .collect()
+}
+
 /// Services with the ports whose listening says that they are ready (`HEALTHCHECK_TCP_PORT`).
 fn ports(pod: &Pod) -> Vec<(String, u16)> {
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
@@ -430,7 +527,7 @@ fn ports(pod: &Pod) -> Vec<(String, u16)> {
         .filter(|container| container.name != Planned::BUILD && container.name != Planned::HELPER)
         .filter_map(|container| {
             let mut env = container.env.iter().flatten().rev();
-            let found = env.find(|entry| entry.name == "HEALTHCHECK_TCP_PORT")?;
+            let found = env.find(|entry| entry.name == pod::HEALTH)?;
             Some((container.name.clone(), found.value.as_deref()?.trim().parse().ok()?))
         })
         .collect()

@@ -11,11 +11,12 @@ use super::link::Link;
 use super::make::Rest;
 use super::plan::Planned;
 use super::prepare::Cleanup;
-use super::talk::{self, Session};
+use super::report::Followed;
+use super::talk::{self, Due, Session, Timely};
 use super::{sight, source};
 use crate::executor::{
     Command, Ended, Error, Exit, Interactive, Keyboard, Output, Paths, Program, PushedFile, Result, Sandbox, Shell,
-    Stop,
+    Stop, unique,
 };
 use crate::guest;
 use crate::guest::inside::{Answer, Ready, Script, Work, millis};
@@ -35,6 +36,8 @@ pub(super) struct Parts {
     pub(super) folder: PathBuf,
     /// `FF_USE_LEGACY_KUBERNETES_EXECUTION_STRATEGY`: scripts end with their connection.
     pub(super) legacy: bool,
+    /// What goes on in the pod and stands in the job's log, as long as the sandbox is there.
+    pub(super) followed: Followed,
 }
 
 pub(super) struct KubernetesSandbox {
@@ -56,18 +59,15 @@ impl KubernetesSandbox {
         self.works.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn session<'a>(&'a self, container: &'a str, who: &'a str, number: u64) -> Session<'a> {
-        Session {
+    /// Under a name that nobody in the pod can make before it.
+    fn session<'a>(&'a self, container: &'a str, who: &'a str) -> Result<Session<'a>> {
+        let folder = self.parts.folder.join(format!("work-{}", unique()?));
+        Ok(Session {
             link: &self.parts.link,
             container,
-            folder: self
-                .parts
-                .folder
-                .join(format!("work-{number}"))
-                .to_string_lossy()
-                .into_owned(),
+            folder: folder.to_string_lossy().into_owned(),
             who,
-        }
+        })
     }
 
     async fn run_script(&self, command: &Command, shell: Shell, text: String, output: &dyn Output) -> Result<Ended> {
@@ -84,13 +84,19 @@ impl KubernetesSandbox {
             timeout_ms: command.timeout.map(millis),
             grace_ms: millis(command.grace),
         });
-        let answer = if self.parts.legacy {
-            let (_, typed) = tokio::sync::mpsc::channel(1);
-            let keyboard = Keyboard { typed };
-            talk::live(&self.parts.link, Planned::BUILD, &work, &command.stop, keyboard, output).await?
-        } else {
-            let session = self.session(Planned::BUILD, "-", number);
-            session.run(work, &command.stop, output).await?
+        let answer = async {
+            if self.parts.legacy {
+                let (_, typed) = tokio::sync::mpsc::channel(1);
+                let keyboard = Keyboard { typed };
+                talk::live(&self.parts.link, Planned::BUILD, &work, &command.stop, keyboard, output).await
+            } else {
+                let session = self.session(Planned::BUILD, "-")?;
+                session.run(work, &command.stop, output).await
+            }
+        };
+        let answer = match talk::timely(&command.stop, due(command), answer).await {
+            Timely::Done(answer) => answer?,
+            Timely::Late(exit) => return Ok(Ended { exit, response: None }),
         };
         match answer {
             Answer::Ended { exit, .. } => {
@@ -122,8 +128,13 @@ impl KubernetesSandbox {
             env: Ready::guest_env(&self.parts.paths, &command.env)?,
             timeout_ms: command.timeout.map(millis),
         };
-        let session = self.session(Planned::HELPER, &self.parts.who, self.number());
-        match session.run(work, &command.stop, output).await? {
+        let session = self.session(Planned::HELPER, &self.parts.who)?;
+        let answer = session.run(work, &command.stop, output);
+        let answer = match talk::timely(&command.stop, due(command), answer).await {
+            Timely::Done(answer) => answer?,
+            Timely::Late(exit) => return Ok(Ended { exit, response: None }),
+        };
+        match answer {
             Answer::Response { exit, response } => Ok(Ended {
                 exit,
                 response: Some(*response),
@@ -135,6 +146,13 @@ impl KubernetesSandbox {
     /// A short piece of work, as the user of the scripts.
     async fn ask(&self, work: &Work) -> Result<Answer> {
         talk::ask(&self.parts.link, Planned::BUILD, work, &Stop::new()).await
+    }
+}
+
+fn due(command: &Command) -> Due {
+    Due {
+        timeout: command.timeout,
+        grace: command.grace,
     }
 }
 
@@ -162,10 +180,15 @@ impl Sandbox for KubernetesSandbox {
         let env = self.parts.build.script_env(&self.parts.paths, &what.env)?;
         let stop = what.stop.clone();
         let work = Work::terminal(&self.parts.paths, what, env);
-        let answer = talk::live(&self.parts.link, Planned::BUILD, &work, &stop, keyboard, output).await?;
-        match answer {
-            Answer::Ended { exit, .. } => Ok(exit),
-            other => Err(other.unexpected()),
+        let answer = talk::live(&self.parts.link, Planned::BUILD, &work, &stop, keyboard, output);
+        let due = Due {
+            timeout: None,
+            grace: Command::DEFAULT_GRACE,
+        };
+        match talk::timely(&stop, due, answer).await {
+            Timely::Done(Ok(Answer::Ended { exit, .. })) | Timely::Late(exit) => Ok(exit),
+            Timely::Done(Ok(other)) => Err(other.unexpected()),
+            Timely::Done(Err(error)) => Err(error),
         }
     }
 
@@ -181,6 +204,7 @@ impl Sandbox for KubernetesSandbox {
     /// Returns when the job's own containers have ended; what else is in the pod ends in the cluster's time.
     async fn teardown(self: Box<Self>) -> Result<()> {
         let Self { parts, cleanup, .. } = *self;
+        drop(parts.followed);
         let mut seen = parts.link.watcher.seen();
         let grace = cleanup
             .grace()

@@ -57,6 +57,12 @@ pub(super) fn is_ready(pod: &Pod) -> bool {
         .all(|name| status(pod, name).is_some_and(|status| status.ready && running(status)))
 }
 
+/// Whether a container runs, or did: it has a log.
+pub(super) fn has_started(pod: &Pod, container: &str) -> bool {
+    let state = status(pod, container).and_then(|status| status.state.as_ref());
+    state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+}
+
 /// Whether nothing of the job runs any more. Services have their own time.
 pub(super) fn has_ended(pod: &Pod) -> bool {
     [BUILD, HELPER].iter().all(|name| {

@@ -9,11 +9,11 @@ use tokio::sync::{Mutex, watch};
 
 use super::link::{Attached, Ends, Link, Over};
 use super::sight::{self, Trouble};
-use crate::executor::{Error, Keyboard, Output, Result, Stop, Stream};
+use crate::executor::{Error, Exit, Keyboard, Output, Result, Stop, Stream};
 use crate::guest::inside::{Answer, Frames, Kind, Opening, Order, Work};
 use crate::process::encode;
 
-/// How long nothing may be heard of a session, which says every ten seconds that it is there.
+/// How long nothing may be heard of a guest, which says every ten seconds that it is there.
 const SILENCE: Duration = Duration::from_secs(45);
 
 /// Pauses before a session is connected to again.
@@ -22,8 +22,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// How long a session may be out of reach: an API server or a node's agent may be replaced meanwhile.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
-/// The same for a job that is to be killed.
-const KILL_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a job may be waited for after it should have ended: stopped, or at its time and its grace.
+const LAST: Duration = Duration::from_secs(30);
 
 /// What is read before the guest is told so.
 const ACKNOWLEDGE: u64 = 1 << 20;
@@ -31,8 +31,14 @@ const ACKNOWLEDGE: u64 = 1 << 20;
 /// How long the last word to a session may take.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-/// How long what was said before a pod's end may take to come.
-const REST: Duration = Duration::from_secs(1);
+/// How long what a job has said may take to come, over its programs' grace, once its pod is known to be of no use.
+const REST: Duration = Duration::from_secs(30);
+
+/// How long the cluster may take to tell of a pod's end that its connections have already felt.
+const NEWS: Duration = Duration::from_secs(1);
+
+/// How long the cluster is asked what became of a pod.
+const INQUIRY: Duration = Duration::from_secs(10);
 
 /// How often short work, which may be done twice, is tried.
 const TRIES: u32 = 4;
@@ -45,18 +51,67 @@ enum Heard {
     Over(Over),
 }
 
+/// When work is to be over at the latest, whatever its connections look like.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Due {
+    /// Its own time.
+    pub(super) timeout: Option<Duration>,
+    /// What its programs have once they are asked to end.
+    pub(super) grace: Duration,
+}
+
+/// Work that came to its end, or should have long ago: a connection that nobody answers at looks like a long job.
+pub(super) enum Timely<T> {
+    Done(T),
+    Late(Exit),
+}
+
+/// Waits no longer for `work` than it may take. The guest keeps the time itself: this is for the one that cannot be reached.
+pub(super) async fn timely<T>(stop: &Stop, due: Due, work: impl Future<Output = T>) -> Timely<T> {
+    let stopped = async {
+        stop.pulled().await;
+        tokio::select! {
+            () = stop.forced() => tokio::time::sleep(LAST).await,
+            () = tokio::time::sleep(due.grace.saturating_add(LAST)) => {}
+        }
+    };
+    let timed_out = async {
+        match due.timeout {
+            Some(limit) => tokio::time::sleep(limit.saturating_add(due.grace).saturating_add(LAST)).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        done = work => Timely::Done(done),
+        () = stopped => Timely::Late(Exit::Stopped),
+        () = timed_out => Timely::Late(Exit::TimedOut),
+    }
+}
+
 /// Short work that may be done twice. It is repeated when the connection breaks off.
 pub(super) async fn ask(link: &Link, container: &str, work: &Work, stop: &Stop) -> Result<Answer> {
-    let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
+    let due = Due {
+        timeout: None,
+        grace: Duration::ZERO,
+    };
+    match timely(stop, due, ask_again(link, container, work, stop)).await {
+        Timely::Done(answer) => answer,
+        Timely::Late(_) => Err(Error::Stopped),
+    }
+}
+
+async fn ask_again(link: &Link, container: &str, work: &Work, stop: &Stop) -> Result<Answer> {
+    let (mut backoff, began) = (Backoff::new(PAUSE.0, PAUSE.1), Instant::now());
     loop {
         let (_, typed) = tokio::sync::mpsc::channel(1);
         let keyboard = Keyboard { typed };
-        let heard = once(link, container, work, stop, keyboard, &crate::executor::Discard);
-        let heard = tokio::time::timeout(PATIENCE, heard).await;
-        let quiet = |_| Ok(Heard::Over(Over::Broken("nothing was heard any more".to_owned())));
-        match heard.unwrap_or_else(quiet)? {
+        let heard = once(link, container, work, stop, keyboard, &crate::executor::Discard).await?;
+        match heard {
             Heard::Answer(answer) => return Ok(*answer),
-            Heard::Over(Over::Broken(_)) if backoff.tries() + 1 < TRIES => tokio::time::sleep(backoff.pause()).await,
+            Heard::Over(Over::Broken(_)) if backoff.tries() + 1 < TRIES && began.elapsed() < PATIENCE => {
+                tokio::time::sleep(backoff.pause()).await;
+            }
             Heard::Over(over) => return Err(lost(link, over).await),
         }
     }
@@ -101,9 +156,10 @@ async fn once(
         let read = async {
             let mut buffer = vec![0; 64 << 10];
             loop {
-                match from.read(&mut buffer).await {
-                    Ok(0) | Err(_) => return Ok(None),
-                    Ok(read) => frames.feed(&buffer[..read]),
+                match tokio::time::timeout(SILENCE, from.read(&mut buffer)).await {
+                    Ok(Ok(0) | Err(_)) => return Ok(None),
+                    Ok(Ok(read)) => frames.feed(&buffer[..read]),
+                    Err(_) => return Err(silent()),
                 }
                 while let Some((kind, bytes)) = frames.take()? {
                     match kind {
@@ -119,16 +175,27 @@ async fn once(
         tokio::select! {
             heard = &mut read => heard,
             never = &mut write => match never {},
-            trouble = link.watcher.trouble() => match tokio::time::timeout(REST, &mut read).await {
+            trouble = link.watcher.trouble() => match tokio::time::timeout(rest(link), &mut read).await {
                 Ok(heard) => heard,
                 Err(_) => return Err(trouble.error()),
             }
         }
     };
-    match heard.map_err(|error| Error::system("understand the guest", error))? {
-        Some(answer) => Ok(Heard::Answer(Box::new(answer))),
-        None => Ok(Heard::Over(attached.over().await)),
+    match heard {
+        Ok(Some(answer)) => Ok(Heard::Answer(Box::new(answer))),
+        Ok(None) => Ok(Heard::Over(attached.over().await)),
+        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Ok(Heard::Over(Over::Broken(error.to_string()))),
+        Err(error) => Err(Error::system("understand the guest", error)),
     }
+}
+
+fn silent() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, "nothing is heard any more")
+}
+
+/// How long the rest of what a job says is listened to in a pod that is on its way out: its programs have their grace.
+fn rest(link: &Link) -> Duration {
+    sight::grace(&link.watcher.seen().borrow().pod).saturating_add(REST)
 }
 
 fn what(link: &Link, container: &str) -> String {
@@ -258,8 +325,7 @@ impl Session<'_> {
             if hearing.heard_at > before {
                 backoff.reset();
             }
-            let patience = if stop.is_forced() { KILL_PATIENCE } else { PATIENCE };
-            if hearing.heard_at.elapsed() > patience {
+            if hearing.heard_at.elapsed() > PATIENCE {
                 break Err(lost(self.link, Over::Broken(why)).await);
             }
             tracing::debug!(
@@ -307,7 +373,7 @@ impl Session<'_> {
             tokio::select! {
                 heard = &mut listen => heard,
                 never = &mut write => match never {},
-                trouble = self.link.watcher.trouble() => match tokio::time::timeout(REST, &mut listen).await {
+                trouble = self.link.watcher.trouble() => match tokio::time::timeout(rest(self.link), &mut listen).await {
                     Ok(Ok(Some(answer))) => Ok(Some(answer)),
                     _ => return Err(trouble.error()),
                 }
@@ -356,10 +422,9 @@ async fn listen(
 ) -> std::io::Result<Option<Answer>> {
     let mut buffer = vec![0; 64 << 10];
     loop {
-        let silent = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, "nothing is heard any more");
         match tokio::time::timeout(SILENCE, from.read(&mut buffer))
             .await
-            .map_err(silent)?
+            .map_err(|_| silent())?
         {
             Ok(0) | Err(_) => return Ok(None),
             Ok(read) => hearing.frames.feed(&buffer[..read]),
@@ -388,16 +453,17 @@ async fn listen(
 /// What has happened to the pod, asked for anew: it may be told a moment later than what follows from it.
 pub(super) async fn fallen(link: &Link) -> Option<Trouble> {
     let pods = link.pods();
-    match link.cluster.call(|| pods.get(&link.pod)).await {
-        Ok(pod) => sight::trouble(&pod, false),
-        Err(fault) if fault.is_missing() => sight::trouble(&link.watcher.seen().borrow().pod, true),
-        Err(_) => None,
+    let asked = link.cluster.call(|| pods.get(&link.pod));
+    match tokio::time::timeout(INQUIRY, asked).await {
+        Ok(Ok(pod)) => sight::trouble(&pod, false),
+        Ok(Err(fault)) if fault.is_missing() => sight::trouble(&link.watcher.seen().borrow().pod, true),
+        Ok(Err(_)) | Err(_) => None,
     }
 }
 
 /// Why a guest ended without an answer: the pod's end, or its own noise.
 async fn lost(link: &Link, over: Over) -> Error {
-    if let Ok(trouble) = tokio::time::timeout(REST, link.watcher.trouble()).await {
+    if let Ok(trouble) = tokio::time::timeout(NEWS, link.watcher.trouble()).await {
         return trouble.error();
     }
     if let Some(trouble) = fallen(link).await {

@@ -74,3 +74,58 @@ impl Place<'_> {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use serde_json::json;
+    use tokio::time::Instant;
+
+    use super::super::peers;
+    use super::*;
+
+    /// Covers: GK-CFG-53, GK-CHK-03
+    #[tokio::test(start_paused = true)]
+    async fn every_five_seconds_it_is_looked_again_until_the_last_attempt() {
+        let named = json!({"metadata": {"name": "p", "namespace": "ci"}, "spec": {
+            "serviceAccountName": "builder", "imagePullSecrets": [{"name": "own"}, {"name": "others"}], "containers": []}});
+        let named: Pod = serde_json::from_value(named).expect("is a pod");
+        // After so many looks for either of them it is there.
+        for (attempts, missing, looks, seconds, found) in [
+            (0, 9, 0, 0, true),
+            (3, 0, 2, 0, true),
+            (3, 2, 6, 20, true),
+            (3, 3, 8, 30, true),
+            (3, 9, 4, 20, false),
+            (1, 9, 2, 10, false),
+        ] {
+            let counts = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
+            let count = Arc::clone(&counts);
+            let cluster = peers::cluster(peers::repeats(1, &[]), move |request| {
+                let path = request.uri().path().to_owned();
+                let which = usize::from(path.contains("/secrets/"));
+                assert!(
+                    path.ends_with(["/serviceaccounts/builder", "/secrets/others"][which]),
+                    "{path}"
+                );
+                let before = count[which].fetch_add(1, Ordering::Relaxed);
+                async move {
+                    if before < missing {
+                        return peers::refusal(404, "not found");
+                    }
+                    peers::answer(
+                        200,
+                        &json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": {"name": "x"}}),
+                    )
+                }
+            });
+            let began = Instant::now();
+            let done = wait(&cluster, &named, Some("own"), attempts, &Stop::new()).await;
+            let looked: u32 = counts.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+            let shown = (looked, began.elapsed().as_secs(), done.is_ok());
+            assert_eq!(shown, (looks, seconds, found), "{attempts} attempts, {missing} misses");
+        }
+    }
+}

@@ -73,6 +73,14 @@ impl Watcher {
         self.seen.clone()
     }
 
+    /// Resolves when the cluster has the pod no more.
+    pub(super) async fn gone(&self) {
+        // Nobody follows it any more: then nothing is known of it, and nobody comes to know it.
+        if self.seen.clone().wait_for(|now| now.gone).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Resolves when the pod is of no use any more.
     pub(super) async fn trouble(&self) -> Trouble {
         let mut seen = self.seen.clone();
@@ -198,5 +206,78 @@ impl Follower {
             tokio::time::sleep(backoff.pause()).await;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use bytes::Bytes;
+    use futures_util::stream;
+    use http::Response;
+    use http_body_util::StreamBody;
+    use serde_json::{Value, json};
+    use tokio::time::Instant;
+
+    use super::super::peers;
+    use super::*;
+
+    fn pod(version: u32, phase: &str) -> Value {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "ci", "uid": "u", "resourceVersion": version.to_string()},
+               "status": {"phase": phase}})
+    }
+
+    /// A watch that gives these events, and then nothing.
+    fn events(events: &[Value]) -> peers::Answer {
+        use futures_util::StreamExt as _;
+        let lines: Vec<_> = events
+            .iter()
+            .map(|event| Ok(hyper::body::Frame::data(Bytes::from(format!("{event}\n")))))
+            .collect();
+        let body = StreamBody::new(stream::iter(lines).chain(stream::pending()));
+        // A stream is not shared between threads; a body has to be.
+        Response::new(http_body_util::combinators::BoxBody::new(body))
+    }
+
+    /// The connection of the first watch is half open: nothing comes, no end either.
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_says_nothing_for_long_is_made_again() {
+        let watches = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&watches);
+        let cluster = peers::cluster(peers::repeats(1, &[]), move |request| {
+            let watch = request.uri().query().is_some_and(|query| query.contains("watch"));
+            let number = if watch {
+                count.fetch_add(1, Ordering::Relaxed)
+            } else {
+                0
+            };
+            async move {
+                match (watch, number) {
+                    (false, _) => peers::answer(200, &pod(2, "Running")),
+                    (true, 0) => events(&[]),
+                    (true, _) => events(&[json!({"type": "DELETED", "object": pod(3, "Failed")})]),
+                }
+            }
+        });
+        let tasks = Tasks::new();
+        let made = serde_json::from_value(pod(1, "Pending")).expect("is a pod");
+        let began = Instant::now();
+        let watcher = Watcher::follow(cluster, made, Way::Watch, &tasks);
+        let mut seen = watcher.seen();
+        seen.changed().await.expect("is followed");
+        assert_eq!(
+            sight::phase(&seen.borrow_and_update().pod),
+            "Running",
+            "it is looked at in between"
+        );
+        assert!(
+            began.elapsed() >= QUIET && began.elapsed() < QUIET * 2,
+            "{:?}",
+            began.elapsed()
+        );
+        watcher.gone().await;
+        assert_eq!(watches.load(Ordering::Relaxed), 2);
+        assert!(began.elapsed() < QUIET * 2, "the second one is heard at once");
     }
 }

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use super::files;
-use super::protocol::{Answer, Work};
+use super::protocol::{Answer, Holder, Work};
 
 /// Begins the line that says that the container is ready. What an image's entrypoint prints before it is output.
 pub(crate) const READY: &[u8] = b"\0tasuki-ready ";
@@ -117,11 +117,15 @@ fn programs(own: Option<&Path>) -> Vec<Pid> {
         .collect()
 }
 
-fn say_ready() -> io::Result<()> {
-    let env = std::env::vars_os()
+/// Environment of this process: the container's, for one that is started in it from outside.
+fn own() -> Vec<(String, String)> {
+    std::env::vars_os()
         .map(|(key, value)| (key.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-        .collect();
-    let ready = look(env)?;
+        .collect()
+}
+
+fn say_ready() -> io::Result<()> {
+    let ready = look(own())?;
     let mut out = io::stdout().lock();
     out.write_all(READY)?;
     serde_json::to_writer(&mut out, &ready)?;
@@ -129,8 +133,9 @@ fn say_ready() -> io::Result<()> {
     out.flush()
 }
 
-/// Makes folders, then waits until the container is held.
-pub(super) async fn describe(folders: &[(PathBuf, u32)], limit: Duration) -> Answer {
+/// Makes folders, then waits until the container is held. Where anybody may hold it, the container's own environment is
+/// told at once.
+pub(super) async fn describe(folders: &[(PathBuf, u32)], limit: Duration, holder: Holder) -> Answer {
     for (folder, mode) in folders {
         let made =
             fs::create_dir_all(folder).and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(*mode)));
@@ -142,7 +147,8 @@ pub(super) async fn describe(folders: &[(PathBuf, u32)], limit: Duration) -> Ans
     }
     let started = Instant::now();
     loop {
-        let described = held().and_then(|env| look(env).ok());
+        let env = held().or_else(|| (holder == Holder::Anybody).then(own));
+        let described = env.and_then(|env| look(env).ok());
         if described.is_some() || started.elapsed() >= limit {
             return Answer::Described(described);
         }

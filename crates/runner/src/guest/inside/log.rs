@@ -121,11 +121,13 @@ impl Log {
         self.file.read_at(&mut buffer[..most], from)
     }
 
-    /// The reader has everything before `to`.
+    /// The reader has everything before `to`; [`u64::MAX`]: it wants nothing of what is still to come, either.
     pub(super) fn forget(&self, to: u64) {
-        let to = to.min(*self.end.borrow());
+        let end = *self.end.borrow();
+        let read_to = if to == u64::MAX { to } else { to.min(end) };
         self.read
-            .send_if_modified(|read| std::mem::replace(read, to.max(*read)) < to);
+            .send_if_modified(|read| std::mem::replace(read, read_to.max(*read)) < read_to);
+        let to = to.min(end);
         let mut last = self.last();
         let whole = to / PIECE * PIECE;
         if whole > last.freed {
@@ -222,7 +224,7 @@ mod tests {
     async fn it_is_over_when_the_answer_was_read() {
         let (_folder, log) = log();
         log.write(Stream::Stdout, b"x").await;
-        log.forget(u64::MAX);
+        log.forget(1 << 40);
         let over = async {
             tokio::select! { biased; () = log.is_read() => true, () = tokio::task::yield_now() => false }
         };
@@ -233,7 +235,23 @@ mod tests {
             tokio::select! { biased; () = log.is_read() => true, () = tokio::task::yield_now() => false }
         };
         assert!(!over.await, "it was not read yet");
+        log.forget(1 << 40);
+        log.is_read().await;
+    }
+
+    #[tokio::test]
+    async fn who_wants_nothing_any_more_is_not_waited_for() {
+        let (_folder, log) = log();
         log.forget(u64::MAX);
+        let over = async {
+            tokio::select! { biased; () = log.is_read() => true, () = tokio::task::yield_now() => false }
+        };
+        assert!(!over.await, "the work goes on");
+        // More than the room for what is unread.
+        for _ in 0..70 {
+            log.write(Stream::Stdout, &vec![7; 1 << 20]).await;
+        }
+        log.close(Kind::Answer, b"done");
         log.is_read().await;
     }
 }

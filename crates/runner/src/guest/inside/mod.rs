@@ -29,7 +29,7 @@ mod work;
 pub(crate) use frames::Frames;
 pub(crate) use hold::{READY, Ready, hold};
 pub(crate) use install::install;
-pub(crate) use protocol::{Answer, Folder, Kind, Opening, Order, Script, Work, millis};
+pub(crate) use protocol::{Answer, Folder, Holder, Kind, Opening, Order, Script, Work, millis};
 pub(crate) use receive::{END, receive};
 pub(crate) use session::{carry, session};
 pub(crate) use work::work;

@@ -14,6 +14,9 @@ use crate::executor::{Error, Interactive, Paths, PushedFile, Shell, Typist};
 use crate::guest::{Request, Response};
 use crate::process::{Exit, Typed, Window};
 
+/// How often a guest says that it is there.
+pub(crate) const BEAT: Duration = Duration::from_secs(10);
+
 /// The first frame of a connection to a session ([`super::session`]), as JSON.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Opening {
@@ -57,6 +60,7 @@ pub(crate) enum Work {
     Describe {
         folders: Vec<(PathBuf, u32)>,
         timeout_ms: u64,
+        holder: Holder,
     },
     /// Waits until something listens at every `host:port`.
     WaitTcp {
@@ -144,6 +148,16 @@ pub(crate) struct Terminal {
     pub(crate) rows: u16,
 }
 
+/// Who keeps a container alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Holder {
+    /// `guest hold`, sooner or later.
+    Guest,
+    /// Maybe the image's entry point, which said that it is ready.
+    Anybody,
+}
+
 /// A folder to make.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Folder {
@@ -168,7 +182,8 @@ pub(crate) enum Order {
         columns: u16,
         rows: u16,
     },
-    /// A session's log was read to here: nobody will ask for what stands before.
+    /// A session's log was read to here: nobody will ask for what stands before. [`u64::MAX`]: nobody ever will for anything,
+    /// the answer included.
     Read {
         to: u64,
     },
@@ -269,7 +284,7 @@ pub(crate) enum Kind {
     Stdout = 1,
     Stderr = 2,
     Answer = 3,
-    /// A session is there and has nothing to say. Not a part of its log.
+    /// The guest is there, whether or not it has something to say ([`BEAT`]). Not a part of a session's log.
     Alive = 4,
 }
 

@@ -23,13 +23,13 @@ use std::process::{ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::fs::Mode;
+use rustix::fs::{Mode, OFlags, Stat};
 use tasuki_rt::Tasks;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
 use super::log::Log;
-use super::protocol::{Answer, Kind, Opening, Order, Work};
+use super::protocol::{Answer, BEAT, Kind, Opening, Order, Work};
 use super::work::{perform, receive};
 use crate::process::{Binary, Keyboard, Lingering, Stop, Typed, User, become_user};
 
@@ -37,9 +37,6 @@ use crate::process::{Binary, Keyboard, Lingering, Stop, Typed, User, become_user
 const CONTROL: &str = "control";
 /// What it has said, in its folder.
 const LOG: &str = "log";
-
-/// How often a session that has nothing to say says that it is there.
-const BEAT: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether background processes have ended.
 const LOOK: Duration = Duration::from_millis(500);
@@ -62,10 +59,10 @@ pub(crate) fn session(mut arguments: impl Iterator<Item = String>) -> ExitCode {
 }
 
 fn join(folder: &Path, who: &str) -> io::Result<()> {
-    let to = match connect(folder) {
+    let to = match connect(folder, who) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             begin(folder, who)?;
-            connect(folder)?
+            connect(folder, who)?
         }
         other => other?,
     };
@@ -95,10 +92,33 @@ fn pump(from: &mut impl Read, mut to: impl Write) -> io::Result<()> {
     }
 }
 
-/// By way of the working directory: the address of a socket is short.
-fn connect(folder: &Path) -> io::Result<UnixStream> {
-    std::env::set_current_dir(folder)?;
+/// By way of the working directory: the address of a socket is short, and the folder that is entered is the one that was
+/// looked at. Another user of the pod could have made one of this name, to be told the work with its secrets.
+fn connect(folder: &Path, who: &str) -> io::Result<UnixStream> {
+    rustix::process::fchdir(trusted(folder, who)?)?;
     UnixStream::connect(CONTROL)
+}
+
+/// The folder, opened, where it may be told what the work is.
+fn trusted(folder: &Path, who: &str) -> io::Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(folder, flags, Mode::empty())?;
+    let about = rustix::fs::fstat(&opened)?;
+    let own = rustix::process::geteuid().as_raw();
+    if !is_trusted(&about, own, successor(who).map(|user| user.uid)) {
+        let why = format!(
+            "its folder was made by somebody else (uid {}, mode {:o}): nothing is told to it",
+            about.st_uid,
+            about.st_mode & 0o7777
+        );
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
+    Ok(opened)
+}
+
+/// Whether a folder was made by this user, or by one of whom the session became `successor`, and is closed to all others.
+fn is_trusted(about: &Stat, own: u32, successor: Option<u32>) -> bool {
+    (about.st_uid == own || Some(about.st_uid) == successor) && about.st_mode & 0o077 == 0
 }
 
 /// Makes the folder, complete from its first moment on, and starts the session. Another one that is faster is fine, too.
@@ -302,6 +322,40 @@ async fn obey(input: &mut (impl AsyncRead + Unpin), session: &Session) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_told_to_a_folder_that_somebody_else_made() {
+        let place = tempfile::tempdir().expect("a folder");
+        let own = rustix::process::geteuid().as_raw();
+        let folder = place.path().join("work");
+        fs::DirBuilder::new().mode(0o700).create(&folder).expect("is made");
+        let mode = |mode: u32| {
+            use std::os::unix::fs::PermissionsExt as _;
+            fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).expect("is set");
+        };
+        let looks = |folder: &Path| trusted(folder, "-").map(drop).map_err(|error| error.kind());
+        assert_eq!(looks(&folder), Ok(()));
+        for open in [0o701, 0o710, 0o777] {
+            mode(open);
+            assert_eq!(looks(&folder), Err(io::ErrorKind::PermissionDenied), "{open:o}");
+        }
+        mode(0o700);
+        let link = place.path().join("link");
+        std::os::unix::fs::symlink(&folder, &link).expect("is made");
+        assert!(looks(&link).is_err());
+        let nowhere = looks(&place.path().join("nowhere"));
+        assert_eq!(nowhere, Err(io::ErrorKind::NotFound), "then it is made");
+
+        let about = rustix::fs::stat(&folder).expect("is there");
+        for (user, successor, wanted) in [
+            (own, None, true),
+            (own + 1, None, false),
+            (own + 1, Some(own), true),
+            (own + 1, Some(own + 2), false),
+        ] {
+            assert_eq!(is_trusted(&about, user, successor), wanted, "{user} {successor:?}");
+        }
+    }
 
     #[test]
     fn users_are_read_from_their_numbers() {

@@ -21,7 +21,7 @@ use tokio::sync::{Mutex, mpsc};
 use super::files;
 use super::hold;
 use super::oom;
-use super::protocol::{Answer, Kind, Order, Script, Terminal, Work};
+use super::protocol::{Answer, BEAT, Kind, Order, Script, Terminal, Work};
 use super::tcp;
 use crate::executor::shell::{environment, script};
 use crate::executor::{Command, Shell, ShellKind};
@@ -73,6 +73,7 @@ async fn converse() -> io::Result<()> {
     let (answer, lingering) = tokio::select! {
         done = perform(work, &stop, &frames, &tasks, Keyboard { typed }) => done,
         never = obey(&mut input, &stop, &keys) => match never {},
+        never = beat(&frames) => match never {},
     };
     frames.send(Kind::Answer, &serde_json::to_vec(&answer)?).await?;
     if let Some(mut left) = lingering {
@@ -85,6 +86,16 @@ async fn converse() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Says again and again that this process is there: a runner cannot tell a long silence from a dead connection. A pipe takes
+/// so short a frame as a whole or not at all, so that this may end at any time.
+async fn beat(frames: &Frames) -> Infallible {
+    loop {
+        tokio::time::sleep(BEAT).await;
+        // A runner that is gone is seen by the end of the input.
+        let _ = frames.send(Kind::Alive, &[]).await;
+    }
 }
 
 /// Pulls the stop and types as told; a runner that is gone wants everything to end.
@@ -157,7 +168,11 @@ pub(super) async fn perform(
         Work::Pull { roots, path, limit } => files::pull(&roots, &path, limit),
         Work::Make(folders) => files::make(&folders),
         Work::Remove(folders) => files::remove(&folders),
-        Work::Describe { folders, timeout_ms } => hold::describe(&folders, Duration::from_millis(timeout_ms)).await,
+        Work::Describe {
+            folders,
+            timeout_ms,
+            holder,
+        } => hold::describe(&folders, Duration::from_millis(timeout_ms), holder).await,
         Work::WaitTcp { targets, timeout_ms } => tcp::wait(targets, Duration::from_millis(timeout_ms)).await,
     };
     (answer, None)

@@ -1,6 +1,6 @@
 //! What exists beside the pod, and goes with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -10,6 +10,7 @@ use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec}
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Map, Value, json};
+use tasuki_model::plan::Image;
 
 use super::names::{BUILD, Names};
 use super::spec::Made;
@@ -80,30 +81,51 @@ pub(in super::super) fn pull_secret(task: &Task, names: &Names, warnings: &mut V
 
 /// One service of the cluster for each container with ports, for a proxy.
 pub(in super::super) fn port_services(made: &Made, names: &Names) -> Vec<api::Service> {
+    let mut taken = BTreeSet::new();
     made.exposed
         .iter()
         .map(|(container, image)| {
-            let ports = image.ports.iter().map(|port| api::ServicePort {
-                name: Some(port.name.clone().unwrap_or_else(|| format!("port-{}", port.number))),
-                port: i32::from(port.number),
-                target_port: Some(IntOrString::Int(i32::from(port.number))),
-                ..api::ServicePort::default()
-            });
             let short = if container == BUILD { "b" } else { container };
             // The pod's name ends with what is the job's own.
             let own = names.pod.rsplit('-').next().unwrap_or_default();
             let short: String = short.chars().take(40).collect();
+            let name = format!("runner-{own}-{}", short.trim_end_matches('-'));
             api::Service {
-                metadata: meta(names, &format!("runner-{own}-{}", short.trim_end_matches('-'))),
+                metadata: meta(names, &free(name, &mut taken)),
                 spec: Some(api::ServiceSpec {
                     selector: Some(names.selector()),
-                    ports: Some(ports.collect()),
+                    ports: Some(service_ports(image)),
                     ..api::ServiceSpec::default()
                 }),
                 status: None,
             }
         })
         .collect()
+}
+
+/// Each number once, and each under a name of its own.
+fn service_ports(image: &Image) -> Vec<api::ServicePort> {
+    let (mut numbers, mut taken) = (BTreeSet::new(), BTreeSet::new());
+    let each = image.ports.iter().filter(|port| numbers.insert(port.number));
+    each.map(|port| {
+        let name = port.name.clone().unwrap_or_else(|| format!("port-{}", port.number));
+        api::ServicePort {
+            name: Some(free(name, &mut taken)),
+            port: i32::from(port.number),
+            target_port: Some(IntOrString::Int(i32::from(port.number))),
+            ..api::ServicePort::default()
+        }
+    })
+    .collect()
+}
+
+/// The name, or where it is taken the name with the first number that is not.
+fn free(name: String, taken: &mut BTreeSet<String>) -> String {
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    let mut candidates = std::iter::once(name.clone()).chain(numbered);
+    let free = candidates.find(|candidate| !taken.contains(candidate)).unwrap_or(name);
+    taken.insert(free.clone());
+    free
 }
 
 /// Keeps the pod through drains of its node.

@@ -29,5 +29,6 @@ pub(super) use companions::{disruption_budget, namespace, port_services, pull_se
 pub(super) use guest::{command as guest_command, install as guest_install};
 pub(super) use names::{BUILD, HELPER, INIT, Names};
 pub use platform::own_helper_image;
+pub(super) use services::HEALTH;
 pub(super) use spec::{make, set_pull_policy};
 pub(super) use volumes::logs_dir;

@@ -56,7 +56,7 @@ pub(super) fn of_container(
 }
 
 /// The configuration's `cap_drop` before its `cap_add` before what is dropped anyway; a container's own list that is not
-/// empty stands in place of the result.
+/// empty stands in place of the configuration's. It does not bring back what is dropped anyway: that does `cap_add` alone.
 fn capabilities(config: &KubernetesConfig, own: &ContainerSecurityContext) -> Option<api::Capabilities> {
     let names = |list: &[String]| -> Vec<String> {
         let mut names: Vec<String> = list.iter().map(|name| bare(name).to_owned()).collect();
@@ -64,19 +64,18 @@ fn capabilities(config: &KubernetesConfig, own: &ContainerSecurityContext) -> Op
         names.dedup();
         names
     };
-    let mut drop = names(&config.cap_drop);
-    let mut add = names(&config.cap_add);
+    let of = |own: &[String], config: &[String]| names(if own.is_empty() { config } else { own });
+    let (mut add, mut drop) = (names(&config.cap_add), names(&config.cap_drop));
+    let wanted = add.iter().any(|name| name == DROPPED || name == "ALL") && !drop.iter().any(|name| name == DROPPED);
     add.retain(|name| !drop.contains(name));
-    if !add.iter().any(|name| name == DROPPED || name == "ALL") {
-        drop.push(DROPPED.to_owned());
-        drop.sort();
-        drop.dedup();
-    }
-    if !own.capabilities.add.is_empty() {
-        add = names(&own.capabilities.add);
-    }
-    if !own.capabilities.drop.is_empty() {
-        drop = names(&own.capabilities.drop);
+    add = of(&own.capabilities.add, &add);
+    drop = of(&own.capabilities.drop, &drop);
+    if !wanted {
+        add.retain(|name| name != DROPPED);
+        if !drop.iter().any(|name| name == DROPPED || name == "ALL") {
+            drop.push(DROPPED.to_owned());
+            drop.sort();
+        }
     }
     let some = |list: Vec<String>| (!list.is_empty()).then_some(list);
     let (add, drop) = (some(add), some(drop));

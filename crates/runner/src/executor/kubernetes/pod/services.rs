@@ -3,12 +3,16 @@
 use std::collections::BTreeSet;
 
 use tasuki_model::plan::{Image, Service, Variable};
+use tasuki_model::reason::FailureReason;
 
 use super::super::settings::Settings;
 use super::names::{BUILD, HELPER, INIT};
 use crate::config::kubernetes::KubernetesService;
 use crate::executor::reference::Reference;
-use crate::executor::{Result, Task, access};
+use crate::executor::{Error, Result, Task, access};
+
+/// Variable of a service that says at which port it listens once it is ready.
+pub(in super::super) const HEALTH: &str = "HEALTHCHECK_TCP_PORT";
 
 /// A service with its container's name and the hosts that it is reached as.
 #[derive(Debug, Clone)]
@@ -21,7 +25,7 @@ pub(super) struct Wanted {
 /// The runner's services, then the job's.
 ///
 /// # Errors
-/// One is not allowed.
+/// One is not allowed, or two say that they listen at the same port: all of them share the pod's address.
 pub(super) fn wanted(settings: &Settings, task: &Task, warnings: &mut Vec<String>) -> Result<Vec<Wanted>> {
     let config = &settings.config;
     let own = config.services.iter().filter(|service| !service.name.is_empty());
@@ -32,6 +36,7 @@ pub(super) fn wanted(settings: &Settings, task: &Task, warnings: &mut Vec<String
     let mut taken: BTreeSet<String> = [BUILD, HELPER, INIT].map(str::to_owned).into();
     let mut unnamed = 0;
     let mut wanted = Vec::new();
+    let mut ports: Vec<(String, u16)> = Vec::new();
     for service in all {
         let image = &service.image.name;
         access::check_image("allowed_services", &config.allowed_services, image, &known)?;
@@ -41,6 +46,12 @@ pub(super) fn wanted(settings: &Settings, task: &Task, warnings: &mut Vec<String
             .find(|alias| is_label(alias) && !taken.contains(*alias));
         let container = named.cloned().unwrap_or_else(|| next(&mut unnamed, &taken));
         taken.insert(container.clone());
+        for port in own_ports(&service.image) {
+            if let Some((other, _)) = ports.iter().find(|(_, taken)| *taken == port) {
+                return Err(shared_port(port, other, &container));
+            }
+            ports.push((container.clone(), port));
+        }
         let hosts = hosts(&service, warnings);
         wanted.push(Wanted {
             service,
@@ -49,6 +60,21 @@ pub(super) fn wanted(settings: &Settings, task: &Task, warnings: &mut Vec<String
         });
     }
     Ok(wanted)
+}
+
+/// Ports at which a service says that it listens, each once.
+fn own_ports(image: &Image) -> BTreeSet<u16> {
+    let health = image.variables.iter().rev().find(|own| own.key == HEALTH);
+    let health = health.and_then(|own| own.value.trim().parse().ok());
+    image.ports.iter().map(|port| port.number).chain(health).collect()
+}
+
+fn shared_port(port: u16, one: &str, other: &str) -> Error {
+    let message = format!(
+        "the services {one} and {other} both listen at port {port}: services of a job share the pod's address, so only one of \
+         them can; have one listen at another port, or run it in a job of its own"
+    );
+    Error::job(FailureReason::RunnerConfigurationError, message)
 }
 
 /// `svc-0`, `svc-1`, …
