@@ -7,6 +7,7 @@ mod authorisation;
 mod by_hand;
 mod environments;
 mod life;
+mod pages;
 mod payload;
 mod pulls;
 mod registration;
