@@ -106,6 +106,9 @@ pub struct Job {
     /// CircleCI job types that run nothing (`no-op`) set this; approval uses a gate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_op: bool,
+    /// It holds the key with which a second configuration is given for its pipeline (CircleCI `setup`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub continues: bool,
 }
 
 fn one() -> u32 {
@@ -158,6 +161,7 @@ impl Job {
             permissions: BTreeMap::new(),
             contexts: Vec::new(),
             no_op: false,
+            continues: false,
         }
     }
 }

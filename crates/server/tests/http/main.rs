@@ -5,6 +5,7 @@
 mod artifacts;
 mod authorisation;
 mod by_hand;
+mod continuation;
 mod environments;
 mod life;
 mod pages;

@@ -235,6 +235,7 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
             permissions: Default::default(),
             contexts: Vec::new(),
             no_op: false,
+            continues: false,
         }
     }
 
