@@ -49,6 +49,8 @@ const TABLES: &[&str] = &[
     "merge_requests",
     "environments",
     "deployments",
+    "releases",
+    "pages",
 ];
 
 const FORMAT: &str = "tasuki-backup";

@@ -30,7 +30,7 @@ pub use notify::Notification;
 pub use row::{Cell, Column, Record, Row};
 pub use store::{Notifications, Options, Store};
 pub use table::{
-    State, artifacts, blobs, bridges, caches, deliveries, deployments, environments, jobs, logs, merge_requests,
+    State, artifacts, blobs, bridges, caches, deliveries, deployments, environments, jobs, logs, merge_requests, pages,
     pipelines, projects, releases, resource_classes, resource_groups, runners, schedules, sessions, settings, tasks,
     tokens, users, variables, workflows,
 };

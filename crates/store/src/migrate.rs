@@ -10,6 +10,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "triggers", include_str!("migrations/0002_triggers.sql")),
     (3, "environments", include_str!("migrations/0003_environments.sql")),
     (4, "releases", include_str!("migrations/0004_releases.sql")),
+    (5, "pages", include_str!("migrations/0005_pages.sql")),
 ];
 
 /// The newest version that this program knows.

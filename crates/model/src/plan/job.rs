@@ -92,6 +92,12 @@ pub struct Job {
     /// Publishes a folder as pages: the folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pages: Option<String>,
+    /// Where below the pages of the project it is put: part of a path, absent at the top.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pages_prefix: Option<String>,
+    /// Seconds that the pages are shown. Absent: until others take their place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pages_expire_in_s: Option<u64>,
     /// Token permissions (GitHub `permissions`) and contexts (CircleCI `context`), by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub permissions: BTreeMap<String, String>,
@@ -100,6 +106,9 @@ pub struct Job {
     /// CircleCI job types that run nothing (`no-op`) set this; approval uses a gate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_op: bool,
+    /// It holds the key with which a second configuration is given for its pipeline (CircleCI `setup`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub continues: bool,
 }
 
 fn one() -> u32 {
@@ -147,9 +156,12 @@ impl Job {
             coverage: None,
             pre_get_sources: Vec::new(),
             pages: None,
+            pages_prefix: None,
+            pages_expire_in_s: None,
             permissions: BTreeMap::new(),
             contexts: Vec::new(),
             no_op: false,
+            continues: false,
         }
     }
 }

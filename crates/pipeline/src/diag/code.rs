@@ -154,8 +154,8 @@ codes! {
         "`matrix.parameters` maps parameters of the job to lists of values, `exclude` lists combinations of all of them.";
     CIRCLECI_ORB = Error "circleci-orb", "An orb cannot be had.",
         "Registry orbs are read from the folder that `TASUKI_CIRCLECI_ORBS` names: `namespace/name/version.yml`, e.g. `circleci/node/5.2.0.yml`. Orbs in the file itself need nothing.";
-    CIRCLECI_SETUP = Error "circleci-setup", "Dynamic configuration is not supported.",
-        "A `setup: true` configuration makes another one while it runs. Keep the jobs in one file and choose them with pipeline parameters, `when` and filters.";
+    CIRCLECI_SETUP = Error "circleci-setup", "A configuration that sets up another one is wrong.",
+        "A `setup: true` configuration is of version 2.1 and has one workflow; a job of it gives the configuration that follows, which cannot be one of `setup` again.";
     CIRCLECI_TOO_MANY = Error "circleci-too-many", "The pipeline is larger than allowed.",
         "Limits count jobs and steps after everything is expanded.";
     CIRCLECI_NO_EFFECT = Warning "circleci-no-effect", "Something is written that does nothing here.",

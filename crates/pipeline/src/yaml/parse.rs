@@ -252,6 +252,9 @@ impl Builder<'_, '_> {
             span,
             tag,
         };
+        if tag != Tag::None && self.options.schema == Schema::Core {
+            self.tagged(&node, text);
+        }
         let date_like = style == Style::Plain
             && self.options.schema == Schema::Yaml11
             && text.len() >= 8
@@ -263,6 +266,20 @@ impl Builder<'_, '_> {
                 .push(Problem::new(&code::YAML_DATE, span, message).hint(hint));
         }
         node
+    }
+
+    /// A text that is not what its tag says is refused by readers of YAML 1.2.
+    fn tagged(&mut self, node: &Node, text: &str) {
+        let (good, kind) = match (node.tag, node.value(Schema::Core)) {
+            (Tag::Bool, value) => (matches!(value, Value::Bool(_)), "boolean"),
+            (Tag::Int, value) => (matches!(value, Value::Int(_)), "whole number"),
+            (Tag::Float, value) => (matches!(value, Value::Float(_)), "number"),
+            (Tag::None | Tag::Null | Tag::Str | Tag::Reference, _) => return,
+        };
+        if !good {
+            let message = format!("`{text}` is tagged as a {kind} and is none");
+            self.problems.push(Problem::new(&code::YAML_SYNTAX, node.span, message));
+        }
     }
 
     fn tag(&mut self, tag: Option<&saphyr_parser::Tag>, span: Span) -> Tag {

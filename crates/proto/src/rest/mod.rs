@@ -7,6 +7,7 @@
 mod environment;
 mod job;
 mod page;
+mod pages;
 mod pipeline;
 mod problem;
 mod project;
@@ -21,6 +22,7 @@ pub use job::{
     Artifact, Job, JobKind, JobNeed, JobPatch, PendingCause, Play, RunnerRef, Task, VariableInput, WhyPending,
 };
 pub use page::Page;
+pub use pages::Pages;
 pub use pipeline::{
     CompileRequest, Compiled, Counts, Diagnostic, Downstream, Form, FormField, LintRequest, NewPipeline, Pipeline,
     PipelineDetail, UpstreamJob, Workflow,

@@ -10,6 +10,7 @@ mod files;
 mod folder;
 mod key;
 mod location;
+pub(crate) mod member;
 mod s3;
 mod store;
 mod sweep;

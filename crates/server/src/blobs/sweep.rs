@@ -7,7 +7,7 @@ use tasuki_model::id::{PipelineId, ProjectId};
 use tasuki_model::time::Timestamp;
 use tasuki_rt::Tasks;
 use tasuki_store::caches::Cache;
-use tasuki_store::{Tx, artifacts, blobs, caches, projects, retention, settings};
+use tasuki_store::{Tx, artifacts, blobs, caches, pages, projects, retention, settings};
 
 use super::{Error, Files, Key};
 
@@ -92,6 +92,7 @@ impl Files {
         let now = self.now();
         self.remove_pipelines(rules, now).await?;
         self.expire_artifacts(now).await?;
+        self.store().write(move |tx| pages::expire(tx, now)).await?;
         self.evict_caches(rules, now).await?;
         self.empty_trash(now).await?;
         self.blobs().sweep(now).await

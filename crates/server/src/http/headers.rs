@@ -17,12 +17,12 @@ const FIXED: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Adds them; a handler's own `Cache-Control` stays, everything else must not be stored.
+/// Adds them where a handler has none of its own; what says nothing of caching must not be stored.
 pub(super) async fn layer(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in &FIXED {
-        headers.insert(name.clone(), HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     headers
         .entry(header::CACHE_CONTROL)

@@ -5,12 +5,14 @@
 //! | `runner_api` | GitLab's runner protocol, `/api/v4` |
 //! | `trigger_api` | GitLab's trigger endpoint, `/api/v4/projects/{id}/trigger/pipeline` |
 //! | `release_api` | GitLab's releases as jobs use them, `/api/v4/projects/{id}/releases` |
+//! | `continue_api` | CircleCI's `/api/v2/pipeline/continue` |
 //! | `rest` | our own API, `/api/v1` |
 //! | `hooks` | webhooks of forges, `/hooks/{forge}` |
 //! | `git` | repositories for runners, read-only |
 //! | `health` | `/healthz`, `/readyz`, `/metrics` |
 //! | the others | what all answers share |
 
+mod continue_api;
 mod download;
 pub mod error;
 pub mod extract;

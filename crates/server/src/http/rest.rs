@@ -4,6 +4,7 @@ mod api;
 mod environments;
 mod jobs;
 mod openapi;
+mod pages;
 mod pipelines;
 mod projects;
 mod releases;
@@ -75,6 +76,7 @@ fn declare(app: &App) -> Api {
     schedules::declare(&mut api);
     environments::declare(&mut api);
     releases::declare(&mut api);
+    pages::declare(&mut api);
     jobs::declare(&mut api);
     shell::declare(&mut api);
     tasks::declare(&mut api);

@@ -11,7 +11,7 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::{Code, Problem};
-use super::{git, headers, health, hooks, panic, release_api, request_id, rest, runner_api, trigger_api};
+use super::{continue_api, git, headers, health, hooks, panic, release_api, request_id, rest, runner_api, trigger_api};
 use crate::app::App;
 use crate::metrics::HttpLabels;
 use crate::ui;
@@ -33,6 +33,7 @@ pub fn router(app: &App) -> Router {
                 .merge(trigger_api::router())
                 .merge(release_api::router()),
         )
+        .nest("/api/v2", continue_api::router())
         .nest("/api/v1", rest::router(app))
         .route(
             "/hooks/{forge}",

@@ -53,8 +53,13 @@ fn of_circleci(facts: &Facts<'_>) -> Vec<JobVariable> {
         raw: !variable.file,
         ..variable
     };
+    let key = facts.job.continues.then(|| Variable {
+        masked: true,
+        ..Variable::plain("CIRCLE_CONTINUATION_KEY", facts.token.expose())
+    });
     let others = settings
         .into_iter()
+        .chain(key)
         .chain(facts.job.variables.iter().cloned())
         .chain(context.trigger.variables.iter().cloned())
         .chain(facts.played.iter().cloned())

@@ -305,6 +305,7 @@ impl Op<'_, '_> {
                 self.leave_group(entry, *node)?;
             }
             self.environment_follows(entry, *node)?;
+            self.pages_follow(entry, *node)?;
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use super::entry::{Entry, Facts, Ingredients, JobMeta, write};
 use super::error::Error;
 use super::events::Event;
 use super::op::Op;
+use super::pages::Publishing;
 
 /// What a pipeline is to be made of.
 #[derive(Debug, Clone)]
@@ -102,6 +103,7 @@ pub(super) fn prepare(mut new: NewPipeline) -> Result<Prepared, Error> {
                 resource: job.resource_group.clone(),
                 timeout_s: job.timeout_s,
                 environment: job.environment.clone().map(Arc::new),
+                pages: Publishing::of(job).map(Arc::new),
             },
         };
         texts.push((write(&meta)?, write(job)?));

@@ -12,6 +12,7 @@ use tasuki_model::state::{Outcome, job, pipeline, workflow};
 use tasuki_store::{Tx, jobs, pipelines, tasks, workflows};
 
 use super::error::Error;
+use super::pages::Publishing;
 
 /// What the scheduler must know of a job without reading its plan: stored beside the job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,6 +36,8 @@ pub(super) struct Facts {
     pub(super) timeout_s: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) environment: Option<Arc<Environment>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pages: Option<Arc<Publishing>>,
 }
 
 /// A pipeline in memory. `version` is that of its row.

@@ -26,6 +26,7 @@ mod facade;
 mod leases;
 mod op;
 pub mod outputs;
+mod pages;
 mod queue;
 mod resources;
 mod start;

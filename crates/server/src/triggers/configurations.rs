@@ -125,7 +125,10 @@ impl Triggers {
 pub(super) async fn found(start: &Start, settings: &ProjectSettings, answerer: &Answerer) -> Vec<Found> {
     let mut all = match &start.more.config {
         Some(text) => vec![Found {
-            path: "trigger:include".to_owned(),
+            path: match start.more.only {
+                Some(Language::Circleci) => ".circleci/continuation.yml".to_owned(),
+                Some(Language::Gitlab | Language::Github) | None => "trigger:include".to_owned(),
+            },
             text: Arc::from(text.as_str()),
         }],
         None => {

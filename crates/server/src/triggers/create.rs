@@ -46,7 +46,7 @@ pub struct Start {
 /// What only some starts have.
 #[derive(Debug, Clone, Default)]
 pub struct Circumstances {
-    /// The configuration itself, instead of the project's file (child pipelines).
+    /// The configuration itself, instead of the project's file (child pipelines, continuations).
     pub config: Option<String>,
     pub merge_request: Option<MergeRequest>,
     /// Paths that count as changed; `None` = those that did.

@@ -3,13 +3,14 @@
 //! A job whose turn comes leaves a row (`bridges`); the loop here reads what is wanted, makes the pipelines and tells
 //! the scheduler. A crash between the two repeats the start, whose key makes no second pipeline.
 
+mod continuation;
 mod limits;
 mod variables;
 
 use std::time::Duration;
 
 use serde_json::Value;
-use tasuki_model::id::PipelineId;
+use tasuki_model::id::{JobId, PipelineId};
 use tasuki_model::plan::{self, Downstream, DownstreamTarget, NeedSource};
 use tasuki_model::trigger::{Source, Trigger, Upstream};
 use tasuki_pipeline::Part;
@@ -27,6 +28,8 @@ use super::local::Chain;
 use super::{Error, Triggers};
 use crate::config::ProjectSettings;
 use crate::scheduler::outputs;
+
+pub use continuation::Continued;
 
 /// Pipelines that are made in one round.
 const AT_ONCE: u32 = 16;
@@ -125,7 +128,13 @@ impl Triggers {
 
     async fn make(&self, bridge: &Bridge) -> Result<Outcome, Error> {
         let own = bridge.clone();
-        let Some(wanting) = self.inner.parts.store.read(move |tx| wanting(tx, &own)).await? else {
+        let Some(wanting) = self
+            .inner
+            .parts
+            .store
+            .read(move |tx| wanting_of(tx, own.job_id, own.pipeline_id))
+            .await?
+        else {
             return Ok(Outcome::Refused("the job or its project was removed".to_owned()));
         };
         let Some(downstream) = wanting.job.downstream.clone() else {
@@ -350,12 +359,12 @@ impl Triggers {
 }
 
 /// Reads what is known of a job that wants a pipeline; `None` where something of it is gone.
-fn wanting(tx: &mut Tx<'_>, bridge: &Bridge) -> tasuki_store::Result<Option<Wanting>> {
+fn wanting_of(tx: &mut Tx<'_>, job: JobId, pipeline: PipelineId) -> tasuki_store::Result<Option<Wanting>> {
     let (Some(row), Some(pipeline), Some(details), Some(plan)) = (
-        jobs::get(tx, bridge.job_id)?,
-        pipelines::get(tx, bridge.pipeline_id)?,
-        pipelines::details(tx, bridge.pipeline_id)?,
-        jobs::plan(tx, bridge.job_id)?,
+        jobs::get(tx, job)?,
+        pipelines::get(tx, pipeline)?,
+        pipelines::details(tx, pipeline)?,
+        jobs::plan(tx, job)?,
     ) else {
         return Ok(None);
     };
@@ -363,10 +372,7 @@ fn wanting(tx: &mut Tx<'_>, bridge: &Bridge) -> tasuki_store::Result<Option<Want
         return Ok(None);
     };
     let (Ok(job), Ok(trigger)) = (serde_json::from_str(&plan), serde_json::from_str(&details.trigger_json)) else {
-        error!(
-            job.id = bridge.job_id.0,
-            "the stored plan or trigger of a job cannot be read"
-        );
+        error!(job.id = row.id.0, "the stored plan or trigger of a job cannot be read");
         return Ok(None);
     };
     Ok(Some(Wanting {

@@ -11,6 +11,7 @@ mod jobs;
 pub mod log;
 mod log_view;
 mod login;
+mod pages;
 mod pipelines;
 mod projects;
 mod releases;
@@ -44,6 +45,7 @@ pub fn router(app: &App) -> Router<App> {
         .merge(jobs::router())
         .merge(environments::router())
         .merge(releases::router())
+        .merge(pages::router())
         .merge(runners::router())
         .route_layer(from_fn_with_state(app.clone(), guard));
     open.merge(guarded).layer(CompressionLayer::new())

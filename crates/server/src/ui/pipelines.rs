@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use tasuki_model::id::{PipelineId, ProjectId};
 use tasuki_proto::rest::{self as api, PipelineDetail};
-use tasuki_store::{pipelines, projects};
+use tasuki_store::{pages, pipelines, projects};
 
 use super::frame::{self, Frame, Result, not_found};
 use super::graph::{Column, Down, Graph, Node};
@@ -57,6 +57,8 @@ struct ProjectHead {
     location: String,
     url: String,
     default_branch: String,
+    /// It shows pages.
+    has_pages: bool,
 }
 
 struct Row {
@@ -125,7 +127,7 @@ async fn list(State(app): State<App>, caller: Caller, Query(place): Query<Place>
 }
 
 async fn list_of(State(app): State<App>, caller: Caller, Id(id): Id, Query(place): Query<Place>) -> Result {
-    let (before, url) = (place.before.map(PipelineId), app.url().to_owned());
+    let (before, url, now) = (place.before.map(PipelineId), app.url().to_owned(), app.now());
     let found = app
         .store()
         .read(move |tx| {
@@ -133,10 +135,11 @@ async fn list_of(State(app): State<App>, caller: Caller, Id(id): Id, Query(place
                 return Ok(None);
             };
             let page = rest::pipeline_page(tx, Some(project.id), before, PAGE, &url)?;
-            Ok(Some((view::project(&project, &url), page)))
+            let has_pages = !pages::page(tx, project.id, None, 1, now)?.is_empty();
+            Ok(Some((view::project(&project, &url), page, has_pages)))
         })
         .await?;
-    let Some((project, page)) = found else {
+    let Some((project, page, has_pages)) = found else {
         return Err(not_found("project"));
     };
     let here = format!("/projects/{id}");
@@ -149,6 +152,7 @@ async fn list_of(State(app): State<App>, caller: Caller, Id(id): Id, Query(place
             location: project.location,
             url: here,
             default_branch: project.default_branch,
+            has_pages,
         }),
         pipelines: page.items.into_iter().map(Row::new).collect(),
     }))

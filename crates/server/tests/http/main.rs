@@ -5,8 +5,10 @@
 mod artifacts;
 mod authorisation;
 mod by_hand;
+mod continuation;
 mod environments;
 mod life;
+mod pages;
 mod payload;
 mod pulls;
 mod registration;

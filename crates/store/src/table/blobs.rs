@@ -37,13 +37,16 @@ pub fn keep(tx: &mut Tx, key: &str) -> Result<bool> {
 }
 
 /// Keys that are due, earliest first. From now on nobody can [`keep`] them: whoever calls this deletes their
-/// content and then calls [`forget`]; after a crash in between they come again.
+/// content and then calls [`forget`]; after a crash in between they come again. What pages show stays until they are
+/// gone.
 ///
 /// # Errors
 /// When the database fails.
 pub fn take_due(tx: &mut Tx, now: Timestamp, limit: u32) -> Result<Vec<String>> {
     let keys: Vec<String> = tx.query(
-        "SELECT key FROM blob_trash WHERE due_ms <= $1 ORDER BY due_ms, key LIMIT $2",
+        "SELECT key FROM blob_trash WHERE due_ms <= $1
+            AND NOT EXISTS (SELECT 1 FROM pages WHERE pages.blob_key = blob_trash.key)
+         ORDER BY due_ms, key LIMIT $2",
         params![now, limit],
         |row| row.take(),
     )?;
@@ -81,6 +84,7 @@ pub fn named(tx: &mut Tx, after: &str, limit: u32) -> Result<Vec<(String, i64, O
     tx.query(
         "SELECT blob_key, size, sha256 FROM (
             SELECT blob_key, size, sha256 FROM artifacts
+            UNION SELECT blob_key, size, sha256 FROM pages
             UNION ALL SELECT blob_key, size, sha256 FROM caches
             UNION ALL SELECT blob_key, packed AS size, NULL AS sha256 FROM log_segments WHERE blob_key IS NOT NULL
          ) AS named WHERE blob_key > $1 ORDER BY blob_key LIMIT $2",

@@ -10,6 +10,7 @@ pub mod environments;
 pub mod jobs;
 pub mod logs;
 pub mod merge_requests;
+pub mod pages;
 pub mod pipelines;
 pub mod projects;
 pub mod releases;

@@ -78,6 +78,17 @@ fn check(from: &Database, to: &Database) {
     assert!(Some(fresh[0]) > newest, "{fresh:?} after {newest:?}");
 }
 
+/// A table that an archive leaves out would be missed only when it is too late.
+#[test]
+fn no_table_is_left_out() {
+    let database = Database::sqlite();
+    let store = database.open();
+    let own = "SELECT COUNT(*) FROM sqlite_master
+               WHERE type = 'table' AND name NOT IN ('schema_migrations', 'sqlite_sequence')";
+    let tables: Option<i64> = read(&store, move |tx| tx.query_opt(own, &[], |row| row.take()));
+    assert_eq!(u64::try_from(tables.unwrap()).unwrap(), export(&store).1.tables);
+}
+
 #[test]
 fn sqlite_to_sqlite() {
     check(&Database::sqlite(), &Database::sqlite());

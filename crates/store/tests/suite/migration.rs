@@ -1,8 +1,9 @@
 //! Sample rows of every version survive the way to the newest one.
 
 use tasuki_model::id::{JobId, PipelineId, ProjectId};
+use tasuki_model::time::Timestamp;
 use tasuki_store::{
-    Error, Options, Store, bridges, deployments, environments, merge_requests, releases, schedules, tasks,
+    Error, Options, Store, bridges, deployments, environments, merge_requests, pages, releases, schedules, tasks,
 };
 
 use crate::database::{read, write};
@@ -14,6 +15,7 @@ const SAMPLES: &[(i64, &str)] = &[
     (2, include_str!("samples/0002.sql")),
     (3, include_str!("samples/0003.sql")),
     (4, include_str!("samples/0004.sql")),
+    (5, include_str!("samples/0005.sql")),
 ];
 
 on_each_shared_database! {
@@ -46,6 +48,8 @@ on_each_shared_database! {
         assert_eq!(deployment.unwrap().stop_job_id, Some(JobId(33)));
         let release = read(&store, |tx| releases::of_tag(tx, ProjectId(8), "v1"));
         assert_eq!(release.unwrap().milestones_json, r#"["m1"]"#);
+        let shown = read(&store, |tx| pages::at(tx, ProjectId(8), "side", Timestamp(1)));
+        assert_eq!(shown.unwrap().blob_key, "artifacts/a");
         // Open once more: nothing left to do.
         store.close();
         database.open();

@@ -3,9 +3,9 @@
 use tasuki_model::id::{JobId, PipelineId, ResourceClassId, RunnerId, TaskId, UserId};
 use tasuki_model::time::Timestamp;
 use tasuki_store::{
-    Error, State, artifacts, blobs, bridges, caches, deliveries, jobs, logs, merge_requests, pipelines, projects,
-    resource_classes, resource_groups, runners, schedules, sessions, settings, tasks, tokens, users, variables,
-    workflows,
+    Error, State, Tx, artifacts, blobs, bridges, caches, deliveries, jobs, logs, merge_requests, pages, pipelines,
+    projects, resource_classes, resource_groups, runners, schedules, sessions, settings, tasks, tokens, users,
+    variables, workflows,
 };
 
 use crate::database::{NOW, read, write};
@@ -309,6 +309,36 @@ on_each_database! {
             assert_eq!(trash, ["blob/1", "blob/4", "blob/3", "blob/5", "blob/6"], "earliest first");
             blobs::forget(tx, &trash)?;
             assert!(blobs::take_due(tx, at(8), 9)?.is_empty());
+            Ok(())
+        });
+    }
+
+    /// An archive stays for as long as its pages are shown, whatever becomes of the artifact.
+    fn pages_keep_their_archive(database) {
+        let store = database.open();
+        write(&store, |tx| {
+            let (project, _, ids) = sample::queued(tx, "a/b", 2)?;
+            for (task, key) in [(ids[0], "blob/1"), (ids[1], "blob/2")] {
+                blobs::discard(tx, &[key], at(1000))?;
+                assert!(blobs::keep(tx, key)?);
+                artifacts::put(tx, &artifact(task, "a.zip", key), NOW)?;
+            }
+            let archive = |tx: &mut Tx<'_>, at: usize| Ok::<_, Error>(artifacts::of_task(tx, ids[at])?.remove(0));
+            let first = archive(tx, 0)?;
+            assert!(pages::publish(tx, &first, "", "public", None, at(1))?);
+            assert!(artifacts::remove(tx, &first, at(2))?);
+            assert_eq!(blobs::take_due(tx, at(3), 9)?, Vec::<String>::new());
+            assert_eq!(blobs::named(tx, "", 9)?.len(), 2, "a backup has what is shown");
+
+            let newer = archive(tx, 1)?;
+            let older = artifacts::Artifact { pipeline_id: PipelineId(0), ..newer.clone() };
+            assert!(!pages::publish(tx, &older, "", "public", None, at(4))?);
+            assert!(pages::publish(tx, &newer, "", "site", Some(at(9)), at(4))?);
+            assert_eq!(blobs::take_due(tx, at(5), 9)?, ["blob/1"]);
+            assert_eq!(pages::at(tx, project, "", at(8))?.unwrap().folder, "site");
+            assert_eq!(pages::at(tx, project, "", at(9))?, None);
+            pages::expire(tx, at(9))?;
+            assert_eq!(pages::page(tx, project, None, 9, at(0))?, []);
             Ok(())
         });
     }

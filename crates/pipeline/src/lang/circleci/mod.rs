@@ -49,10 +49,15 @@ pub(crate) fn compile(session: &Session<'_>) -> (Option<Plan>, Option<Skip>) {
         return (None, None);
     }
     let compiler = Compiler::new(session, values);
-    let workflows = compiler.workflows(&main, &root);
+    let mut workflows = compiler.workflows(&main, &root);
     compiler.check_unused(&main);
     if session.mode == Mode::Lint {
         return (None, None);
+    }
+    if package::is_setup(&root) {
+        for job in workflows.iter_mut().flat_map(|workflow| &mut workflow.jobs) {
+            job.continues = true;
+        }
     }
     if workflows.is_empty() {
         return (None, Some(Skip::NoJobs));

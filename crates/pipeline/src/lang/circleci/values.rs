@@ -206,12 +206,12 @@ fn pipeline(context: &Context, out: &mut Values) {
     out.text("pipeline.config.sha", trigger.commit.sha.as_str());
     out.text("pipeline.config.repository.name", name);
     out.text("pipeline.config.repository.url", url.as_str());
-    let source = source(trigger.source);
+    let source = source(trigger.origin.unwrap_or(trigger.source));
     out.text("pipeline.trigger_source", source);
     out.text("pipeline.trigger.type", source);
     out.text("pipeline.trigger.id", "");
     out.text("pipeline.trigger.name", "");
-    let event = match trigger.source {
+    let event = match trigger.origin.unwrap_or(trigger.source) {
         Source::MergeRequestEvent | Source::ExternalPullRequestEvent => "pull_request",
         _ => "push",
     };

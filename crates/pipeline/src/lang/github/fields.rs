@@ -126,6 +126,17 @@ pub(super) fn field(
         return None;
     };
     if syntax::has_expression(text) {
+        if text.chars().count() > syntax::MOST_CHARS {
+            let message = format!(
+                "{what} has an expression and more than {} characters",
+                syntax::MOST_CHARS
+            );
+            session.report(
+                Problem::new(&code::GITHUB_EXPRESSION, span, message)
+                    .hint("give the value by `env`, so that the text has no expression, or put the text into a file"),
+            );
+            return None;
+        }
         let tree = syntax::template(text, names);
         let tree = told(session, node, *style, tree)?;
         return tree.map(|expr| Field { span, expr });
@@ -171,7 +182,8 @@ pub(super) fn condition(session: &Session<'_>, node: &Node, what: &str, names: &
     }
     let braced = syntax::has_expression(text);
     let tree = if braced {
-        syntax::template(text.trim(), names).map(|tree| tree.unwrap_or(Expr::Literal(Literal::Null)))
+        // Not trimmed: a line end behind the braces makes a text of it, at GitHub too.
+        syntax::template(text, names).map(|tree| tree.unwrap_or(Expr::Literal(Literal::Null)))
     } else {
         syntax::parse(text, names)
     };
@@ -183,7 +195,11 @@ pub(super) fn condition(session: &Session<'_>, node: &Node, what: &str, names: &
                 span,
                 format!("{what} is always true: it is a text with an expression in it"),
             )
-            .hint("write the whole condition between `${{` and `}}`, or without braces"),
+            .hint(if text.trim().starts_with("${{") && text.trim().ends_with("}}") {
+                "blanks or line ends stand around the braces: leave the braces out, or write `>-` or `|-`"
+            } else {
+                "write the whole condition between `${{` and `}}`, or without braces"
+            }),
         );
     }
     Some(Field { span, expr })
@@ -251,11 +267,24 @@ pub(super) fn entries(session: &Session<'_>, node: &Node, what: &str, names: &Na
         let name = key.text().map_or("", |text| text);
         if is_insert(name) {
             found.extend(field(session, item, what, Wanted::Any, names).map(Entry::All));
+        } else if syntax::has_expression(name) {
+            computed_name(session, key, what, names);
         } else if let Some(item) = field(session, item, &format!("`{name}` of {what}"), Wanted::Any, names) {
             found.push(Entry::One(name.to_owned(), item));
         }
     }
     found
+}
+
+/// A name that an expression gives: checked as GitHub checks it, and refused.
+fn computed_name(session: &Session<'_>, key: &Node, what: &str, names: &Names<'_>) {
+    if field(session, key, &format!("a name in {what}"), Wanted::Text, names).is_some() {
+        let message = format!("names in {what} cannot be expressions yet");
+        session.report(
+            Problem::new(&code::UNSUPPORTED, key.span, message)
+                .hint("write the name out, or give the whole map as one expression"),
+        );
+    }
 }
 
 /// Whether a key is `${{ insert }}`.

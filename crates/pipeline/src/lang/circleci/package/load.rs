@@ -36,12 +36,7 @@ pub(in crate::lang::circleci) fn load(session: &Session<'_>, root: &Node) -> Opt
         return None;
     };
     version(session, root, map);
-    if let Some((key, value)) = map.entry("setup")
-        && !matches!(value.value(SCHEMA), Value::Bool(false))
-    {
-        let problem = Problem::new(&code::CIRCLECI_SETUP, key.span, "setup workflows are not supported");
-        session.report(problem.hint("keep the jobs in one file and choose them with pipeline parameters and filters"));
-    }
+    setup(session, map);
     for (key, _) in map.iter() {
         let Some(text) = key.text().filter(|text| !TOP.contains(&&***text)) else {
             continue;
@@ -54,6 +49,45 @@ pub(in crate::lang::circleci) fn load(session: &Session<'_>, root: &Node) -> Opt
         session.report(problem.suggest(text, TOP));
     }
     Some(Rc::new(package(session, map, Origin::Main, 0)))
+}
+
+/// `setup: true`: a configuration of one workflow, which gives the one that follows it.
+fn setup(session: &Session<'_>, map: &Map) {
+    let Some((key, value)) = map.entry("setup") else { return };
+    match value.value(SCHEMA) {
+        Value::Bool(true) => {}
+        Value::Bool(false) => return,
+        _ => {
+            let message = format!("`setup` must be true or false, not {}", kind(value));
+            session.error(&code::CIRCLECI_TYPE, value.span, message);
+            return;
+        }
+    }
+    if session.input.context.trigger.origin.is_some() {
+        let message = "the configuration that follows a `setup` one cannot be one itself";
+        session.error(&code::CIRCLECI_SETUP, key.span, message);
+    }
+    let named = |key: &str| map.get(key).and_then(Node::text).is_some_and(|text| &**text == "2.1");
+    if !named("version") {
+        session.error(&code::CIRCLECI_SETUP, key.span, "`setup` needs `version: 2.1`");
+    }
+    let workflows = map.get("workflows").and_then(Node::as_map);
+    let extra = workflows.and_then(|all| {
+        all.iter()
+            .filter(|(key, _)| key.text().is_none_or(|text| &**text != "version"))
+            .nth(1)
+    });
+    if let Some((key, _)) = extra {
+        let message = "a `setup` configuration has one workflow only";
+        let problem = Problem::new(&code::CIRCLECI_SETUP, key.span, message);
+        session.report(problem.hint("put the other workflows into the configuration that follows it"));
+    }
+}
+
+/// Whether the file is followed by another configuration.
+pub(in crate::lang::circleci) fn is_setup(root: &Node) -> bool {
+    let value = root.as_map().and_then(|map| map.get("setup"));
+    value.is_some_and(|value| value.value(SCHEMA) == Value::Bool(true))
 }
 
 fn version(session: &Session<'_>, root: &Node, map: &Map) {

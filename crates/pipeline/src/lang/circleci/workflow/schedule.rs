@@ -25,7 +25,8 @@ impl Compiler<'_, '_> {
         let message =
             format!("{what} runs in scheduled pipelines only; its `cron` starts none: make a schedule of the project");
         self.no_effect(key.span, message);
-        kept && self.session.input.context.trigger.source == Source::Schedule
+        let trigger = &self.session.input.context.trigger;
+        kept && trigger.origin.unwrap_or(trigger.source) == Source::Schedule
     }
 
     fn schedule(&self, node: &Node, what: &str) -> bool {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tasuki_model::expr::syntax::has_expression;
+
 use super::super::fields::{self, Entry, Field, Wanted};
 use super::super::names;
 use super::super::read::value;
@@ -92,6 +94,8 @@ pub(crate) struct RunsOn {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Environment {
+    /// Whether a deployment is recorded.
+    pub(crate) deploys: bool,
     pub(crate) name: Field,
     pub(crate) url: Option<Field>,
 }
@@ -179,16 +183,7 @@ fn body(session: &Session<'_>, what: &str, span: Span, map: &Map) -> Body {
             RunsOn::default()
         }
     };
-    for (key, remedy) in [
-        ("snapshot", "images of hosted runners are not made here"),
-        ("cancel-timeout-minutes", "the runner's own patience counts"),
-    ] {
-        if let Some((key, _)) = map.entry(key) {
-            let name = key.text().map_or("", |text| text);
-            let message = format!("`{name}` is not supported: {remedy}");
-            session.report(Problem::new(&code::UNSUPPORTED, key.span, message).hint("leave it out"));
-        }
-    }
+    beyond(session, map);
     Body {
         runs_on,
         environment: map.get("environment").and_then(|node| environment(session, node)),
@@ -223,6 +218,42 @@ fn body(session: &Session<'_>, what: &str, span: Span, map: &Map) -> Body {
     }
 }
 
+/// Keys that are good at GitHub and that nothing here can follow.
+fn beyond(session: &Session<'_>, map: &Map) {
+    if let Some((key, _)) = map.entry("snapshot") {
+        let message = "`snapshot` is not supported: images of hosted runners are not made here";
+        session.report(Problem::new(&code::UNSUPPORTED, key.span, message).hint("leave it out"));
+    }
+    if let Some((key, node)) = map.entry("cancel-timeout-minutes") {
+        fields::field(session, node, "`cancel-timeout-minutes`", Wanted::Number, &names::JOB);
+        let message = "how long a cancelled job may go on is the runner's setting";
+        session.report(Problem::new(&code::GITHUB_NO_EFFECT, key.span, message));
+    }
+}
+
+/// `group`, which may say whose group it is.
+fn runner_group(session: &Session<'_>, node: &Node) -> Option<Field> {
+    const OWNERS: [&str; 4] = ["organization", "org", "enterprise", "ent"];
+    let field = fields::field(session, node, "`group`", Wanted::Text, &names::JOB)?;
+    let name = node.text().map_or("", |text| text);
+    if has_expression(name) {
+        return Some(field);
+    }
+    let good = match name.split_once('/') {
+        Some((owner, group)) => OWNERS.contains(&owner) && !group.is_empty() && !group.contains('/'),
+        None => !name.is_empty(),
+    };
+    if !good {
+        let problem = Problem::new(
+            &code::GITHUB_VALUE,
+            node.span,
+            format!("`{name}` is no group of runners"),
+        );
+        session.report(problem.hint("write its name, or `organization/name` or `enterprise/name`"));
+    }
+    Some(field)
+}
+
 fn runs_on(session: &Session<'_>, node: &Node) -> RunsOn {
     let label = |node: &Node| fields::field(session, node, "a label of `runs-on`", Wanted::Text, &names::JOB);
     let labels = |node: &Node| {
@@ -245,9 +276,7 @@ fn runs_on(session: &Session<'_>, node: &Node) -> RunsOn {
             }
             RunsOn {
                 labels: map.get("labels").map(labels).unwrap_or_default(),
-                group: map
-                    .get("group")
-                    .and_then(|node| fields::field(session, node, "`group`", Wanted::Text, &names::JOB)),
+                group: map.get("group").and_then(|node| runner_group(session, node)),
             }
         }
         Value::Seq(items) if items.is_empty() => {
@@ -264,21 +293,22 @@ fn runs_on(session: &Session<'_>, node: &Node) -> RunsOn {
 fn environment(session: &Session<'_>, node: &Node) -> Option<Environment> {
     if !matches!(value(node), Value::Map(_)) {
         let name = fields::field(session, node, "`environment`", Wanted::Text, &names::JOB)?;
-        return Some(Environment { name, url: None });
+        return Some(Environment {
+            name,
+            url: None,
+            deploys: true,
+        });
     }
     let map = fields::keyed(session, node, "`environment`", &["name", "url", "deployment"])?;
     let Some(name) = map.get("name") else {
         session.error(&code::GITHUB_FORMAT, node.span, "`environment` has no `name`");
         return None;
     };
-    if let Some((key, _)) = map.entry("deployment") {
-        session.error(
-            &code::UNSUPPORTED,
-            key.span,
-            "`deployment` is not supported: leave it out",
-        );
-    }
+    let deploys = map
+        .get("deployment")
+        .is_none_or(|node| fields::flag(session, node, "`deployment`") != Some(false));
     Some(Environment {
+        deploys,
         name: fields::field(session, name, "`name`", Wanted::Text, &names::JOB)?,
         url: map
             .get("url")

@@ -118,7 +118,7 @@ fn input(session: &Session<'_>, name: &str, span: Span, node: &Node, giver: Give
             "options",
             "deprecationMessage",
         ],
-        Giver::Caller => &["description", "required", "default", "type", "deprecationMessage"],
+        Giver::Caller => &["description", "required", "default", "type"],
     };
     let map = fields::keyed(session, node, &what, known)?;
     if let Some(text) = map.get("description") {

@@ -89,6 +89,10 @@ fn add(session: &Session<'_>, on: &mut On, name: &str, span: Span, node: Option<
     let takes_nothing = known.is_empty() && node.is_some_and(|node| node.as_map().is_some());
     let nothing = |node: &Node| value(node) == Value::Null || node.as_seq().is_some_and(|items| items.is_empty());
     let map = match node {
+        Some(node) if name == "workflow_dispatch" && node.as_map().is_some() => {
+            unknown_of_dispatch(session, node);
+            node.as_map()
+        }
         Some(node) if !takes_nothing && !nothing(node) => match fields::keyed(session, node, &what, &known) {
             Some(map) => Some(map),
             None => return,
@@ -113,6 +117,17 @@ fn add(session: &Session<'_>, on: &mut On, name: &str, span: Span, node: Option<
         }
         "workflow_call" => on.call = Some(call(session, map)),
         _ => never(session, event, span),
+    }
+}
+
+/// GitHub passes over whatever else stands in `workflow_dispatch`.
+fn unknown_of_dispatch(session: &Session<'_>, node: &Node) {
+    for (key, _) in node.as_map().into_iter().flat_map(|map| map.iter()) {
+        let name = key.text().map_or("", |text| text);
+        if name != "inputs" {
+            let message = format!("`{name}` of `workflow_dispatch` means nothing");
+            session.report(Problem::new(&code::GITHUB_NO_EFFECT, key.span, message).suggest(name, ["inputs"]));
+        }
     }
 }
 

@@ -381,7 +381,11 @@ fn environment(session: &Session<'_>, given: &entry::Environment, scope: &Scope<
     Some(plan::Environment {
         name,
         url,
-        action: plan::EnvironmentAction::Start,
+        action: if given.deploys {
+            plan::EnvironmentAction::Start
+        } else {
+            plan::EnvironmentAction::Access
+        },
         on_stop: None,
         auto_stop_in_s: None,
         tier: None,

@@ -6,7 +6,7 @@ use tasuki_model::plan::{Artifacts, Cache, IdToken, Image, Release, Retry, Servi
 
 use super::check::{Check, value};
 use super::defaults::{Defaults, Inheritance};
-use super::release::{PagesEntry, pages, release};
+use super::release::{Pages, pages, release};
 use super::script::Lines;
 use super::{artifacts, cache, image, inputs, retry, script, tokens};
 use crate::diag::code;
@@ -30,8 +30,7 @@ pub(crate) struct Build {
     pub(crate) release: Option<Release>,
     pub(crate) id_tokens: Vec<IdToken>,
     pub(crate) secrets: BTreeMap<String, serde_json::Value>,
-    /// The folder that is published.
-    pub(crate) pages: Option<String>,
+    pub(crate) pages: Option<Pages>,
 }
 
 pub(super) const KEYS: &[&str] = &[
@@ -78,7 +77,7 @@ pub(super) fn build(check: &mut Check<'_>, map: &Map, name: &Text, defaults: &In
     let mut artifacts = check
         .key(map, "artifacts", artifacts::artifacts)
         .or_else(|| defaults.of("artifacts", |d| &d.artifacts));
-    if let Some(folder) = &pages {
+    if let Some(Pages { folder, .. }) = &pages {
         let artifacts = artifacts.get_or_insert_default();
         if !artifacts.paths.contains(folder) {
             artifacts.paths.push(folder.clone());
@@ -136,19 +135,23 @@ pub(super) fn build(check: &mut Check<'_>, map: &Map, name: &Text, defaults: &In
     build
 }
 
-/// The folder of a pages job: one with `pages`, or named so.
-fn published(check: &mut Check<'_>, map: &Map, name: &Text) -> Option<String> {
+/// What a pages job publishes: one with `pages`, or named so.
+fn published(check: &mut Check<'_>, map: &Map, name: &Text) -> Option<Pages> {
     let publish = check.key(map, "publish", Check::filled_text);
     let entry = check.key(map, "pages", pages);
     let is_pages = entry.as_ref().map_or(&**name == "pages", |entry| entry.enabled);
-    let PagesEntry { publish: inner, .. } = entry.unwrap_or_default();
-    if inner.is_some()
+    let entry = entry.unwrap_or_default();
+    if entry.publish.is_some()
         && let Some((key, _)) = map.entry("publish")
     {
         let text = "config cannot have `publish` beside `pages:publish`";
         check.report(check.problem(&code::GITLAB_EXCLUSIVE_KEYS, key.span, text));
     }
-    is_pages.then(|| inner.or(publish).unwrap_or_else(|| "public".to_owned()))
+    is_pages.then(|| Pages {
+        folder: entry.publish.or(publish).unwrap_or_else(|| "public".to_owned()),
+        path_prefix: entry.path_prefix,
+        expire_in: entry.expire_in,
+    })
 }
 
 /// `/…/`, without its slashes. Flags have no effect: GitLab drops the last character, whatever it is.

@@ -63,6 +63,10 @@ fn full(check: &mut Check<'_>, node: &Node, map: &Map) -> Option<Image> {
 
 fn short_text(check: &mut Check<'_>, node: &Node, max: usize) -> Option<String> {
     let text = check.text(node)?;
+    if text.is_empty() {
+        check.bad_value(node.span, "is too short (minimum is 1 character)");
+        return None;
+    }
     if text.chars().count() > max {
         check.bad_value(node.span, &format!("is too long (maximum is {max} characters)"));
         return None;

@@ -272,6 +272,10 @@ fn consistent(check: &Check<'_>, map: &Map, entry: &JobEntry) {
     let (Some(needs), Some(dependencies)) = (&entry.needs, &entry.dependencies) else {
         return;
     };
+    // Beside `needs: []` nothing is compared, and nothing is fetched.
+    if needs.is_empty() {
+        return;
+    }
     let needed: Vec<&str> = needs
         .iter()
         .filter_map(|need| match &need.form {

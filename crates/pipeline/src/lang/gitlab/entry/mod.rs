@@ -32,5 +32,6 @@ pub(crate) use job::{Inherit, JobEntry, Selection, Work};
 pub(crate) use needs::{NeedEntry, NeedForm};
 pub(crate) use only::{Policy, RefName, RefRule};
 pub(crate) use parallel::{Cell, Matrix, Parallel, cell_name, cells};
+pub(crate) use release::Pages;
 pub(crate) use root::{Definition, read};
 pub(crate) use rules::{Changes, Exists, Rule, RuleWhen};

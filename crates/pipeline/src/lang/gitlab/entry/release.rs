@@ -82,26 +82,37 @@ fn link(check: &mut Check<'_>, node: &Node) -> Option<ReleaseLink> {
 
 /// `pages` as written.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct PagesEntry {
-    pub(crate) enabled: bool,
-    pub(crate) publish: Option<String>,
+pub(super) struct PagesEntry {
+    pub(super) enabled: bool,
+    pub(super) publish: Option<String>,
+    pub(super) path_prefix: Option<String>,
+    /// Seconds; 0 = never.
+    pub(super) expire_in: Option<u64>,
+}
+
+/// What a job publishes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Pages {
+    pub(crate) folder: String,
+    /// With its variables.
+    pub(crate) path_prefix: Option<String>,
+    /// Seconds; 0 = never.
+    pub(crate) expire_in: Option<u64>,
 }
 
 pub(super) fn pages(check: &mut Check<'_>, node: &Node) -> Option<PagesEntry> {
     match value(node) {
-        Value::Bool(enabled) => Some(PagesEntry { enabled, publish: None }),
+        Value::Bool(enabled) => Some(PagesEntry {
+            enabled,
+            ..PagesEntry::default()
+        }),
         Value::Map(_) => {
             let map = check.map(node, &["publish", "path_prefix", "expire_in"])?;
-            for key in ["path_prefix", "expire_in"] {
-                if let Some((key_node, _)) = map.entry(key) {
-                    let text = format!("config `{key}` has no effect: pages are kept as artifacts of their job");
-                    check.report(check.problem(&code::GITLAB_NO_EFFECT, key_node.span, &text));
-                }
-            }
-            check.key(map, "expire_in", expire_in);
             Some(PagesEntry {
                 enabled: true,
                 publish: check.key(map, "publish", Check::filled_text),
+                path_prefix: check.key(map, "path_prefix", Check::text),
+                expire_in: check.key(map, "expire_in", expire_in),
             })
         }
         _ => {

@@ -84,11 +84,88 @@ pub(super) fn run(check: &mut Check<'_>, node: &Node) -> Option<Vec<(String, ser
 fn step(check: &mut Check<'_>, node: &Node) -> Option<(String, serde_json::Value)> {
     let map = check.map(node, &["name", "script", "step", "func", "env", "inputs"])?;
     let name = check.required(map, node.span, "name")?;
-    let name = check.within("name", |check| check.filled_text(name))?;
+    let name = check.within("name", |check| identifier(check, name))?;
     check.exclusive(map, &["script", "step", "func"]);
     if map.get("script").is_none() && map.get("step").is_none() && map.get("func").is_none() {
         check.bad_value(node.span, "needs one of the keys: script, step, func");
         return None;
     }
+    if let (Some(_), Some((key, _))) = (map.get("script"), map.entry("inputs")) {
+        check.bad_value(
+            key.span,
+            "has `inputs` beside `script`: only steps and functions take them",
+        );
+    }
+    check.key(map, "script", Check::filled_text);
+    for key in ["step", "func"] {
+        check.key(map, key, reference);
+    }
+    for (key, read) in [
+        ("env", string as fn(&mut Check<'_>, &Node) -> Option<()>),
+        ("inputs", anything),
+    ] {
+        check.key(map, key, |check, node| {
+            let Value::Map(entries) = value(node) else {
+                check.wrong_type(node, "a map");
+                return None;
+            };
+            for (name, node) in entries.iter() {
+                identifier(check, name);
+                read(check, node);
+            }
+            Some(())
+        });
+    }
     Some((name, super::json::of(node)))
+}
+
+/// Where a step or function is: a text, or a map of a git repository or of an image.
+fn reference(check: &mut Check<'_>, node: &Node) -> Option<()> {
+    if let Value::Text(_) | Value::Symbol(_) = value(node) {
+        return Some(());
+    }
+    let map = check.map(node, &["git", "oci"])?;
+    check.exclusive(map, &["git", "oci"]);
+    let (key, known, needed): (_, &[&str], &[&str]) = match map.get("git") {
+        Some(_) => ("git", &["url", "rev", "dir", "file"], &["url", "rev"]),
+        None => (
+            "oci",
+            &["registry", "repository", "tag", "dir", "file"],
+            &["registry", "repository", "tag"],
+        ),
+    };
+    let place = check.required(map, node.span, key)?;
+    check.within(key, |check| {
+        let map = check.map(place, known)?;
+        for key in needed {
+            check.required(map, place.span, key);
+        }
+        for key in known {
+            check.key(map, key, string);
+        }
+        Some(())
+    })
+}
+
+/// A name of steps: a letter or `_`, then letters, digits and `_`.
+fn identifier(check: &mut Check<'_>, node: &Node) -> Option<String> {
+    let name = check.filled_text(node)?;
+    let good = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if !good {
+        check.bad_value(
+            node.span,
+            &format!("`{name}` can have only letters, digits and `_`, no digit first"),
+        );
+        return None;
+    }
+    Some(name)
+}
+
+fn string(check: &mut Check<'_>, node: &Node) -> Option<()> {
+    check.text(node).map(drop)
+}
+
+fn anything(_: &mut Check<'_>, _: &Node) -> Option<()> {
+    Some(())
 }

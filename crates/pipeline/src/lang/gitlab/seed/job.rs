@@ -20,7 +20,8 @@ use super::world::World;
 use crate::Session;
 use crate::diag::{Problem, code};
 use crate::lang::gitlab::entry;
-use crate::lang::gitlab::entry::{Build, NeedEntry, NeedForm, Work};
+use crate::lang::gitlab::entry::{Build, NeedEntry, NeedForm, Pages, Work};
+use crate::lang::gitlab::slug::slug;
 use crate::lang::gitlab::variables::{Layer, Scope};
 
 /// What all jobs share while they are made.
@@ -44,6 +45,7 @@ pub(super) struct Drawn<'d> {
     id_tokens: Vec<IdToken>,
     downstream: Option<Downstream>,
     caches: Vec<tasuki_model::plan::Cache>,
+    pages_prefix: Option<String>,
 }
 
 impl Drawn<'_> {
@@ -92,6 +94,10 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
             Work::Bridge(_) => None,
         };
         let resource_group = resource_group(entry, &scope, self.session);
+        let pages_prefix = build
+            .and_then(|build| build.pages.as_ref()?.path_prefix.as_deref())
+            .map(|prefix| slug(&scope.expand(prefix)))
+            .filter(|prefix| !prefix.is_empty());
         let tags = build.map_or_else(Vec::new, |build| {
             build.tags.iter().map(|tag| scope.expand_existing(tag)).collect()
         });
@@ -116,6 +122,7 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
             caches: build.map_or_else(Vec::new, |build| self.caches(member, build)),
             downstream,
             environment: world.job.environment,
+            pages_prefix,
             variables,
             selected,
         })
@@ -219,10 +226,16 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
             secrets: build.secrets.clone(),
             coverage: build.coverage.clone(),
             pre_get_sources: build.hooks.as_deref().unwrap_or_default().to_vec(),
-            pages: build.pages.clone(),
+            pages: build.pages.as_ref().map(|pages| pages.folder.clone()),
+            pages_expire_in_s: build
+                .pages
+                .as_ref()
+                .and_then(|pages| lifetime(pages, drawn.pages_prefix.as_deref())),
+            pages_prefix: drawn.pages_prefix,
             permissions: Default::default(),
             contexts: Vec::new(),
             no_op: false,
+            continues: false,
         }
     }
 
@@ -233,6 +246,16 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
             .flat_map(|name| members.named(&name.text))
             .filter(|at| present(*at));
         all.map(|at| members.list[at].name.to_string()).collect()
+    }
+}
+
+/// Seconds that pages are shown: those below a prefix a day, where nothing is said.
+fn lifetime(pages: &Pages, prefix: Option<&str>) -> Option<u64> {
+    const DAY: u64 = 86_400;
+    match (pages.expire_in, prefix) {
+        (Some(0), _) | (None, None) => None,
+        (Some(seconds), _) => Some(seconds),
+        (None, Some(_)) => Some(DAY),
     }
 }
 

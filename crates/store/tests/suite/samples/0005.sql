@@ -1,0 +1,1 @@
+INSERT INTO pages (id, project_id, prefix, pipeline_id, job_id, folder, size, sha256, blob_key, created_ms, expires_ms) VALUES (4, 8, 'side', 12, 32, 'public', 10, 'ab', 'artifacts/a', 1700000000000, NULL);
