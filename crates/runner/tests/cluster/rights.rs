@@ -376,6 +376,14 @@ async fn an_examination_names_what_an_account_lacks() {
     own.end().await;
 }
 
+/// What a job without anything special needs.
+const RIGHTS: &[(&str, &[&str])] = &[
+    ("pods", &["create", "get", "delete", "list", "watch"]),
+    ("pods/exec", &["create", "get"]),
+    ("secrets", &["create", "update", "delete"]),
+    ("events", &["list"]),
+];
+
 /// The job's own token is who its pod is made as, where the runner allows that.
 ///
 /// Covers: GK-API-09, GK-API-10, GK-CFG-10

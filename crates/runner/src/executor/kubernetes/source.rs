@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -13,6 +14,9 @@ use super::plan::Planned;
 use crate::executor::{Command, Ended, Error, Exit, Output, Result, Stream};
 use crate::guest::inside::END;
 use crate::guest::{self, Context, Request, Response, serve};
+
+/// How long the other side may take to write what is on its way when the last of it was sent.
+const UNPACKING: Duration = Duration::from_secs(300);
 
 /// Chunks on their way.
 const AHEAD: usize = 8;
@@ -101,7 +105,7 @@ async fn put(link: &Link, who: &str, from: PathBuf, to: &Path, command: &Command
     // Nobody takes chunks any more: where the other side ended, so does the packing.
     drop(next);
     let packed = packed.await.map_err(|error| Error::system(what.clone(), error))?;
-    match attached.finish().await {
+    match attached.finish(UNPACKING).await {
         Over::Ended { code: 0, .. } => packed.map_err(|error| Error::system(what, error)),
         Over::Ended { code, noise } => Err(Error::system(
             what,

@@ -118,6 +118,7 @@ fn pod_of_a_job(settings: &Settings, image: &str) -> Result<PodSpec> {
         project_slug: "pause".to_owned(),
         project_id: 0,
         folder_suffix: None,
+        clone_path: None,
         variables: Vec::new(),
         public_variables: Vec::new(),
         file_variables: Vec::new(),
