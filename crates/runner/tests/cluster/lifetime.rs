@@ -98,7 +98,7 @@ async fn a_pod_that_outlives_its_job_is_ended_by_the_cluster_after_its_grace() {
 async fn a_pod_that_is_evicted_is_told() {
     let own = Own::new().await;
     let place = place(&format!(
-        "namespace = {:?}\npod_termination_grace_period_seconds = 2\n",
+        "namespace = {:?}\npod_termination_grace_period_seconds = 2\n[[kubernetes.volumes.empty_dir]]\nname = \"small\"\nmount_path = \"/small\"\nsize_limit = \"1Mi\"\n",
         own.name
     ));
     // As a drain of the node does it.
@@ -121,6 +121,20 @@ async fn a_pod_that_is_evicted_is_told() {
     );
     let wanted = "was taken away by the cluster (EvictionByEvictionAPI)";
     assert!(chain(&error).contains(wanted), "{}", chain(&error));
+    sandbox.teardown().await.expect("is torn down");
+    // As the node does it whose disk the pod fills. The script ends by a signal, and that is not its own fault.
+    let sandbox = place.sandbox(task()).await;
+    let filling = script("echo here; head -c 20000000 /dev/zero > /small/file; exec sleep 600");
+    let error = sandbox
+        .run(filling, &Collected::default())
+        .await
+        .expect_err("has no end");
+    println!("{}", chain(&error));
+    assert!(
+        matches!(error, Error::System { .. }) && error.is_transient(),
+        "{}",
+        chain(&error)
+    );
     sandbox.teardown().await.expect("is torn down");
     left(&place, &[]).await;
     place.ends().await;
