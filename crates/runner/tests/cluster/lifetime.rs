@@ -101,41 +101,42 @@ async fn a_pod_that_is_evicted_is_told() {
         "namespace = {:?}\npod_termination_grace_period_seconds = 2\n[[kubernetes.volumes.empty_dir]]\nname = \"small\"\nmount_path = \"/small\"\nsize_limit = \"1Mi\"\n",
         own.name
     ));
-    // By the API, as a drain of the node does; and by the node itself, for what the pod takes.
-    for (text, wanted) in [
-        (
-            "echo here; exec sleep 600",
-            "was taken away by the cluster (EvictionByEvictionAPI)",
-        ),
-        (
-            "echo here; head -c 20000000 /dev/zero > /small/file; exec sleep 600",
-            "(TerminationByKubelet): ",
-        ),
-    ] {
-        let sandbox = place.sandbox(task()).await;
-        let output = Collected::default();
-        let evict = async {
-            while output.all().is_empty() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            if !text.contains("/small") {
-                let (api, all) = pods(&own).await;
-                let name = all[0].metadata.name.as_deref().expect("has one");
-                api.evict(name, &EvictParams::default()).await.expect("is evicted");
-            }
-        };
-        let (ended, ()) = tokio::join!(sandbox.run(script(text), &output), evict);
-        let error = ended.expect_err("has no end");
-        println!("{}", chain(&error));
-        assert!(
-            matches!(error, Error::System { .. }) && error.is_transient(),
-            "{}",
-            chain(&error)
-        );
-        assert!(chain(&error).contains(wanted), "{}", chain(&error));
-        sandbox.teardown().await.expect("is torn down");
-        left(&place, &[]).await;
-    }
+    // As a drain of the node does it.
+    let sandbox = place.sandbox(task()).await;
+    let output = Collected::default();
+    let evict = async {
+        while output.all().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let (api, all) = pods(&own).await;
+        let name = all[0].metadata.name.as_deref().expect("has one");
+        api.evict(name, &EvictParams::default()).await.expect("is evicted");
+    };
+    let (ended, ()) = tokio::join!(sandbox.run(script("echo here; exec sleep 600"), &output), evict);
+    let error = ended.expect_err("has no end");
+    assert!(
+        matches!(error, Error::System { .. }) && error.is_transient(),
+        "{}",
+        chain(&error)
+    );
+    let wanted = "was taken away by the cluster (EvictionByEvictionAPI)";
+    assert!(chain(&error).contains(wanted), "{}", chain(&error));
+    sandbox.teardown().await.expect("is torn down");
+    // As the node does it whose disk the pod fills. The script ends by a signal, and that is not its own fault.
+    let sandbox = place.sandbox(task()).await;
+    let filling = script("echo here; head -c 20000000 /dev/zero > /small/file; exec sleep 600");
+    let error = sandbox
+        .run(filling, &Collected::default())
+        .await
+        .expect_err("has no end");
+    println!("{}", chain(&error));
+    assert!(
+        matches!(error, Error::System { .. }) && error.is_transient(),
+        "{}",
+        chain(&error)
+    );
+    sandbox.teardown().await.expect("is torn down");
+    left(&place, &[]).await;
     place.ends().await;
     own.end().await;
 }

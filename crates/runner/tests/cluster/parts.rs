@@ -83,7 +83,7 @@ async fn keys_of_volumes_are_files_and_unknown_ones_fail_the_job() {
             let place = place(&format!(
                 "namespace = {:?}\npoll_timeout = {}\n[[kubernetes.volumes.{kind}]]\nname = {name:?}\nmount_path = \"/some\"\n[kubernetes.volumes.{kind}.items]\n{key} = \"sub/file\"\n",
                 own.name,
-                if known { 180 } else { 6 },
+                if known { 180 } else { 15 },
             ));
             let (made, printed) = place.prepare(task()).await;
             assert_eq!(made.is_ok(), known, "{printed}");

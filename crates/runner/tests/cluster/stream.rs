@@ -73,16 +73,15 @@ async fn pass(mut near: TcpStream, upstream: String, mut hold: watch::Receiver<b
             drop(tokio::io::copy_bidirectional(&mut near, &mut far).await);
         }
     };
-    // The connections stay open until they are cut.
-    let held = async {
-        drop(hold.wait_for(|held| *held).await);
-        std::future::pending().await
-    };
+    let held = async { drop(hold.wait_for(|held| *held).await) };
     tokio::select! {
         biased;
         () = held => {}
-        () = passed => {}
+        () = passed => return,
     }
+    // It stays open until it is cut.
+    std::future::pending::<()>().await;
+    drop(near);
 }
 
 /// What a job at the proxy needs.
@@ -174,7 +173,7 @@ async fn a_connection_that_nobody_answers_at_holds_up_no_end() {
         ..script("echo begun; exec sleep 3600")
     };
     let outputs: [Collected; 5] = Default::default();
-    let timed = Some(Duration::from_secs(15));
+    let timed = Some(Duration::from_secs(5));
     let shell = Interactive {
         stop: stop.clone(),
         ..program(&["sh", "-c", "echo begun; exec sleep 3600"])

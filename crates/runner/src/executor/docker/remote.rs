@@ -122,7 +122,7 @@ async fn listen(attached: &Attached, output: &dyn Output, noise: &Mutex<Vec<u8>>
                 Kind::Answer => return Ok(Some(serde_json::from_slice(bytes)?)),
                 Kind::Stdout => output.write(Stream::Stdout, bytes).await,
                 Kind::Stderr => output.write(Stream::Stderr, bytes).await,
-                // Said by sessions, which are not used here.
+                // The connection of an engine is as good as its end.
                 Kind::Alive => {}
             }
         }

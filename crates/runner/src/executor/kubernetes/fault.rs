@@ -280,6 +280,7 @@ mod tests {
         }
     }
 
+    /// Covers: GK-RETRY-13, GK-RETRY-14
     #[test]
     fn faults_that_pass_are_known_by_the_names_of_the_configuration() {
         for (error, wanted) in [
@@ -296,11 +297,18 @@ mod tests {
             (kube::Error::ReadEvents(io::ErrorKind::ConnectionReset.into()), true),
             (kube::Error::ReadEvents(io::ErrorKind::BrokenPipe.into()), true),
             (kube::Error::ReadEvents(io::ErrorKind::TimedOut.into()), true),
+            (kube::Error::ReadEvents(io::ErrorKind::ConnectionAborted.into()), true),
             (kube::Error::ReadEvents(io::ErrorKind::PermissionDenied.into()), false),
         ] {
             assert_eq!(is_passing(&error), wanted, "{error:?}");
         }
-        let reset = kube::Error::ReadEvents(io::ErrorKind::ConnectionReset.into());
-        assert!(text(&reset).contains("ECONNRESET"), "{}", text(&reset));
+        for (kind, name) in [
+            (io::ErrorKind::ConnectionReset, "ECONNRESET"),
+            (io::ErrorKind::ConnectionAborted, "ECONNABORTED"),
+            (io::ErrorKind::BrokenPipe, "EPIPE"),
+        ] {
+            let error = kube::Error::ReadEvents(io::Error::other(io::Error::from(kind)));
+            assert!(is_passing(&error) && text(&error).contains(name), "{}", text(&error));
+        }
     }
 }

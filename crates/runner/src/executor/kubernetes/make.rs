@@ -262,3 +262,66 @@ where
 pub(super) fn left(error: &Error) {
     tracing::warn!(error = %crate::trace::chain(error), "something of a sandbox is left; the next sweep finds it");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use http::Method;
+    use http_body_util::BodyExt as _;
+    use serde_json::{Value, json};
+
+    use super::super::peers;
+    use super::*;
+
+    /// The first answer is lost, so that the second attempt finds the pod there.
+    ///
+    /// Covers: GK-LIFE-16
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_is_made_by_one_post_whose_answer_may_be_lost() {
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&calls);
+        let cluster = peers::cluster(peers::repeats(3, &[]), move |request| {
+            let told = Arc::clone(&told);
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect().await.expect("is whole").to_bytes();
+                let name = serde_json::from_slice::<Value>(&body).map(|pod| pod["metadata"]["name"].clone());
+                let mut told = told.lock().expect("no panic");
+                told.push((
+                    head.method.clone(),
+                    head.uri.path().to_owned(),
+                    name.unwrap_or_default(),
+                ));
+                match (head.method, told.len()) {
+                    (Method::POST, 1) => peers::refusal(500, "unexpected EOF"),
+                    (Method::POST, _) => peers::answer(
+                        409,
+                        &json!({"kind": "Status", "status": "Failure", "message": "pods \"p\" already exists", "reason": "AlreadyExists", "code": 409}),
+                    ),
+                    _ => peers::answer(
+                        200,
+                        &json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "uid": "u"}}),
+                    ),
+                }
+            }
+        });
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut maker = Maker {
+            cluster,
+            namespace: "ci".to_owned(),
+            record: Record::create(folder.path(), "p", Written::default()).expect("is written"),
+        };
+        let pod = serde_json::from_value(json!({"metadata": {"name": "p", "namespace": "ci"}})).expect("is a pod");
+        let made = maker.pod(pod).await.expect("is made");
+        assert_eq!(made.uid().as_deref(), Some("u"));
+        assert_eq!(maker.record.written().pods, ["p"], "it is written down");
+        let (all, one) = ("/api/v1/namespaces/ci/pods", "/api/v1/namespaces/ci/pods/p");
+        let wanted = [
+            (Method::POST, all.to_owned(), json!("p")),
+            (Method::POST, all.to_owned(), json!("p")),
+            (Method::GET, one.to_owned(), Value::Null),
+        ];
+        assert_eq!(*calls.lock().expect("no panic"), wanted);
+    }
+}

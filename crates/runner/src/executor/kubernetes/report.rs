@@ -260,7 +260,7 @@ impl<'a> Log<'a> {
                 Ok(0) => return Ok(None),
                 Ok(_) => {
                     self.backoff.reset();
-                    if let Some(line) = self.new(line) {
+                    if let Some(line) = self.unread(line) {
                         return Ok(Some(line));
                     }
                 }
@@ -277,7 +277,7 @@ impl<'a> Log<'a> {
     }
 
     /// The line without its time, where it was not read before.
-    fn new(&mut self, line: Vec<u8>) -> Option<Vec<u8>> {
+    fn unread(&mut self, line: Vec<u8>) -> Option<Vec<u8>> {
         let Some((time, at)) = stamp(&line) else {
             return Some(line);
         };

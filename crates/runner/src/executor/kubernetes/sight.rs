@@ -131,6 +131,7 @@ pub(super) fn waiting(pod: &Pod) -> String {
 pub(super) fn trouble(pod: &Pod, gone: bool) -> Option<Trouble> {
     disruption(pod)
         .or_else(|| deletion(pod, gone))
+        .or_else(|| overdue(pod))
         .or_else(|| statuses(pod).find_map(|status| container(pod, status)))
         .or_else(|| ended(pod))
 }
@@ -162,6 +163,28 @@ fn deletion(pod: &Pod, gone: bool) -> Option<Trouble> {
     })
 }
 
+/// The containers of a pod whose time is over end before the pod says why.
+fn overdue(pod: &Pod) -> Option<Trouble> {
+    let seconds = pod.spec.as_ref()?.active_deadline_seconds?;
+    let end = pod.status.as_ref()?.start_time.as_ref()?.0 + jiff::SignedDuration::from_secs(seconds);
+    let late = [BUILD, HELPER].iter().any(|name| {
+        let ended =
+            status(pod, name).and_then(|status| status.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref());
+        ended.is_some_and(|finished| finished.0 >= end)
+    });
+    late.then(|| deadline(pod, &format!("it was active for {seconds} s")))
+}
+
+fn deadline(pod: &Pod, message: &str) -> Trouble {
+    Trouble::Job {
+        reason: FailureReason::JobExecutionTimeout,
+        message: format!(
+            "the pod {} ran longer than the job may, and was ended by the cluster: {message}",
+            name(pod)
+        ),
+    }
+}
+
 fn container(pod: &Pod, status: &ContainerStatus) -> Option<Trouble> {
     let state = status.state.as_ref()?;
     if let Some(waiting) = &state.waiting {
@@ -173,7 +196,23 @@ fn container(pod: &Pod, status: &ContainerStatus) -> Option<Trouble> {
     if !is_init && status.name != BUILD && status.name != HELPER {
         return None;
     }
-    termination(status, state, is_init)
+    termination(status, state, is_init).map(|trouble| with_hook(pod, status, trouble))
+}
+
+/// A container whose first hook fails is ended by the cluster, which does not say so but in an event.
+fn with_hook(pod: &Pod, status: &ContainerStatus, trouble: Trouble) -> Trouble {
+    let mut containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let hooked = containers
+        .find(|container| container.name == status.name)
+        .and_then(|container| container.lifecycle.as_ref())
+        .is_some_and(|lifecycle| lifecycle.post_start.is_some());
+    match trouble {
+        Trouble::System(message) if hooked => Trouble::System(format!(
+            "{message}; where that was at its start, its `post_start` hook failed: correct `container_lifecycle` \
+             (the cluster can do `exec` and `http_get`, not `tcp_socket`)"
+        )),
+        other => other,
+    }
 }
 
 fn init(pod: &Pod, name: &str) -> bool {
@@ -264,10 +303,7 @@ fn ended(pod: &Pod) -> Option<Trouble> {
     );
     let name = name(pod);
     match (status.phase.as_deref(), reason) {
-        (_, "DeadlineExceeded") => Some(Trouble::Job {
-            reason: FailureReason::JobExecutionTimeout,
-            message: format!("the pod {name} ran longer than the job may, and was ended by the cluster: {message}"),
-        }),
+        (_, "DeadlineExceeded") => Some(deadline(pod, message)),
         (_, "Evicted") => Some(Trouble::System(format!(
             "the pod {name} was evicted from its node: {message}; give the job requests for what it uses, or the nodes more"
         ))),
@@ -390,6 +426,33 @@ mod tests {
             assert!(trouble.is_transient(), "{trouble}");
             assert!(crate::trace::chain(&trouble).contains("deleted from outside"));
         }
+    }
+
+    #[test]
+    fn containers_that_end_after_the_deadline_end_by_it() {
+        let ended = |second: u32| {
+            let ended = json!({"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": format!("2026-01-01T00:00:{second}Z")}});
+            let status = json!({"phase": "Running", "startTime": "2026-01-01T00:00:00Z", "containerStatuses": [container("helper", &ended)]});
+            let mut pod = pod(&json!({}), &status);
+            pod.spec = serde_json::from_value(json!({"containers": [], "activeDeadlineSeconds": 30})).expect("is one");
+            trouble(&pod, false).expect("is over").error().reason()
+        };
+        assert_eq!(ended(29), FailureReason::RunnerSystemFailure);
+        assert_eq!(ended(30), FailureReason::JobExecutionTimeout);
+    }
+
+    #[test]
+    fn a_hook_that_may_have_failed_is_named() {
+        let ended = container("build", &json!({"terminated": {"exitCode": 0, "reason": "Completed"}}));
+        let mut pod = pod(&json!({}), &json!({"phase": "Running", "containerStatuses": [ended]}));
+        let hook = json!({"postStart": {"tcpSocket": {"port": 1}}});
+        pod.spec =
+            serde_json::from_value(json!({"containers": [{"name": "build", "lifecycle": hook}]})).expect("is one");
+        let error = trouble(&pod, false).expect("is over").error();
+        assert!(
+            crate::trace::chain(&error).contains("`post_start` hook failed"),
+            "{error}"
+        );
     }
 
     #[test]

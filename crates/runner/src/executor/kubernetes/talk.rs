@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite};
 use tokio::sync::{Mutex, watch};
 
 use super::link::{Attached, Ends, Link, Over};
+use super::plan::Planned;
 use super::sight::{self, Trouble};
 use crate::executor::{Error, Exit, Keyboard, Output, Result, Stop, Stream};
 use crate::guest::inside::{Answer, Frames, Kind, Opening, Order, Work};
@@ -36,6 +37,10 @@ const REST: Duration = Duration::from_secs(30);
 
 /// How long the cluster may take to tell of a pod's end that its connections have already felt.
 const NEWS: Duration = Duration::from_secs(1);
+
+/// The same where a program was ended by a signal and its pod does not answer any more: a node tells of containers after
+/// their end.
+const LATE_NEWS: Duration = Duration::from_secs(20);
 
 /// How long the cluster is asked what became of a pod.
 const INQUIRY: Duration = Duration::from_secs(10);
@@ -450,8 +455,40 @@ async fn listen(
     }
 }
 
-/// What has happened to the pod, asked for anew: it may be told a moment later than what follows from it.
+/// What has happened to the pod in which a program was ended by a signal: that may be told later than what follows from it.
 pub(super) async fn fallen(link: &Link) -> Option<Trouble> {
+    if let Some(trouble) = asked(link).await {
+        return Some(trouble);
+    }
+    // A pod's containers are asked to end in one moment, and the helper has nothing to end.
+    let (_, typed) = tokio::sync::mpsc::channel(1);
+    let nothing = Work::WaitTcp {
+        targets: Vec::new(),
+        timeout_ms: 0,
+    };
+    let (stop, keyboard) = (Stop::new(), Keyboard { typed });
+    let heard = once(
+        link,
+        Planned::HELPER,
+        &nothing,
+        &stop,
+        keyboard,
+        &crate::executor::Discard,
+    );
+    if matches!(tokio::time::timeout(INQUIRY, heard).await, Ok(Ok(Heard::Answer(_)))) {
+        return None;
+    }
+    let told = tokio::time::timeout(LATE_NEWS, link.watcher.trouble()).await;
+    Some(told.unwrap_or_else(|_| {
+        let pod = &link.pod;
+        Trouble::System(format!(
+            "the containers of the pod {pod} were ended from outside, and nobody says why"
+        ))
+    }))
+}
+
+/// What the cluster says of the pod.
+async fn asked(link: &Link) -> Option<Trouble> {
     let pods = link.pods();
     let asked = link.cluster.call(|| pods.get(&link.pod));
     match tokio::time::timeout(INQUIRY, asked).await {
@@ -466,7 +503,7 @@ async fn lost(link: &Link, over: Over) -> Error {
     if let Ok(trouble) = tokio::time::timeout(NEWS, link.watcher.trouble()).await {
         return trouble.error();
     }
-    if let Some(trouble) = fallen(link).await {
+    if let Some(trouble) = asked(link).await {
         return trouble.error();
     }
     match over {
