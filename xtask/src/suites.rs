@@ -321,6 +321,9 @@ fn no_cluster() -> Option<&'static str> {
     if !set("KUBECONFIG") {
         return Some("KUBECONFIG names no cluster");
     }
+    if !set("KUBECTL") && !exists("kubectl") {
+        return Some("there is no kubectl: put one on PATH, or name its command in KUBECTL");
+    }
     let images = set("TASUKI_TEST_KUBERNETES_LOAD") || set("TASUKI_TEST_KUBERNETES_HELPER");
     (!images).then_some(
         "TASUKI_TEST_KUBERNETES_LOAD does not say what puts an image's archive on the nodes (`kind load image-archive`, \

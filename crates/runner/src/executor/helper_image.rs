@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::docker::hex;
@@ -106,9 +106,40 @@ pub fn archive(program: &Path, path: &str, name: &str) -> Result<Vec<u8>> {
 }
 
 /// Whether a program needs its loader and libraries brought along. Blocking.
+///
+/// Read from the program itself: where a runner runs in such an image, nothing else there could tell.
 pub(super) fn is_dynamic(program: &Path) -> Result<bool> {
-    let path = crate::executor::shell::Config::DEFAULT_PATH;
-    needs(program, path).map(|needs| needs.loader.is_some()).map_err(failed)
+    let file = fs::File::open(program).map_err(failed)?;
+    names_a_loader(file).map_err(failed)
+}
+
+/// Whether one of an ELF file's program headers is `PT_INTERP`. Files of other kinds and of other machines' byte order name none.
+fn names_a_loader(mut file: impl io::Read + io::Seek) -> io::Result<bool> {
+    const INTERP: [u8; 4] = 3_u32.to_le_bytes();
+    let mut head = Vec::new();
+    (&mut file).take(64).read_to_end(&mut head)?;
+    if head.len() < 64 || head[..4] != *b"\x7fELF" || head[5] != 1 {
+        return Ok(false);
+    }
+    let number = |at: usize, size: usize| {
+        head[at..at + size]
+            .iter()
+            .rev()
+            .fold(0_u64, |all, byte| all << 8 | u64::from(*byte))
+    };
+    let (offset, size, count) = match head[4] {
+        1 => (number(28, 4), number(42, 2), number(44, 2)),
+        _ => (number(32, 8), number(54, 2), number(56, 2)),
+    };
+    for index in 0..count {
+        file.seek(io::SeekFrom::Start(offset.saturating_add(index * size)))?;
+        let mut kind = [0; 4];
+        file.read_exact(&mut kind)?;
+        if kind == INTERP {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Looks for the files. Blocking.
@@ -327,5 +358,38 @@ mod tests {
         assert_eq!(needs.libraries, [Path::new("/lib/x86_64-linux-gnu/libc.so.6")]);
         assert_eq!(parse(musl).libraries.len(), 2);
         assert!(parse("\tstatically linked\n").loader.is_none());
+    }
+
+    /// A file of 64 bits with these kinds of program headers.
+    fn elf(kinds: &[u32]) -> Vec<u8> {
+        let mut file = vec![0; 64];
+        file[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        file[32] = 64;
+        file[54] = 56;
+        file[56] = u8::try_from(kinds.len()).expect("few");
+        for kind in kinds {
+            file.extend(kind.to_le_bytes());
+            file.extend([0; 52]);
+        }
+        file
+    }
+
+    #[test]
+    fn a_program_with_a_loader_is_known_by_its_own_header() {
+        for (file, wanted) in [
+            (elf(&[6, 3, 1]), true),
+            (elf(&[1, 2]), false),
+            (elf(&[]), false),
+            (b"#!/bin/sh\n".to_vec(), false),
+            (Vec::new(), false),
+        ] {
+            let found = names_a_loader(io::Cursor::new(&file)).expect("is read");
+            assert_eq!(found, wanted, "{file:?}");
+        }
+        let own = std::env::current_exe().expect("has a path");
+        assert_eq!(
+            is_dynamic(&own).expect("is read"),
+            needs(&own, "/usr/bin:/bin").expect("is read").loader.is_some()
+        );
     }
 }
