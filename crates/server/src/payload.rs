@@ -94,6 +94,8 @@ pub fn build(facts: &Facts<'_>) -> Result<JobResponse, Circular> {
     let variables = variables::all(facts, &repository)?;
     let timeout = timeout(facts);
     let job = facts.job;
+    // In GitHub's words a reference of an image's variable is a secret; those of GitLab are for the runner.
+    let secrets = images::Secrets((facts.language == plan::Language::Github).then_some(variables.as_slice()));
     let native = steps::native(job);
     let plain = native.is_some() || steps::is_plain(job);
     Ok(JobResponse {
@@ -113,8 +115,16 @@ pub fn build(facts: &Facts<'_>) -> Result<JobResponse, Circular> {
             steps::scripts(job, timeout)
         },
         run: native.unwrap_or_default(),
-        image: job.image.as_ref().map(images::image).unwrap_or_default(),
-        services: job.services.iter().map(images::service).collect(),
+        image: job
+            .image
+            .as_ref()
+            .map(|image| images::image(image, secrets))
+            .unwrap_or_default(),
+        services: job
+            .services
+            .iter()
+            .map(|service| images::service(service, secrets))
+            .collect(),
         artifacts: files::artifacts(job),
         cache: files::caches(job, facts.context.pipeline.protected_ref),
         credentials: logins::of(job, &variables),

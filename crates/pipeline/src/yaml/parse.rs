@@ -276,8 +276,14 @@ impl Builder<'_, '_> {
             (Tag::Float, value) => (matches!(value, Value::Float(_)), "number"),
             (Tag::None | Tag::Null | Tag::Str | Tag::Reference, _) => return,
         };
-        if !good {
-            let message = format!("`{text}` is tagged as a {kind} and is none");
+        let plain = matches!(node.kind, Kind::Scalar(_, Style::Plain));
+        if !good || !plain {
+            let why = if plain {
+                "is none"
+            } else {
+                "stands in quotes or as a block"
+            };
+            let message = format!("`{text}` is tagged as a {kind} and {why}");
             self.problems.push(Problem::new(&code::YAML_SYNTAX, node.span, message));
         }
     }

@@ -3,14 +3,20 @@
 use tasuki_model::plan::{self, PullPolicy};
 use tasuki_proto::gitlab::{DockerOptions, ExecutorOptions, Image, JobVariable, KubernetesOptions, Port, UserOption};
 
-pub(super) fn image(image: &plan::Image) -> Image {
+use super::logins;
+
+/// Where the variables of images have references to secrets, `secrets` are all variables of the job.
+#[derive(Clone, Copy)]
+pub(super) struct Secrets<'a>(pub(super) Option<&'a [JobVariable]>);
+
+pub(super) fn image(image: &plan::Image, secrets: Secrets<'_>) -> Image {
     Image {
         name: image.name.clone(),
         alias: String::new(),
         command: image.command.clone().unwrap_or_default(),
         entrypoint: image.entrypoint.clone().unwrap_or_default(),
         ports: image.ports.iter().map(port).collect(),
-        variables: image.variables.iter().map(variable).collect(),
+        variables: image.variables.iter().map(|one| variable(one, secrets)).collect(),
         pull_policy: image
             .pull_policy
             .iter()
@@ -20,10 +26,10 @@ pub(super) fn image(image: &plan::Image) -> Image {
     }
 }
 
-pub(super) fn service(service: &plan::Service) -> Image {
+pub(super) fn service(service: &plan::Service, secrets: Secrets<'_>) -> Image {
     Image {
         alias: service.aliases.join(" "),
-        ..image(&service.image)
+        ..image(&service.image, secrets)
     }
 }
 
@@ -63,13 +69,46 @@ fn port(port: &plan::Port) -> Port {
     }
 }
 
-fn variable(variable: &plan::Variable) -> JobVariable {
+fn variable(variable: &plan::Variable, secrets: Secrets<'_>) -> JobVariable {
+    let secret = secrets.0.filter(|_| !variable.raw);
     JobVariable {
         key: variable.key.clone(),
-        value: variable.value.clone(),
-        public: true,
+        value: match secret {
+            Some(all) => logins::value(&variable.value, all),
+            None => variable.value.clone(),
+        },
+        public: secret.is_none(),
         file: variable.file,
         masked: variable.masked,
-        raw: variable.raw,
+        raw: variable.raw || secret.is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_to_secrets_get_their_values() {
+        let plain = |key: &str, value: &str, raw: bool| plan::Variable {
+            raw,
+            ..plan::Variable::plain(key, value)
+        };
+        let given = plan::Image {
+            name: "postgres".to_owned(),
+            variables: vec![plain("PASSWORD", "$Pw", false), plain("PRICE", "$5", true)],
+            ..plan::Image::default()
+        };
+        let known = [variable(&plain("PW", "s3cret", true), Secrets(None))];
+        let shown = |secrets| {
+            let made = image(&given, secrets).variables;
+            made.into_iter()
+                .map(|one| (one.value, one.raw, one.public))
+                .collect::<Vec<_>>()
+        };
+        let with = [("s3cret".to_owned(), true, false), ("$5".to_owned(), true, true)];
+        assert_eq!(shown(Secrets(Some(&known))), with);
+        let without = [("$Pw".to_owned(), false, true), ("$5".to_owned(), true, true)];
+        assert_eq!(shown(Secrets(None)), without);
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn of(job: &plan::Job, variables: &[JobVariable]) -> Vec<Credentials>
 }
 
 /// A text that is `$NAME` and nothing else stands for a variable, `$$` for a dollar; the last variable of a name counts.
-fn value(text: &str, variables: &[JobVariable]) -> String {
+pub(super) fn value(text: &str, variables: &[JobVariable]) -> String {
     let Some(rest) = text.strip_prefix('$') else {
         return text.to_owned();
     };

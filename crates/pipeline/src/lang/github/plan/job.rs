@@ -407,11 +407,18 @@ fn image(session: &Session<'_>, given: &Container, scope: &Scope<'_>) -> Option<
     let env = scope.entries(session, &given.env, "`env`");
     let mut variables = Vec::with_capacity(env.len());
     for (key, expr) in env {
-        match fold::known(&expr) {
-            Some(value) => variables.push(raw(key, value.to_text().to_string())),
-            None => {
-                let message = format!("`{key}` of a container cannot depend on what is known only later");
-                session.error(&code::UNSUPPORTED, given.image.span, message);
+        match (fold::known(&expr), login::secret(&expr)) {
+            (Some(value), _) => variables.push(raw(key, value.to_text().to_string())),
+            // A reference, whose value is put in its place when a runner takes the job.
+            (None, Some(name)) => variables.push(Variable {
+                masked: true,
+                ..Variable::plain(key, format!("${name}"))
+            }),
+            (None, None) => {
+                let message =
+                    format!("`{key}` of a container is neither known when the pipeline starts nor one secret");
+                let problem = Problem::new(&code::UNSUPPORTED, given.image.span, message);
+                session.report(problem.hint("write `${{ secrets.NAME }}` and nothing else"));
             }
         }
     }

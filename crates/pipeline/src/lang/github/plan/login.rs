@@ -68,13 +68,17 @@ fn computed(session: &Session<'_>, span: Span, value: &Value) -> Option<(String,
     Some((literal(user?), literal(password?)))
 }
 
-/// The name of the secret that an expression is.
-fn secret(expr: &Expr) -> Option<&str> {
-    match expr {
-        Expr::Index { of, index } => match (of.as_ref(), index.as_ref()) {
-            (Expr::Context(root), Expr::Literal(Literal::Text(name))) if root == "secrets" => Some(name),
-            _ => None,
-        },
+/// The name of the variable that has the secret that an expression is. The token is that of the job.
+pub(super) fn secret(expr: &Expr) -> Option<&str> {
+    const TOKEN: &str = "CI_JOB_TOKEN";
+    let Expr::Index { of, index } = expr else { return None };
+    let (Expr::Context(root), Expr::Literal(Literal::Text(name))) = (of.as_ref(), index.as_ref()) else {
+        return None;
+    };
+    match (root.as_str(), name.as_str()) {
+        ("github", name) if name.eq_ignore_ascii_case("token") => Some(TOKEN),
+        ("secrets", name) if name.eq_ignore_ascii_case("github_token") => Some(TOKEN),
+        ("secrets", name) => Some(name),
         _ => None,
     }
 }
