@@ -64,10 +64,15 @@ default
   resources: [secrets]
   verbs: [{{ if $on.resourceAvailabilityCheck }}get{{ if $on.audit }}, {{ end }}{{ end }}{{ if $on.audit }}list{{ end }}]
 {{- end }}
-{{- if $on.warningEvents }}
+{{- if or $on.warningEvents $on.podEvents }}
 - apiGroups: [""]
   resources: [events]
-  verbs: [list]
+  verbs: [{{ if $on.warningEvents }}list{{ if $on.podEvents }}, {{ end }}{{ end }}{{ if $on.podEvents }}watch{{ end }}]
+{{- end }}
+{{- if $on.podLogs }}
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
 {{- end }}
 {{- if or $on.podDisruptionBudget $on.audit }}
 - apiGroups: [policy]

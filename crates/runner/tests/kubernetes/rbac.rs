@@ -18,6 +18,7 @@ fn manifest(section: &str, purpose: Purpose) -> String {
     texts.join("---\n")
 }
 
+/// Covers: GK-RBAC-05, GK-RBAC-22
 #[test]
 fn manifests() {
     use Purpose::{Jobs, JobsAndAudit};
@@ -40,6 +41,16 @@ fn manifests() {
             "namespace = \"ci\"\n[runners.kubernetes.autoscaler]\nmax_pause_pods = 2",
         ),
         ("rbac_audit", JobsAndAudit, "namespace = \"ci\""),
+        (
+            "rbac_pod_events",
+            Jobs,
+            "namespace = \"ci\"\n[runners.feature_flags]\nFF_PRINT_POD_EVENTS = true",
+        ),
+        (
+            "rbac_entry_point",
+            Jobs,
+            "namespace = \"ci\"\n[runners.feature_flags]\nFF_KUBERNETES_HONOR_ENTRYPOINT = true",
+        ),
     ] {
         insta::assert_snapshot!(name, manifest(section, purpose));
     }

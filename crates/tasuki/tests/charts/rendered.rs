@@ -152,6 +152,16 @@ fn the_charts_roles_are_those_of_the_configuration() {
             "use_service_account_image_pull_secrets = true\nresource_availability_check_max_attempts = 3",
         ),
         (
+            "features: {podEvents: true, podLogs: true}",
+            Purpose::Jobs,
+            "[runners.feature_flags]\nFF_PRINT_POD_EVENTS = true\nFF_KUBERNETES_HONOR_ENTRYPOINT = true",
+        ),
+        (
+            "features: {warningEvents: false, podEvents: true}",
+            Purpose::Jobs,
+            "print_pod_warning_events = false\n[runners.feature_flags]\nFF_PRINT_POD_EVENTS = true",
+        ),
+        (
             "features: {podDisruptionBudget: true}",
             Purpose::Jobs,
             "pod_disruption_budget = true",

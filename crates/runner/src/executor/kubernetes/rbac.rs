@@ -1,6 +1,6 @@
 //! The rights that a configuration needs, and no more.
 //!
-//! Fewer than GitLab's runner asks for: nobody attaches to a pod or reads its log, for the guest is talked to by `exec`; what is
+//! Fewer than GitLab's runner asks for: nobody attaches to a pod, or reads its log without need, for the guest is talked to by `exec`; what is
 //! made for a pod goes with it. `get` beside `create` is for answers that were lost: what is there already is looked at.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -131,6 +131,13 @@ fn rules(settings: &Settings, purpose: Purpose) -> Vec<PolicyRule> {
     }
     if settings.print_warning_events {
         rights.add("", "events", &["list"]);
+    }
+    if settings.flags.print_pod_events {
+        rights.add("", "events", &["watch"]);
+    }
+    if settings.flags.honor_entrypoint {
+        // What an entry point prints before it hands over is heard nowhere else.
+        rights.add("", "pods/log", &["get"]);
     }
     if config.pod_disruption_budget {
         rights.add("policy", "poddisruptionbudgets", &["create", "get"]);
