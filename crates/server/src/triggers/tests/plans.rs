@@ -178,7 +178,7 @@ fn example(name: &str) -> Case {
 }
 
 /// Only a server has other projects; the others say so.
-const BEYOND_A_FOLDER: &[&str] = &["exists in a project that may not be read"];
+const BEYOND_A_FOLDER: &[&str] = &["exists in a project that may not be read", "exists in another project"];
 
 /// One repository in which one case after the other lies, as a folder and as a project.
 struct Bench {
