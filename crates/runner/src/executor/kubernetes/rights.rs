@@ -49,12 +49,12 @@ impl fmt::Display for Right {
 }
 
 impl Right {
-    /// Whether jobs run without it: pods are then polled, events not printed.
+    /// Whether jobs run without it: pods are then polled, and the job's log is not told of them.
     #[must_use]
     pub fn is_dispensable(&self) -> bool {
         matches!(
             (self.verb.as_str(), self.resource.as_str()),
-            ("watch", "pods") | ("list", "events")
+            ("watch", "pods") | ("list" | "watch", "events") | ("get", "pods/log")
         )
     }
 

@@ -106,6 +106,11 @@ mod tests {
                 "may not watch pods in the namespace ci",
             ),
             (
+                vec![right("watch", "events"), right("get", "pods/log")],
+                Verdict::Warning,
+                "may not watch events in the namespace ci; get pods/log in the namespace ci",
+            ),
+            (
                 vec![right("watch", "pods"), right("get", "pods/exec")],
                 Verdict::Failed,
                 "watch pods in the namespace ci; get pods/exec in the namespace ci",
