@@ -178,7 +178,7 @@ async fn a_log_in_needs_secrets() {
     check("", with_login, &[("create", "secrets", ""), ("update", "secrets", "")]).await;
 }
 
-/// Covers: GK-RBAC-27, GK-RBAC-29
+/// Covers: GK-RBAC-27, GK-RBAC-29, GK-CHK-02
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a cluster: cargo xtask test kubernetes"]
 async fn the_resource_check_needs_to_look() {
@@ -376,14 +376,6 @@ async fn an_examination_names_what_an_account_lacks() {
     own.end().await;
 }
 
-/// What a job without anything special needs.
-const RIGHTS: &[(&str, &[&str])] = &[
-    ("pods", &["create", "get", "delete", "list", "watch"]),
-    ("pods/exec", &["create", "get"]),
-    ("secrets", &["create", "update", "delete"]),
-    ("events", &["list"]),
-];
-
 /// The job's own token is who its pod is made as, where the runner allows that.
 ///
 /// Covers: GK-API-09, GK-API-10, GK-CFG-10
@@ -391,7 +383,14 @@ const RIGHTS: &[(&str, &[&str])] = &[
 #[ignore = "needs a cluster: cargo xtask test kubernetes"]
 async fn a_job_may_bring_a_token_of_its_own() {
     let own = Own::new().await;
-    let (none, all) = (own.token(&[]).await, own.token(RIGHTS).await);
+    let none = own.token(&[]).await;
+    let account = Account {
+        name: unique("runner"),
+        namespace: own.name.clone(),
+    };
+    let settings = settings(&format!("namespace = {:?}", own.name));
+    own.make(&rbac_manifest(&settings, &account, Purpose::Jobs)).await;
+    let all = own.token_of(&account.name).await;
     let folder = tempfile::tempdir().expect("a folder");
     for (runners, jobs, allowed, works) in [
         (&all, None, false, true),
@@ -415,36 +414,11 @@ async fn a_job_may_bring_a_token_of_its_own() {
         assert_eq!(made.is_ok(), works, "{printed}");
         match made {
             Ok(sandbox) => sandbox.teardown().await.expect("is torn down"),
-            Err(error) => assert!(chain(&error).contains(" pods in the namespace"), "{}", chain(&error)),
-        }
-        place.ends().await;
-    }
-    own.end().await;
-}
-
-/// Covers: GK-CHK-02
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs a cluster: cargo xtask test kubernetes"]
-async fn looking_for_what_a_pod_names_needs_the_right_to() {
-    let own = Own::new().await;
-    let with: Vec<(&str, &[&str])> = RIGHTS
-        .iter()
-        .copied()
-        .chain([("serviceaccounts", &["get"][..])])
-        .collect();
-    for (rights, works) in [(RIGHTS, false), (&with[..], true)] {
-        let folder = tempfile::tempdir().expect("a folder");
-        let keys = keys(folder.path(), &own.token(rights).await, None).await;
-        let more = "service_account = \"default\"\nresource_availability_check_max_attempts = 1\n";
-        let place = place(&format!("{keys}namespace = {:?}\n{more}", own.name));
-        let (made, printed) = place.prepare(task()).await;
-        assert_eq!(made.is_ok(), works, "{printed}");
-        match made {
-            Ok(sandbox) => sandbox.teardown().await.expect("is torn down"),
-            Err(error) => {
-                let wanted = format!("get serviceaccounts in the namespace {}", own.name);
-                assert!(chain(&error).contains(&wanted), "{}", chain(&error));
-            }
+            Err(error) => assert!(
+                chain(&error).contains("may not get pods in the namespace"),
+                "{}",
+                chain(&error)
+            ),
         }
         place.ends().await;
     }

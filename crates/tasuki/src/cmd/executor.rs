@@ -41,41 +41,40 @@ pub(crate) enum Kind {
     Kubernetes,
 }
 
+impl Kind {
+    /// As `--executor` takes it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Shell => "shell",
+            Self::Docker => "docker",
+            Self::Kubernetes => "kubernetes",
+        }
+    }
+}
+
 impl ExecutorArgs {
     /// As a runner is started with it.
     ///
     /// # Errors
     /// A flag of another executor.
     pub(crate) fn local(&self) -> anyhow::Result<LocalExecutor> {
-        for (given, flag, kind, name) in [
-            (self.docker_image.is_some(), "--docker-image", Kind::Docker, "docker"),
-            (
-                self.kubernetes_image.is_some(),
-                "--kubernetes-image",
-                Kind::Kubernetes,
-                "kubernetes",
-            ),
+        for (given, flag, kind) in [
+            (self.docker_image.is_some(), "--docker-image", Kind::Docker),
+            (self.kubernetes_image.is_some(), "--kubernetes-image", Kind::Kubernetes),
             (
                 self.kubernetes_helper_image.is_some(),
                 "--kubernetes-helper-image",
                 Kind::Kubernetes,
-                "kubernetes",
             ),
             (
                 self.kubernetes_namespace.is_some(),
                 "--kubernetes-namespace",
                 Kind::Kubernetes,
-                "kubernetes",
             ),
-            (
-                self.pod_address.is_some(),
-                "--pod-address",
-                Kind::Kubernetes,
-                "kubernetes",
-            ),
+            (self.pod_address.is_some(), "--pod-address", Kind::Kubernetes),
         ] {
             if given && self.executor != kind {
-                return Err(wrong_usage(format!("{flag} is for --executor {name}")));
+                return Err(wrong_usage(format!("{flag} is for --executor {}", kind.name())));
             }
         }
         Ok(match self.executor {

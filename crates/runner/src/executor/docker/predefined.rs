@@ -13,7 +13,7 @@ use super::executor::GuestNetwork;
 use super::host_config::Part;
 use super::names::Role;
 use super::prepare::Plan;
-use super::remote::{self, Place};
+use super::remote;
 use crate::executor::{Collected, Discard, Error, Result, Stop, Stream};
 use crate::guest::inside::{Folder, Ready, Work};
 
@@ -79,15 +79,11 @@ pub(super) async fn give_folders(plan: &Plan, predefined: &str, ready: &Ready, s
     if (ready.uid, ready.gid) == (0, 0) {
         return Ok(());
     }
-    let place = Place {
-        engine: &plan.engine,
-        container: predefined,
-        user: None,
-        privileged: false,
-        guest: &plan.guest.command,
-    };
     for work in first_work(plan, ready.uid, ready.gid) {
-        remote::ask(place, &work, stop, &Discard).await?.0.done()?;
+        remote::ask(plan.guest_in(predefined), &work, stop, &Discard)
+            .await?
+            .0
+            .done()?;
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ use super::names::{self, Names, Role};
 use super::network::Network;
 use super::predefined;
 use super::provision::Guest;
+use super::remote::Place;
 use super::sandbox::DockerSandbox;
 use super::services;
 use super::volumes::{self, Volumes};
@@ -92,6 +93,17 @@ impl Plan {
             body.insert("StopSignal".to_owned(), json!("SIGKILL"));
         }
         Ok(Value::Object(body))
+    }
+
+    /// The guest as the container's own user, which is root in the helper image.
+    pub(super) fn guest_in<'a>(&'a self, container: &'a str) -> Place<'a> {
+        Place {
+            engine: &self.engine,
+            container,
+            user: None,
+            privileged: false,
+            guest: &self.guest.command,
+        }
     }
 
     /// Variables that containers themselves may have: everybody who can look at a container sees them.

@@ -83,11 +83,8 @@ impl DockerSandbox {
     /// In the predefined container, as the same user.
     fn predefined_place(&self) -> Place<'_> {
         Place {
-            engine: &self.parts.plan.engine,
-            container: &self.parts.predefined,
             user: Some(&self.parts.build.user),
-            privileged: false,
-            guest: &self.parts.plan.guest.command,
+            ..self.parts.plan.guest_in(&self.parts.predefined)
         }
     }
 
@@ -243,13 +240,7 @@ impl Sandbox for DockerSandbox {
             // The job's own processes must not write on.
             let build = parts.plan.engine.remove_container(&parts.build.id).await;
             result = build.map_err(|error| Error::system("remove the job's container", error));
-            let place = Place {
-                engine: &parts.plan.engine,
-                container: &parts.predefined,
-                user: None,
-                privileged: false,
-                guest: &parts.plan.guest.command,
-            };
+            let place = parts.plan.guest_in(&parts.predefined);
             let work = Work::Remove(vec![paths.project.clone(), paths.temp.clone()]);
             let removed = remote::ask(place, &work, &Stop::new(), &Discard).await;
             result = result.and(removed.and_then(|(answer, _)| answer.done()));

@@ -13,7 +13,7 @@ use super::host_config::{Part, device};
 use super::images;
 use super::names::Role;
 use super::prepare::Plan;
-use super::remote::{self, Place};
+use super::remote;
 use crate::config::DockerConfig;
 use crate::executor::access;
 use crate::executor::reference::Reference;
@@ -248,18 +248,11 @@ async fn ask(plan: &Plan, targets: Vec<(String, u16)>, limit: u64, stop: &Stop) 
     let name = format!("{}-wait-for-service", plan.names.base);
     let id = plan.engine.create_container(&name, None, &body).await.map_err(failed)?;
     plan.engine.start_container(&id).await.map_err(failed)?;
-    let place = Place {
-        engine: &plan.engine,
-        container: &id,
-        user: None,
-        privileged: false,
-        guest: &plan.guest.command,
-    };
     let work = Work::WaitTcp {
         targets,
         timeout_ms: limit.saturating_mul(1000),
     };
-    let (answer, _) = remote::ask(place, &work, stop, &Discard).await?;
+    let (answer, _) = remote::ask(plan.guest_in(&id), &work, stop, &Discard).await?;
     plan.engine.remove_container(&id).await.map_err(failed)?;
     match answer {
         Answer::Waited { silent } => Ok(silent.into_iter().map(|(host, _)| host).collect()),

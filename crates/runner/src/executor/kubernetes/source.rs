@@ -5,13 +5,14 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::link::{Ends, Link, Over};
 use super::plan::Planned;
-use crate::executor::{Command, Ended, Error, Exit, Output, Result, Stream};
+use crate::executor::{Command, Ended, Error, Exit, Output, PullOnDrop, Result, Stream};
 use crate::guest::inside::END;
 use crate::guest::{self, Context, Request, Response, serve};
 
@@ -54,17 +55,15 @@ pub(super) async fn send(
 /// The copy, and what is said of it.
 async fn copied(request: guest::Snapshot, command: &Command) -> Result<(Response, String)> {
     let stop = command.stop.child();
-    let _pulled = crate::executor::PullOnDrop(stop.clone());
+    let _pulled = PullOnDrop(stop.clone());
     let work = move || {
-        let said = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
-        let told = std::sync::Arc::clone(&said);
+        let said = Arc::new(Mutex::new(String::new()));
+        let told = Arc::clone(&said);
         let context = Context::new(Vec::new(), stop, move |text| {
-            told.lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .push_str(text);
+            told.lock().unwrap_or_else(PoisonError::into_inner).push_str(text);
         });
         let response = serve(Request::Snapshot(request), &context);
-        let said = std::mem::take(&mut *said.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let said = std::mem::take(&mut *said.lock().unwrap_or_else(PoisonError::into_inner));
         (response, said)
     };
     let done = tokio::task::spawn_blocking(work).await;
@@ -77,7 +76,7 @@ async fn put(link: &Link, who: &str, from: PathBuf, to: &Path, command: &Command
     let to = to.to_string_lossy();
     let attached = link.guest(Planned::HELPER, &["receive", who, &to]).await;
     let mut attached = attached.map_err(|fault| fault.explain(what.clone()))?;
-    let (chunks, mut next) = mpsc::channel(AHEAD);
+    let (chunks, mut next) = mpsc::channel::<Vec<u8>>(AHEAD);
     let packed = tokio::task::spawn_blocking(move || {
         pack(
             &from,
@@ -90,7 +89,6 @@ async fn put(link: &Link, who: &str, from: PathBuf, to: &Path, command: &Command
     let Ends { input, .. } = attached.ends();
     let sent = async {
         while let Some(chunk) = next.recv().await {
-            let chunk: Vec<u8> = chunk;
             // Whoever does not read any more says why at its end.
             if !Ends::write(input, &chunk).await {
                 break;
