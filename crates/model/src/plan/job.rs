@@ -34,7 +34,7 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_group: Option<ResourceGroup>,
     #[serde(default)]
-    pub image: Option<Image>,
+    pub image: Option<Box<Image>>,
     #[serde(default)]
     pub services: Vec<Service>,
     #[serde(default)]
@@ -43,7 +43,7 @@ pub struct Job {
     pub resource_class: Option<String>,
     /// The kind of machine that the config asks for, where its language has such words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub machine: Option<Machine>,
+    pub machine: Option<Box<Machine>>,
     /// 1-based index of this job among its parallel siblings.
     #[serde(default)]
     pub parallel_index: Option<u32>,
@@ -63,11 +63,11 @@ pub struct Job {
     #[serde(default)]
     pub interruptible: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub environment: Option<Environment>,
+    pub environment: Option<Box<Environment>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub caches: Vec<Cache>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub artifacts: Option<Artifacts>,
+    pub artifacts: Option<Box<Artifacts>>,
     /// Values that later jobs can read, evaluated on the runner after the last step.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, Expr>,
@@ -75,9 +75,9 @@ pub struct Job {
     pub strategy: Option<Strategy>,
     /// Starts another pipeline instead of running steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub downstream: Option<Downstream>,
+    pub downstream: Option<Box<Downstream>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub release: Option<Release>,
+    pub release: Option<Box<Release>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub id_tokens: Vec<IdToken>,
     /// GitLab `secrets`, by variable, in the runner protocol's own form.

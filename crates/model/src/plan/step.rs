@@ -116,7 +116,7 @@ pub enum StepKind {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         template: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        cache: Option<Cache>,
+        cache: Option<Box<Cache>>,
     },
     SaveCache {
         key: String,
@@ -140,7 +140,7 @@ pub enum StepKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         destination: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        artifacts: Option<Artifacts>,
+        artifacts: Option<Box<Artifacts>>,
     },
     StoreTestResults {
         path: String,

@@ -9,7 +9,8 @@ use tasuki_proto::gitlab::{Credentials, JobVariable};
 pub(super) fn of(job: &plan::Job, variables: &[JobVariable]) -> Vec<Credentials> {
     let images = job
         .image
-        .iter()
+        .as_deref()
+        .into_iter()
         .chain(job.services.iter().map(|service| &service.image));
     let one = |image: &plan::Image| {
         let (user, password) = image.credentials.as_ref()?;

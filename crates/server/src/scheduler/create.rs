@@ -102,7 +102,7 @@ pub(super) fn prepare(mut new: NewPipeline) -> Result<Prepared, Error> {
                 interruptible: job.interruptible,
                 resource: job.resource_group.clone(),
                 timeout_s: job.timeout_s,
-                environment: job.environment.clone().map(Arc::new),
+                environment: job.environment.as_deref().cloned().map(Arc::new),
                 pages: Publishing::of(job).map(Arc::new),
             },
         };

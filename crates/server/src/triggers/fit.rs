@@ -25,7 +25,7 @@ fn hold_group(workflow: &mut Workflow) {
     };
     let mut job = Job::new(workflow.name.clone());
     job.resource_group = Some(group);
-    job.downstream = Some(Downstream {
+    job.downstream = Some(Box::new(Downstream {
         target: DownstreamTarget::Part {
             file: workflow.file.clone(),
             job: String::new(),
@@ -33,7 +33,7 @@ fn hold_group(workflow: &mut Workflow) {
         strategy: Some("depend".to_owned()),
         forward: ForwardVariables::default(),
         inputs: BTreeMap::new(),
-    });
+    }));
     workflow.stages.clear();
     workflow.jobs = vec![job];
 }

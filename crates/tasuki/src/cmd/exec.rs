@@ -1,5 +1,6 @@
 //! `tasuki exec`.
 
+mod database;
 mod scratch;
 
 use std::net::IpAddr;
@@ -17,7 +18,7 @@ use tasuki_server::app::{App, Running};
 use tasuki_server::config::ProjectSettings;
 use tasuki_server::git::{Git, Worktree};
 use tasuki_server::triggers::{self, Circumstances, NoPipeline, Read, Selection, Start, Started, here};
-use tasuki_store::{DbUrl, Store, projects};
+use tasuki_store::projects;
 
 use super::executor::{ExecutorArgs, url_of_jobs};
 use super::folder::{Config, Lines};
@@ -28,6 +29,7 @@ use crate::config::client;
 use crate::exit::{Exit, Mark as _, Outcome, wrong_usage};
 use crate::print::{self, Form};
 use crate::role::{Interrupts, LocalExecutor, LocalRunner, Registration, Request, RunningRunner, block_on, reachable};
+use database::Database;
 use scratch::Scratch;
 
 /// Run the pipeline of the folder you are in, without a server.
@@ -84,15 +86,16 @@ struct Engine {
 
 impl Exec {
     pub(crate) fn run(self) -> Outcome {
+        let database = Database::open();
         let here = std::env::current_dir()?;
         let configs = match &self.file {
             Some(file) => vec![Config::read(file, None)?],
             None => Config::find_all(&here, None)?,
         };
-        block_on(self.work(configs))
+        block_on(self.work(configs, database))
     }
 
-    async fn work(self, configs: Vec<Config>) -> Outcome {
+    async fn work(self, configs: Vec<Config>, database: Database) -> Outcome {
         let executor = self.executor.local()?;
         let address = match self.dry_run {
             true => None,
@@ -107,7 +110,7 @@ impl Exec {
         // Reading the folder and starting the engine do not need each other.
         let (worktree, engine) = tokio::try_join!(
             worktree(&git, &configs[0]),
-            start_engine(&scratch, slots, executor, address)
+            start_engine(database, &scratch, slots, executor, address)
         )?;
         let Engine {
             server,
@@ -313,13 +316,14 @@ async fn worktree(git: &Git, config: &Config) -> anyhow::Result<Option<Worktree>
 
 /// `address`: that of this machine which jobs reach, where it is not the loopback one.
 async fn start_engine(
+    database: Database,
     scratch: &Scratch,
     slots: u32,
     executor: LocalExecutor,
     address: Option<IpAddr>,
 ) -> anyhow::Result<Engine> {
     tasuki_proto::tls::install();
-    let store = Store::open(&DbUrl::Memory).context("the engine's database cannot be made")?;
+    let store = database.get().await?;
     let mut config = scratch.config()?;
     if let Some(address) = address {
         config.listen.set_ip(address);

@@ -174,9 +174,9 @@ impl Compiler<'_, '_> {
             self.step_list(post, around.scope, &mut sink);
         }
         job.steps = sink.steps;
-        job.image = setting.image;
+        job.image = setting.image.map(Box::new);
         job.services = setting.services;
-        job.machine = setting.machine;
+        job.machine = setting.machine.map(Box::new);
         job.resource_class = setting.resource_class;
         job.variables = setting
             .environment

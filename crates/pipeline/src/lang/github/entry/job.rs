@@ -129,7 +129,9 @@ pub(super) fn parse_all(session: &Session<'_>, node: &Node) -> Vec<Job> {
         fields::check_id(session, id, key.span, "a job");
         job(session, id, key.span, node)
     };
-    map.iter().filter_map(one).collect()
+    let mut jobs = Vec::with_capacity(map.len());
+    jobs.extend(map.iter().filter_map(one));
+    jobs
 }
 
 fn job(session: &Session<'_>, id: &str, span: Span, node: &Node) -> Option<Job> {
@@ -333,7 +335,9 @@ fn outputs(session: &Session<'_>, node: &Node) -> Vec<(String, Field)> {
         )?;
         Some((name.to_owned(), value))
     };
-    map.iter().filter_map(one).collect()
+    let mut jobs = Vec::with_capacity(map.len());
+    jobs.extend(map.iter().filter_map(one));
+    jobs
 }
 
 fn call(session: &Session<'_>, uses: &Node, map: &Map) -> Option<Call> {

@@ -87,7 +87,9 @@ pub(super) fn parse_all(session: &Session<'_>, node: &Node, place: Place) -> Vec
         fields::wrong(session, node, "`steps`", "a list of steps");
         return Vec::new();
     };
-    let steps: Vec<Step> = items.iter().filter_map(|item| step(session, item, place)).collect();
+    // Exactly: what is collected while it is filtered has room for four, and a step is large.
+    let mut steps = Vec::with_capacity(items.len());
+    steps.extend(items.iter().filter_map(|item| step(session, item, place)));
     let mut seen = Vec::new();
     check_ids(session, &steps, &mut seen);
     steps

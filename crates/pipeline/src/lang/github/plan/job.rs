@@ -167,8 +167,10 @@ impl Maker<'_, '_> {
         made.environment = body
             .environment
             .as_ref()
-            .and_then(|given| environment(session, given, scope));
-        made.image = body.container.as_ref().and_then(|given| image(session, given, scope));
+            .and_then(|given| environment(session, given, scope))
+            .map(Box::new);
+        let container = body.container.as_ref();
+        made.image = container.and_then(|given| image(session, given, scope)).map(Box::new);
         if let Some(field) = &body.computed_services
             && let Some(value) = scope.value(session, field, "`services`")
         {

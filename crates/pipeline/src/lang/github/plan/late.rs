@@ -180,7 +180,7 @@ impl Maker<'_, '_> {
         made.base_name.clone_from(&id);
         made.needs = Some(edges(needs, level));
         made.condition = super::job::both(level.condition.clone(), own, needs);
-        made.downstream = Some(Downstream {
+        made.downstream = Some(Box::new(Downstream {
             target: DownstreamTarget::Part {
                 file: self.file.clone(),
                 job: id,
@@ -188,7 +188,7 @@ impl Maker<'_, '_> {
             strategy: Some("depend".to_owned()),
             forward: ForwardVariables::default(),
             inputs: std::collections::BTreeMap::new(),
-        });
+        }));
         if let entry::JobKind::Call(_) = &job.kind {
             let given = job.concurrency.as_ref();
             made.resource_group = given.and_then(|given| super::workflow::group(session, &scope, given));

@@ -19,15 +19,15 @@ pub(crate) struct Build {
     pub(crate) after_script: Option<Lines>,
     pub(crate) hooks: Option<Lines>,
     pub(crate) run: Vec<(String, serde_json::Value)>,
-    pub(crate) image: Option<Image>,
+    pub(crate) image: Option<Box<Image>>,
     pub(crate) services: Vec<Service>,
     pub(crate) tags: Vec<String>,
     pub(crate) caches: Vec<Cache>,
-    pub(crate) artifacts: Option<Artifacts>,
+    pub(crate) artifacts: Option<Box<Artifacts>>,
     pub(crate) coverage: Option<String>,
     pub(crate) retry: Retry,
     pub(crate) timeout: Option<u64>,
-    pub(crate) release: Option<Release>,
+    pub(crate) release: Option<Box<Release>>,
     pub(crate) id_tokens: Vec<IdToken>,
     pub(crate) secrets: BTreeMap<String, serde_json::Value>,
     pub(crate) pages: Option<Pages>,
@@ -100,7 +100,8 @@ pub(super) fn build(check: &mut Check<'_>, map: &Map, name: &Text, defaults: &In
         run: check.key(map, "run", script::run).unwrap_or_default(),
         image: check
             .key(map, "image", image::image)
-            .or_else(|| defaults.of("image", |d| &d.image)),
+            .or_else(|| defaults.of("image", |d| &d.image))
+            .map(Box::new),
         services: check
             .key(map, "services", image::services)
             .or_else(|| defaults.of("services", |d| &d.services))
@@ -113,14 +114,14 @@ pub(super) fn build(check: &mut Check<'_>, map: &Map, name: &Text, defaults: &In
             .key(map, "cache", cache::caches)
             .or_else(|| defaults.of("cache", |d| &d.cache))
             .unwrap_or_default(),
-        artifacts,
+        artifacts: artifacts.map(Box::new),
         coverage: check.key(map, "coverage", coverage),
         retry: check
             .key(map, "retry", retry::retry)
             .or_else(|| defaults.of("retry", |d| &d.retry))
             .unwrap_or_default(),
         timeout: check.key(map, "timeout", |check, node| check.duration(node, Some(MAX_TIMEOUT))),
-        release: check.key(map, "release", release),
+        release: check.key(map, "release", release).map(Box::new),
         secrets: check
             .key(map, "secrets", |check, node| tokens::secrets(check, node, &id_tokens))
             .unwrap_or_default(),

@@ -36,7 +36,7 @@ impl<'a> JobFacts<'a> {
             stage: &job.stage,
             manual: matches!(job.when, When::Manual | When::Delayed) || job.gate.is_some(),
             parallel: job.parallel_index.zip(job.parallel_total),
-            environment: job.environment.as_ref().map(EnvironmentFacts::of),
+            environment: job.environment.as_deref().map(EnvironmentFacts::of),
         }
     }
 }

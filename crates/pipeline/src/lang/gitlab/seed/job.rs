@@ -38,12 +38,12 @@ pub(super) struct Drawn<'d> {
     selected: Selected<'d>,
     /// Needs in the same pipeline, those that may be absent included.
     pub(super) edges: Option<Cow<'d, [Edge]>>,
-    pub(super) environment: Option<Environment>,
+    pub(super) environment: Option<Box<Environment>>,
     variables: Vec<Variable>,
     resource_group: Option<String>,
     tags: Vec<String>,
     id_tokens: Vec<IdToken>,
-    downstream: Option<Downstream>,
+    downstream: Option<Box<Downstream>>,
     caches: Vec<tasuki_model::plan::Cache>,
     pages_prefix: Option<String>,
 }
@@ -103,7 +103,7 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
         });
         let id_tokens = build.map_or_else(Vec::new, |build| id_tokens(build, &scope));
         let downstream = match &entry.work {
-            Work::Bridge(Some(downstream)) => Some(expanded(downstream, &scope)),
+            Work::Bridge(Some(downstream)) => Some(Box::new(expanded(downstream, &scope))),
             Work::Bridge(None) | Work::Build(_) => None,
         };
         if !self.budget.take(self.session, entry, &root, &own) {
@@ -121,7 +121,7 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
             id_tokens,
             caches: build.map_or_else(Vec::new, |build| self.caches(member, build)),
             downstream,
-            environment: world.job.environment,
+            environment: world.job.environment.map(Box::new),
             pages_prefix,
             variables,
             selected,

@@ -9,7 +9,11 @@ use crate::lang::gitlab::entry::Build;
 /// `before_script` and `script` are one step, so that they share one shell; then the release, then `after_script`,
 /// which runs whatever happened.
 pub(super) fn steps(build: &Build) -> Vec<Step> {
-    let mut steps = Vec::with_capacity(2);
+    let after = build.after_script.as_deref().filter(|lines| !lines.is_empty());
+    let others = [build.script.is_some(), build.release.is_some(), after.is_some()];
+    let others = others.into_iter().filter(|is_there| *is_there).count();
+    // Exactly: a step is large, and most jobs have one.
+    let mut steps = Vec::with_capacity(build.run.len() + others);
     for (name, definition) in &build.run {
         steps.push(named(
             name,
@@ -25,7 +29,7 @@ pub(super) fn steps(build: &Build) -> Vec<Step> {
     if let Some(release) = &build.release {
         steps.push(run("release", vec![release_command(release)]));
     }
-    if let Some(after) = build.after_script.as_deref().filter(|lines| !lines.is_empty()) {
+    if let Some(after) = after {
         let mut step = run("after_script", after.to_vec());
         step.when = StepWhen::Always;
         steps.push(step);
