@@ -50,25 +50,22 @@ impl App {
     pub async fn start_at(config: Config, clock: Clock) -> Result<Running, Error> {
         prepare(&config)?;
         let store = open_store(&config).await?;
-        Self::serve(store, config, clock).await
+        let listener = TcpListener::bind(config.listen).await.map_err(listening(&config))?;
+        Self::serve(store, listener, config, clock).await
     }
 
-    /// The same on a database of the caller's, whatever the configuration says of one.
+    /// The same with a database and a listener of the caller's, whatever the configuration says of them. Who connects before
+    /// this returns is served once it does.
     ///
     /// # Errors
     /// As [`App::start`].
-    pub async fn start_on(store: Store, config: Config, clock: Clock) -> Result<Running, Error> {
+    pub async fn start_on(store: Store, listener: TcpListener, config: Config, clock: Clock) -> Result<Running, Error> {
         prepare(&config)?;
-        Self::serve(store, config, clock).await
+        Self::serve(store, listener, config, clock).await
     }
 
-    async fn serve(store: Store, config: Config, clock: Clock) -> Result<Running, Error> {
-        let listening = |source| Error::Listen {
-            address: config.listen,
-            source,
-        };
-        let listener = TcpListener::bind(config.listen).await.map_err(listening)?;
-        let address = listener.local_addr().map_err(listening)?;
+    async fn serve(store: Store, listener: TcpListener, config: Config, clock: Clock) -> Result<Running, Error> {
+        let address = listener.local_addr().map_err(listening(&config))?;
         let url = config
             .external_url
             .clone()
@@ -145,6 +142,11 @@ impl App {
         tracing::info!(%address, url = app.url(), "serving");
         Ok(Running { app, address })
     }
+}
+
+fn listening(config: &Config) -> impl FnOnce(std::io::Error) -> Error {
+    let address = config.listen;
+    move |source| Error::Listen { address, source }
 }
 
 /// Checks the configuration, and makes the folder of what it keeps.

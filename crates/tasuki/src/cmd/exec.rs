@@ -19,6 +19,7 @@ use tasuki_server::config::ProjectSettings;
 use tasuki_server::git::{Git, Worktree};
 use tasuki_server::triggers::{self, Circumstances, NoPipeline, Read, Selection, Start, Started, here};
 use tasuki_store::projects;
+use tokio::net::TcpListener;
 
 use super::executor::{ExecutorArgs, url_of_jobs};
 use super::folder::{Config, Lines};
@@ -323,20 +324,21 @@ async fn start_engine(
     address: Option<IpAddr>,
 ) -> anyhow::Result<Engine> {
     tasuki_proto::tls::install();
-    let store = database.get().await?;
     let mut config = scratch.config()?;
     if let Some(address) = address {
         config.listen.set_ip(address);
     }
-    let server = App::start_on(store, config, Clock::system()).await;
-    let server = server.context("the engine cannot start")?;
-    let url = reachable(server.address());
-    let api = client(&url, Some(server.admin_token().clone()), None)?;
-    let registration = Registration::inside(server.app(), "local").await?;
+    let listener = TcpListener::bind(config.listen).await;
+    let listener = listener.with_context(|| format!("cannot listen at {}", config.listen))?;
+    let bound = listener.local_addr()?;
+    let store = database.get().await?;
+    let clock = Clock::system();
+    let registration = Registration::inside(&store, &clock, "local").await?;
+    // Runner and server come up at the same time: the runner's first connection waits until the server takes it.
     let runner = LocalRunner {
         // As in `up`: a job is told its runner's name.
         name: "local".to_owned(),
-        url: url_of_jobs(server.address(), address)?,
+        url: url_of_jobs(bound, address)?,
         registration,
         slots,
         executor,
@@ -344,6 +346,9 @@ async fn start_engine(
         trusts_snapshots: true,
     };
     let runner = runner.start()?;
+    let server = App::start_on(store, listener, config, clock).await;
+    let server = server.context("the engine cannot start")?;
+    let api = client(&reachable(bound), Some(server.admin_token().clone()), None)?;
     Ok(Engine { server, runner, api })
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use tasuki_model::secret::Secret;
+use tasuki_model::time::Timestamp;
 use tasuki_proto::client::ApiClient;
 use tasuki_proto::rest::{NewRunner, Runner};
 use tasuki_rt::{Clock, Tasks};
@@ -17,9 +18,8 @@ use tasuki_runner::executor::kubernetes::Settings;
 use tasuki_runner::identity::fresh_system_id;
 use tasuki_runner::job::{Pauses, Shutdown};
 use tasuki_runner::poll::{Defaults, Pool, PoolOptions, executors};
-use tasuki_server::app::App;
 use tasuki_server::identity::token;
-use tasuki_store::{Tx, runners};
+use tasuki_store::{Store, Tx, runners};
 use tokio::sync::oneshot;
 
 /// A runner's registration, as it is kept between two lives.
@@ -51,9 +51,13 @@ impl Registration {
     }
 
     /// A new registration at a server of this process, past its API.
-    pub(crate) async fn inside(app: &App, name: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn inside(store: &Store, clock: &Clock, name: &str) -> anyhow::Result<Self> {
         let token = token::new(token::Kind::Runner).context("there are no random numbers")?;
-        let (hash, name, now) = (token::digest(token.expose()), name.to_owned(), app.now());
+        let (hash, name, now) = (
+            token::digest(token.expose()),
+            name.to_owned(),
+            Timestamp(clock.now_ms()),
+        );
         let mut tags = labels();
         tags.sort_unstable();
         let tags = serde_json::to_string(&tags)?;
@@ -75,7 +79,7 @@ impl Registration {
             };
             runners::create(tx, &new, now)
         };
-        let made = app.store().write(create).await;
+        let made = store.write(create).await;
         Ok(Self {
             id: made.context("the local runner cannot be registered")?.0,
             token,
