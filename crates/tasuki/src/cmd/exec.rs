@@ -87,7 +87,7 @@ struct Engine {
 
 impl Exec {
     pub(crate) fn run(self) -> Outcome {
-        let database = Database::open();
+        let database = Database::open()?;
         let here = std::env::current_dir()?;
         let configs = match &self.file {
             Some(file) => vec![Config::read(file, None)?],

@@ -9,11 +9,15 @@ use tokio::sync::oneshot;
 pub(super) struct Database(oneshot::Receiver<Result<Store, Error>>);
 
 impl Database {
-    pub(super) fn open() -> Self {
+    /// # Errors
+    /// No thread can be started.
+    pub(super) fn open() -> anyhow::Result<Self> {
         let (send, opened) = oneshot::channel();
         // Nobody listens where the command line or the configuration was wrong.
-        std::thread::spawn(move || drop(send.send(Store::open(&DbUrl::Memory))));
-        Self(opened)
+        let work = move || drop(send.send(Store::open(&DbUrl::Memory)));
+        let thread = std::thread::Builder::new().name("database".to_owned()).spawn(work);
+        thread.context("cannot start a thread")?;
+        Ok(Self(opened))
     }
 
     /// # Errors
