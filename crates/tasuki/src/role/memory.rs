@@ -19,9 +19,9 @@ use tasuki_rt::Tasks;
 /// When whatever the start does is over.
 const STARTED: Duration = Duration::from_secs(2);
 /// How often is looked whether the process was idle.
-const EVERY: Duration = Duration::from_secs(4);
+const EVERY: Duration = Duration::from_secs(6);
 /// A process that used less of the processor since the last look was idle.
-const IDLE: Duration = Duration::from_millis(8);
+const IDLE: Duration = Duration::from_millis(12);
 /// Less than this is not worth the while.
 const WORTH: usize = 1 << 20;
 
