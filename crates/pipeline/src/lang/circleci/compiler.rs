@@ -29,6 +29,8 @@ pub(super) struct Compiler<'s, 'a> {
     /// The same of commands that jobs call.
     pub(super) expanded: RefCell<HashMap<Span, Expanded>>,
     steps: Cell<usize>,
+    /// The job `build` is the whole pipeline.
+    pub(super) build_alone: Cell<bool>,
     /// Parameters by the place of the element, so that each declaration is read once.
     pub(super) declared: RefCell<HashMap<Span, Rc<Vec<Declaration>>>>,
     /// Places of elements that were expanded.
@@ -45,6 +47,7 @@ impl<'s, 'a> Compiler<'s, 'a> {
             settings: RefCell::default(),
             expanded: RefCell::default(),
             steps: Cell::new(0),
+            build_alone: Cell::new(false),
             declared: RefCell::default(),
             used: RefCell::default(),
         }

@@ -230,13 +230,9 @@ impl Compiler<'_, '_> {
                 self.no_effect(key.span, format!("`{word}` of {what} does nothing here: {why}"));
             }
         }
-        if let Some((key, _)) = map.entry("branches") {
-            let problem = Problem::new(
-                &code::UNSUPPORTED,
-                key.span,
-                format!("`branches` of {what} is not supported"),
-            );
-            self.report(problem.hint("use `filters` in the workflow"));
+        if let Some((key, _)) = map.entry("branches").filter(|_| !self.build_alone.get()) {
+            let message = format!("`branches` of {what} does nothing where there are workflows: use `filters` there");
+            self.no_effect(key.span, message);
         }
         for word in ["pre-steps", "post-steps"] {
             if let Some((key, _)) = map.entry(word) {

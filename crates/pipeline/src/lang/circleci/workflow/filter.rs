@@ -55,7 +55,7 @@ impl Compiler<'_, '_> {
     }
 
     /// `only` counts before `ignore`.
-    fn matches_filter(&self, node: &Node, name: &str, what: impl Display) -> bool {
+    pub(super) fn matches_filter(&self, node: &Node, name: &str, what: impl Display) -> bool {
         // The short form: names that are wanted.
         let Some(map) = node.as_map() else {
             return self.any(node, name, what);

@@ -14,6 +14,7 @@ use crate::lang::circleci::package::{Found, Kind, Package, check_title};
 use crate::lang::circleci::parameter::whole;
 use crate::lang::circleci::read::{SCHEMA, is_null};
 use crate::lang::circleci::scope::Scope;
+use crate::lang::circleci::values::branch_and_tag;
 use crate::yaml::{Map, Node, Style, Value};
 
 const KEYS: [&str; 6] = ["jobs", "when", "unless", "max_auto_reruns", "triggers", "description"];
@@ -56,13 +57,21 @@ impl Compiler<'_, '_> {
 
     /// Without `workflows` the job `build` is one.
     fn implicit(&self, main: &Rc<Package>, root: &Node) -> Vec<Workflow> {
-        if !matches!(main.find(Kind::Job, "build"), Found::Element(..)) {
+        let Found::Element(_, element) = main.find(Kind::Job, "build") else {
             let problem = Problem::new(
                 &code::CIRCLECI_FORMAT,
                 root.span,
                 "there are no workflows, and no job `build`",
             );
             self.report(problem.hint("list the jobs that shall run below `workflows.<name>.jobs`"));
+            return Vec::new();
+        };
+        self.build_alone.set(true);
+        let (branch, tag) = branch_and_tag(&self.session.input.context.trigger);
+        let branches = element.get("branches").filter(|node| !is_null(node));
+        let wanted = branches
+            .is_none_or(|node| self.matches_filter(node, branch, "`branches` of job `build`") && tag.is_empty());
+        if !wanted && self.session.mode == Mode::Create {
             return Vec::new();
         }
         let scope = Rc::new(Scope::of(main, "the workflow"));

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use foldhash::HashSet;
 use serde_json::Value as Json;
-use tasuki_model::expr::{Expr, Value};
+use tasuki_model::expr::{Expr, Literal, Value};
 use tasuki_model::plan::{self, ProcessMode, ResourceGroup};
 
 use super::super::entry::{self, Action, Job, JobKind, Queue};
@@ -191,8 +191,25 @@ impl Maker<'_, '_> {
     }
 }
 
-/// `concurrency` as a group.
+/// Whether a text has the run's own id in it, so that no other run gives the same.
+fn is_of_this_run(expr: &Expr) -> bool {
+    match expr {
+        Expr::Index { of, index } => {
+            matches!(of.as_ref(), Expr::Context(name) if name == "github")
+                && matches!(index.as_ref(), Expr::Literal(Literal::Text(key)) if key == "run_id")
+        }
+        Expr::Concat(parts) => parts.iter().any(is_of_this_run),
+        Expr::Call { function, arguments } if function == "format" => arguments.iter().any(is_of_this_run),
+        _ => false,
+    }
+}
+
+/// `concurrency` as a group. None for one that only this run is in: `${{ github.head_ref || github.run_id }}` is how
+/// people say that pushes do not wait for one another.
 pub(super) fn group(session: &Session<'_>, scope: &Scope<'_>, given: &entry::Concurrency) -> Option<ResourceGroup> {
+    if is_of_this_run(&scope.fold(session, &given.group)) {
+        return None;
+    }
     let key = scope.text(session, &given.group, "`concurrency`")?;
     let cancel = match &given.cancel {
         Some(field) => scope.value(session, field, "`cancel-in-progress`")?.is_truthy(),

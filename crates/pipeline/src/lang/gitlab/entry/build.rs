@@ -10,6 +10,7 @@ use super::release::{Pages, pages, release};
 use super::script::Lines;
 use super::{artifacts, cache, image, inputs, retry, script, tokens};
 use crate::diag::code;
+use crate::lang::gitlab::expr::Pattern;
 use crate::yaml::{Map, Node, Text, Value};
 
 #[derive(Debug, Default)]
@@ -57,6 +58,7 @@ pub(super) const KEYS: &[&str] = &[
     "secrets",
     "identity",
     "dast_configuration",
+    "manual_confirmation",
 ];
 const MAX_TAGS: usize = 50;
 /// One month.
@@ -159,9 +161,14 @@ fn published(check: &mut Check<'_>, map: &Map, name: &Text) -> Option<Pages> {
 fn coverage(check: &mut Check<'_>, node: &Node) -> Option<String> {
     let text = check.text(node)?;
     let inner = text.strip_prefix('/').filter(|inner| inner.contains('/'));
-    let Some(inner) = inner else {
+    let pattern = inner.and_then(|_| Pattern::from_slashes(&text));
+    let Some(inner) = inner.filter(|_| pattern.is_some()) else {
         let problem = check.problem(&code::GITLAB_VALUE, node.span, "config must be a regular expression");
-        check.report(problem.hint("put it between slashes: `/Coverage: \\d+/`"));
+        check.report(problem.hint(if inner.is_none() {
+            "put it between slashes: `/Coverage: \\d+/`"
+        } else {
+            "the syntax is RE2's, with flags of `ismU`: no look-around, no back references"
+        }));
         return None;
     };
     let mut chars = inner.chars();

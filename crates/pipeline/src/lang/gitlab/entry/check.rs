@@ -169,6 +169,16 @@ impl<'s> Check<'s> {
         Some(map)
     }
 
+    /// The same for a map that must have something in it.
+    pub(super) fn filled_map<'n>(&self, node: &'n Node, known: &[&str]) -> Option<&'n Map> {
+        let map = self.map(node, known)?;
+        if map.is_empty() {
+            self.bad_value(node.span, "can't be blank");
+            return None;
+        }
+        Some(map)
+    }
+
     pub(crate) fn known_keys(&self, map: &Map, known: &[&str]) {
         let names = map.iter().filter_map(|(key, _)| Some((key.text()?, key.span)));
         let unknown = names.filter(|(name, _)| !known.contains(&&***name));

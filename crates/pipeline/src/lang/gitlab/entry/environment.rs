@@ -129,7 +129,25 @@ fn kubernetes(check: &mut Check<'_>, node: &Node) -> Option<()> {
         "dashboard",
         "managed_resources",
     ];
-    check.map(node, keys)?;
+    let map = check.map(node, keys)?;
+    let texts = ["agent", "namespace", "flux_resource_path"];
+    for key in texts {
+        check.key(map, key, Check::filled_text);
+    }
+    if let Some((key, _)) = map.entry("flux_resource_path") {
+        check.required(map, key.span, "agent");
+        check.required(map, key.span, "namespace");
+    }
+    check.key(map, "dashboard", |check, node| {
+        let dashboard = check.map(node, &["namespace", "flux_resource_path"])?;
+        check.required(dashboard, node.span, "namespace");
+        check.key(dashboard, "namespace", Check::filled_text);
+        check.key(dashboard, "flux_resource_path", Check::filled_text)
+    });
+    check.key(map, "managed_resources", |check, node| {
+        let managed = check.map(node, &["enabled"])?;
+        check.key(managed, "enabled", Check::boolean)
+    });
     let text = "config has no effect: tasuki has no Kubernetes agent; give the job its access by variables";
     check.report(check.problem(&code::GITLAB_NO_EFFECT, node.span, text));
     Some(())

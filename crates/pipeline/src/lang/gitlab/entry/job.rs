@@ -74,7 +74,6 @@ const COMMON_KEYS: &[&str] = &[
     "environment",
     "interruptible",
     "parallel",
-    "manual_confirmation",
 ];
 /// `trigger` beside a script is reported as what it is.
 static ALL_BUILD_KEYS: LazyLock<Vec<&str>> = LazyLock::new(|| [COMMON_KEYS, build::KEYS, &["trigger"]].concat());
@@ -128,6 +127,20 @@ pub(super) fn job(
         takes: inherit_default,
     };
     let needs = check.key(map, "needs", needs);
+    for need in needs.iter().flatten() {
+        let wrong = match (&need.form, builds) {
+            (NeedForm::Mirror { .. }, true) => "bridge",
+            (NeedForm::Pipeline { .. } | NeedForm::Project { .. }, false) => "cross_dependency",
+            _ => continue,
+        };
+        let text = format!("needs config uses invalid types: {wrong}");
+        let problem = check.problem(&code::GITLAB_NEED, need.span, &text);
+        check.report(problem.hint(if builds {
+            "a job with a script needs a `job` of that pipeline; only a job without one takes on its status"
+        } else {
+            "a job that starts or follows a pipeline takes no artifacts: need them in a job with a script"
+        }));
+    }
     let work = if builds {
         check.known_keys(map, &ALL_BUILD_KEYS);
         Work::Build(Box::new(build(check, map, name, &defaults)))
@@ -292,7 +305,21 @@ fn consistent(check: &Check<'_>, map: &Map, entry: &JobEntry) {
     }
 }
 
+/// Where `needs` names pipelines of other projects.
+fn mirrored(needs: Option<&[NeedEntry]>) -> Vec<Span> {
+    let needs = needs.into_iter().flatten();
+    needs
+        .filter(|need| matches!(need.form, NeedForm::Mirror { .. }))
+        .map(|need| need.span)
+        .collect()
+}
+
 fn bridge(check: &mut Check<'_>, raw: &RawJob<'_>, map: &Map, needs: Option<&[NeedEntry]>) -> Option<Work> {
+    let mirrors = mirrored(needs);
+    if let Some(second) = mirrors.get(1) {
+        let text = "config should contain at most one bridge need";
+        check.report(check.problem(&code::GITLAB_NEED, *second, text));
+    }
     if map.get("trigger").is_some() {
         let downstream = check.key(map, "trigger", trigger::trigger)?;
         if let Some((key, Value::Int(_))) = map.entry("parallel").map(|(key, node)| (key, value(node))) {
@@ -300,8 +327,7 @@ fn bridge(check: &mut Check<'_>, raw: &RawJob<'_>, map: &Map, needs: Option<&[Ne
         }
         return Some(Work::Bridge(Some(downstream)));
     }
-    let mirrors = needs.is_some_and(|needs| needs.iter().any(|need| matches!(need.form, NeedForm::Mirror { .. })));
-    if !mirrors {
+    if mirrors.is_empty() {
         let text = "config should contain either a trigger or a needs:pipeline";
         let problem = check.problem(&code::GITLAB_JOB, raw.name.span, text);
         check.report(problem.hint("a job that runs something needs `script`"));

@@ -56,9 +56,9 @@ pub(super) fn needs(check: &mut Check<'_>, node: &Node) -> Option<Vec<NeedEntry>
             return None;
         }
     };
-    let needs = items
-        .into_iter()
-        .map(|item| check.within("need", |check| need(check, item)));
+    // Nothing needs nothing: `- ` alone is what is left of a template's empty list.
+    let written = items.into_iter().filter(|item| value(item) != Value::Null);
+    let needs = written.map(|item| check.within("need", |check| need(check, item)));
     let needs = every(needs)?;
     let crossing = needs
         .iter()

@@ -49,12 +49,12 @@ impl Policy {
 
 pub(super) fn policy(check: &mut Check<'_>, node: &Node) -> Option<Policy> {
     match value(node) {
-        Value::Seq(_) | Value::Text(_) => Some(Policy {
+        Value::Seq(_) => Some(Policy {
             refs: Some(refs(check, node)?),
             ..Policy::default()
         }),
         Value::Map(_) => {
-            let map = check.map(node, &["refs", "variables", "changes", "kubernetes"])?;
+            let map = check.filled_map(node, &["refs", "variables", "changes", "kubernetes"])?;
             Some(Policy {
                 refs: check.key(map, "refs", refs),
                 variables: check.key(map, "variables", |check, node| {
@@ -71,14 +71,23 @@ pub(super) fn policy(check: &mut Check<'_>, node: &Node) -> Option<Policy> {
             })
         }
         _ => {
-            check.wrong_type(node, "an array of strings or a hash");
+            let mut problem = check.problem(
+                &code::GITLAB_TYPE,
+                node.span,
+                &format!(
+                    "has to be either an array of conditions or a hash, not {}",
+                    value(node).describe()
+                ),
+            );
+            problem.hint = node.text().map(|name| format!("write it as a list: `[{name}]`"));
+            check.report(problem);
             None
         }
     }
 }
 
 fn refs(check: &mut Check<'_>, node: &Node) -> Option<Vec<RefRule>> {
-    let items = check.string_or_strings(node)?;
+    let items = check.strings(node)?;
     every(items.into_iter().map(|item| ref_rule(check, item)))
 }
 

@@ -55,6 +55,10 @@ fn assets(check: &mut Check<'_>, node: &Node) -> Option<Vec<ReleaseLink>> {
             check.wrong_type(links, "an array of hashes");
             return None;
         };
+        if items.is_empty() {
+            check.bad_value(links.span, "can't be blank");
+            return None;
+        }
         let links = items.iter().map(|item| check.within("link", |check| link(check, item)));
         every(links)
     })

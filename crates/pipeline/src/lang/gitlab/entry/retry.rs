@@ -33,6 +33,44 @@ const RETRY_WHEN: &[&str] = &[
     "failed_outdated_deployment_job",
     "trace_size_exceeded",
     "image_pull_failure",
+    "missing_dependency_failure",
+    "user_blocked",
+    "project_deleted",
+    "ci_quota_exceeded",
+    "pipeline_loop_detected",
+    "no_matching_runner",
+    "builds_disabled",
+    "downstream_pipeline_creation_failed",
+    "secrets_provider_not_found",
+];
+
+/// Reasons of GitLab's that a job here never fails for. They may be named, and nothing comes of it.
+const NEVER_HERE: &[&str] = &[
+    "bridge_pipeline_is_child_pipeline",
+    "downstream_bridge_project_not_found",
+    "downstream_project_trigger_resolved_to_empty",
+    "duo_workflow_connection_failure",
+    "duo_workflow_not_allowed",
+    "insufficient_bridge_permissions",
+    "insufficient_upstream_permissions",
+    "invalid_bridge_trigger",
+    "ip_restriction_failure",
+    "job_execution_server_timeout",
+    "job_router_failure",
+    "job_token_expired",
+    "no_updates_canceling",
+    "no_updates_running",
+    "protected_environment_failure",
+    "reached_downstream_pipeline_trigger_rate_limit",
+    "reached_max_descendant_pipelines_depth",
+    "reached_max_pipeline_hierarchy_size",
+    "runner_provisioning_timeout",
+    "secrets_manager_access_denied",
+    "server_timeout_canceling",
+    "server_timeout_running",
+    "stuck_pending_no_matching_runners",
+    "stuck_pending_with_matching_runners",
+    "upstream_bridge_project_not_found",
 ];
 
 pub(super) fn retry(check: &mut Check<'_>, node: &Node) -> Option<Retry> {
@@ -44,13 +82,13 @@ pub(super) fn retry(check: &mut Check<'_>, node: &Node) -> Option<Retry> {
         Value::Map(_) => {
             let map = check.map(node, &["max", "when", "exit_codes"])?;
             let max = check.key(map, "max", retries);
-            let when = check.key(map, "when", retry_when).unwrap_or_default();
+            let when = check.key(map, "when", retry_when);
             let exit_codes = check.key(map, "exit_codes", exit_codes).unwrap_or_default();
-            if map.is_empty() {
-                check.bad_value(node.span, "can't be blank");
-            }
+            // No reason that is left would mean every reason.
+            let never = when.as_ref().is_some_and(Vec::is_empty) && exit_codes.is_empty();
+            let when = when.unwrap_or_default();
             Some(Retry {
-                max: max.unwrap_or(0),
+                max: max.filter(|_| !never).unwrap_or(0),
                 when,
                 exit_codes,
             })
@@ -88,6 +126,10 @@ fn retry_when(check: &mut Check<'_>, node: &Node) -> Option<Vec<RetryOn>> {
         match (word.text.as_str(), FailureReason::parse(&word.text)) {
             ("always", _) => out.push(RetryOn::Always),
             (_, Some(reason)) if known => out.push(RetryOn::Reason(reason)),
+            (name, _) if NEVER_HERE.contains(&name) => {
+                let text = format!("config has no effect for {name}: no job here fails for that reason");
+                check.report(check.problem(&code::GITLAB_NO_EFFECT, word.span, &text));
+            }
             _ => {
                 let text = format!("config contains unknown values: {}", word.text);
                 let problem = check.problem(&code::GITLAB_VALUE, word.span, &text);

@@ -144,6 +144,9 @@ fn workflow(check: &mut Check<'_>, config: &Config) -> Workflow {
         Some(Workflow {
             name: check.key(map, "name", |check, node| {
                 let name = check.located(node)?;
+                if name.text.is_empty() {
+                    check.bad_value(node.span, "is too short (minimum is 1 character)");
+                }
                 if name.text.chars().count() > MAX_NAME {
                     check.bad_value(node.span, &format!("is too long (maximum is {MAX_NAME} characters)"));
                 }

@@ -116,7 +116,7 @@ pub(super) fn job_rules(check: &mut Check<'_>, node: &Node) -> Option<Arc<[Rule]
 
 fn read_job_rules(check: &mut Check<'_>, node: &Node) -> Option<Vec<Rule>> {
     list(check, node, |check, node| {
-        let map = check.map(node, JOB_KEYS)?;
+        let map = check.filled_map(node, JOB_KEYS)?;
         let mut rule = clauses(check, node, map);
         rule.when = check.key(map, "when", |check, node| check.one_of(node, JOB_WHEN));
         rule.start_in = check.key(map, "start_in", |check, node| check.duration(node, Some(MAX_DELAY)));
@@ -144,7 +144,7 @@ fn job_needs(check: &mut Check<'_>, node: &Node) -> Option<Vec<NeedEntry>> {
 
 pub(super) fn workflow_rules(check: &mut Check<'_>, node: &Node) -> Option<Vec<Rule>> {
     list(check, node, |check, node| {
-        let map = check.map(node, WORKFLOW_KEYS)?;
+        let map = check.filled_map(node, WORKFLOW_KEYS)?;
         let mut rule = clauses(check, node, map);
         rule.when = check.key(map, "when", |check, node| check.one_of(node, WORKFLOW_WHEN));
         rule.auto_cancel = check.key(map, "auto_cancel", auto_cancel).unwrap_or_default();

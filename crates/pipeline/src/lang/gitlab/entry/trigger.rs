@@ -8,7 +8,7 @@ use crate::diag::code;
 use crate::yaml::{Map, Node, Value};
 
 const PROJECT_KEYS: &[&str] = &["project", "branch", "strategy", "forward", "inputs"];
-const INCLUDE_KEYS: &[&str] = &["include", "strategy", "forward", "inputs"];
+const INCLUDE_KEYS: &[&str] = &["include", "strategy", "forward"];
 const ENTRY_KEYS: &[&str] = &[
     "local",
     "file",
@@ -68,6 +68,14 @@ fn target(check: &mut Check<'_>, node: &Node, map: &Map) -> Option<DownstreamTar
             })
         }
         (None, Some(include)) => {
+            if let Some((key, _)) = map.entry("inputs") {
+                let text = "config contains unknown keys: inputs";
+                let problem = check.problem(&code::GITLAB_UNKNOWN_KEY, key.span, text);
+                check
+                    .report(problem.hint(
+                        "give a child pipeline its inputs beside the file: `include: [{local: …, inputs: {…}}]`",
+                    ));
+            }
             check.known_keys(map, INCLUDE_KEYS);
             check.within("include", |check| child(check, include))
         }

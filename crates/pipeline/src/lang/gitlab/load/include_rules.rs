@@ -19,7 +19,11 @@ const MOST_TESTS: usize = 50_000;
 pub(super) fn decide(session: &Session<'_>, rules: &Node, scope: &Scope<'_>, origin: &Origin) -> Option<bool> {
     let errors = session.errors();
     let rules = match rules.value(SCHEMA) {
-        Value::Seq(items) => items.to_vec(),
+        Value::Seq(items) if !items.is_empty() => items.to_vec(),
+        Value::Seq(_) => {
+            session.error(&code::GITLAB_INCLUDE, rules.span, "include:rules config can't be blank");
+            return None;
+        }
         other => {
             let message = format!("include:rules should be an array of hashes, not {}", other.describe());
             session.error(&code::GITLAB_INCLUDE, rules.span, message);
