@@ -15,7 +15,7 @@ use serde::Serialize;
 pub use code::{Code, codes};
 pub use human::{Colour, Excerpts, human};
 pub use machine::{code_quality, github, reference, sarif};
-pub use suggest::did_you_mean;
+pub use suggest::{did_you_mean, reshaped};
 
 use crate::yaml::Span;
 

@@ -1,5 +1,46 @@
 //! "Did you mean …?"
 
+use crate::yaml::{Kind, Node, Style};
+
+/// Characters of a value that is repeated in a hint, at most.
+const MOST_SHOWN: usize = 60;
+
+/// How a value has to be written to be of the kind that is wanted, where a list, a boolean or one value was meant and
+/// only its form is wrong. `wanted` is what the message says of it.
+#[must_use]
+pub fn reshaped(node: &Node, wanted: &str) -> Option<String> {
+    let list = ["list", "array"].iter().any(|word| wanted.contains(word));
+    let map = ["map", "hash"].iter().any(|word| wanted.contains(word));
+    match &node.kind {
+        Kind::Map(_) if list && !map => Some("put `- ` before its first key: that makes a list of one".to_owned()),
+        Kind::Scalar(text, Style::Quoted)
+            if wanted.contains("boolean") && matches!(text.as_ref(), "true" | "false" | "yes" | "no") =>
+        {
+            let word = if matches!(text.as_ref(), "true" | "yes") {
+                "true"
+            } else {
+                "false"
+            };
+            Some(format!("write `{word}` without quotes"))
+        }
+        Kind::Scalar(text, _) if list && is_plain(text) => Some(format!("write it as a list: `[{text}]`")),
+        Kind::Seq(items) if !list => match &items[..] {
+            [one] => {
+                let text = one.text().filter(|text| is_plain(text))?;
+                Some(format!("write `{text}` without brackets or dash"))
+            }
+            _ => None,
+        },
+        Kind::Scalar(..) | Kind::Seq(_) | Kind::Map(_) => None,
+    }
+}
+
+/// A short text of one line that can stand in a list without quotes.
+fn is_plain(text: &str) -> bool {
+    let special = |c: char| c.is_control() || "[]{},:#&*!|>'\"%@`".contains(c);
+    !text.trim().is_empty() && text.len() <= MOST_SHOWN && !text.contains(special)
+}
+
 /// The known word that is nearest to `word` in spelling, if one is near enough to be meant.
 #[must_use]
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

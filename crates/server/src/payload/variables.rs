@@ -113,6 +113,13 @@ fn gitlab_sources(facts: &Facts<'_>, repository: &str) -> Sources {
     let url = context.server.url.trim_end_matches('/');
     let environment = facts.job.environment.as_ref();
     let settings = settings(context, environment.map(|e| e.name.as_str()));
+    let mut pipeline = predefined::pipeline(context, facts.pipeline_name);
+    // The address where this job's own pages will be.
+    if let Some(prefix) = &facts.job.pages_prefix {
+        for variable in pipeline.iter_mut().filter(|variable| variable.key == "CI_PAGES_URL") {
+            variable.value = format!("{}/{prefix}", variable.value);
+        }
+    }
     Sources {
         persisted: predefined::persisted(&TaskFacts {
             task_id: facts.task.0,
@@ -125,7 +132,7 @@ fn gitlab_sources(facts: &Facts<'_>, repository: &str) -> Sources {
         }),
         id_tokens: Vec::new(),
         job: predefined::job(&JobFacts::of(facts.job)),
-        pipeline: predefined::pipeline(context, facts.pipeline_name),
+        pipeline,
         runner: predefined::runner(&facts.runner),
         yaml: facts.job.variables.clone(),
         user: predefined::user(context),

@@ -4,7 +4,7 @@
 
 use std::fmt::Display;
 
-use crate::diag::{Problem, code};
+use crate::diag::{Problem, code, reshaped};
 use crate::yaml::{Kind, Map, Node, Schema, Seq, Span, Style, Tag, Text, Value};
 
 use super::compiler::Compiler;
@@ -59,7 +59,9 @@ pub(super) fn scalar(node: &Node) -> Option<Text> {
 impl Compiler<'_, '_> {
     pub(super) fn wrong_type(&self, node: &Node, what: impl Display, expected: &str) {
         let message = format!("{what} must be {expected}, not {}", kind(node));
-        self.error(&code::CIRCLECI_TYPE, node.span, message);
+        let mut problem = Problem::new(&code::CIRCLECI_TYPE, node.span, message);
+        problem.hint = reshaped(node, expected);
+        self.report(problem);
     }
 
     pub(super) fn map<'n>(&self, node: &'n Node, what: impl Display) -> Option<&'n Map> {

@@ -1,11 +1,11 @@
 //! Reading values: what kind they are, where they stand, and what is wrong with them.
 
-use tasuki_model::expr::syntax::{self, Names, SyntaxError};
+use tasuki_model::expr::syntax::{self, Names, Problem as Fault, SyntaxError};
 use tasuki_model::expr::{Expr, Literal, Value as ExprValue};
 
 use super::read::value;
 use crate::Session;
-use crate::diag::{Problem, code};
+use crate::diag::{Problem, code, did_you_mean, reshaped};
 use crate::yaml::{Kind, Map, Node, Span, Style, Value};
 
 /// A value that may have expressions in it, and where it stands.
@@ -46,7 +46,9 @@ pub(super) enum Wanted {
 
 pub(super) fn wrong(session: &Session<'_>, node: &Node, what: &str, wanted: &str) {
     let message = format!("{what} must be {wanted}, not {}", value(node).describe());
-    session.error(&code::GITHUB_VALUE, node.span, message);
+    let mut problem = Problem::new(&code::GITHUB_VALUE, node.span, message);
+    problem.hint = reshaped(node, wanted);
+    session.report(problem);
 }
 
 /// The map that a node must be.
@@ -211,9 +213,63 @@ fn told<T>(session: &Session<'_>, node: &Node, style: Style, tree: Result<T, Syn
         Ok(tree) => Some(tree),
         Err(error) => {
             let span = place(node, style, &error);
-            session.report(Problem::new(&code::GITHUB_EXPRESSION, span, error.to_string()));
+            let mut problem = Problem::new(&code::GITHUB_EXPRESSION, span, error.to_string());
+            problem.hint = remedy(&error.problem);
+            session.report(problem);
             None
         }
+    }
+}
+
+/// Functions of the language, for suggestions.
+const FUNCTIONS: [&str; 13] = [
+    "contains",
+    "startsWith",
+    "endsWith",
+    "format",
+    "join",
+    "toJSON",
+    "fromJSON",
+    "hashFiles",
+    "case",
+    "success",
+    "failure",
+    "always",
+    "cancelled",
+];
+/// Contexts of the language. What is none of them is most often a text that lacks its quotes.
+const CONTEXTS: [&str; 12] = [
+    "github", "needs", "strategy", "matrix", "job", "runner", "env", "vars", "secrets", "steps", "inputs", "jobs",
+];
+
+/// What the author can do about it, where that is known.
+fn remedy(fault: &Fault) -> Option<String> {
+    match fault {
+        Fault::Symbol(word) if word.starts_with('"') => {
+            Some(format!("texts stand in single quotes: `'{}'`", word.trim_matches('"')))
+        }
+        Fault::Symbol(word) if word == "=" => Some("two values are compared with `==`".to_owned()),
+        Fault::Symbol(word) if matches!(word.as_str(), "&" | "|") => Some(format!("write `{word}{word}`")),
+        Fault::Context { name, .. } if !CONTEXTS.contains(&name.to_ascii_lowercase().as_str()) => {
+            Some(match did_you_mean(name, CONTEXTS) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("a text stands in single quotes: `'{name}'`"),
+            })
+        }
+        Fault::Function(name) => Some(match did_you_mean(name, FUNCTIONS) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the functions are {}", FUNCTIONS.join(", ")),
+        }),
+        Fault::Symbol(_)
+        | Fault::Context { .. }
+        | Fault::Unexpected(_)
+        | Fault::End(_)
+        | Fault::Empty
+        | Fault::NotClosed
+        | Fault::FunctionHere(_)
+        | Fault::Arguments { .. }
+        | Fault::TooDeep
+        | Fault::TooLong => None,
     }
 }
 

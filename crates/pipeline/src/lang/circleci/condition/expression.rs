@@ -259,6 +259,7 @@ fn token(text: &str) -> Result<(Option<Token>, usize), String> {
     let symbol = WORDS.iter().find(|operator| text.starts_with(**operator));
     match symbol {
         Some(operator) => Ok((Some(Token::Word(operator)), operator.len())),
+        None if first == '=' => Err("`=` means nothing; two values are compared with `==`".to_owned()),
         None => Err(format!("`{first}` means nothing")),
     }
 }

@@ -277,7 +277,13 @@ impl Compiler<'_, '_> {
         let problem = Problem::new(&code::CIRCLECI_UNDEFINED, key.span, message);
         let mut known = scope.package.names(Kind::Command);
         known.extend(BUILT_IN[..15].iter().map(|&name| name.to_owned()));
-        self.report(problem.suggest(name, known.iter().map(String::as_str)));
+        let mut problem = problem.suggest(name, known.iter().map(String::as_str));
+        if let (None, Some((orb, _))) = (&problem.hint, name.split_once('/')) {
+            problem = problem.hint(format!(
+                "commands of an orb need the orb: `orbs: {{{orb}: namespace/name@version}}`"
+            ));
+        }
+        self.report(problem);
     }
 
     fn conditional(&self, key: &Node, word: &str, value: Option<&Node>, scope: &Rc<Scope>, sink: &mut Sink) {

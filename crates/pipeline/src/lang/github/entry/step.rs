@@ -6,7 +6,7 @@ use super::super::fields::{self, Entry, Field, Wanted};
 use super::super::names;
 use super::super::read::value;
 use crate::Session;
-use crate::diag::{Problem, code};
+use crate::diag::{Problem, code, did_you_mean};
 use crate::yaml::{Map, Node, Span, Value};
 
 const SHARED: [&str; 6] = ["name", "id", "if", "env", "continue-on-error", "timeout-minutes"];
@@ -132,7 +132,18 @@ fn step(session: &Session<'_>, node: &Node, place: Place) -> Option<Step> {
             [first, second, ..] => format!("the step has both `{first}` and `{second}`"),
             [_] => return None,
         };
-        session.error(&code::GITHUB_FORMAT, node.span, message);
+        let mut problem = Problem::new(&code::GITHUB_FORMAT, node.span, message);
+        let keys = map.iter().filter_map(|(key, _)| key.text());
+        let near = keys.filter_map(|key| Some((key, did_you_mean(key, KINDS)?)));
+        let near = near
+            .filter(|(key, _)| kinds.is_empty() && !KINDS.contains(&&***key))
+            .last();
+        problem = problem.hint(match near {
+            Some((key, near)) => format!("did you mean `{near}` instead of `{key}`?"),
+            None if kinds.is_empty() => "a step needs `run: …`, or `uses: …` with an action".to_owned(),
+            None => "make two steps of it".to_owned(),
+        });
+        session.report(problem);
         return None;
     };
     let mut known: Vec<&str> = SHARED.to_vec();

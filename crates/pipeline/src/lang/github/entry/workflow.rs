@@ -11,7 +11,7 @@ use super::super::read::value;
 use super::job::{self, Job};
 use super::permissions;
 use crate::Session;
-use crate::diag::code;
+use crate::diag::{Problem, code};
 use crate::yaml::{Node, Span, Value};
 
 const KEYS: &[&str] = &[
@@ -75,10 +75,13 @@ pub(crate) fn parse(session: &Session<'_>, file: &str, node: &Node) -> Option<Wo
     fields::keyed(session, node, "a workflow", KEYS);
     for key in ["on", "jobs"] {
         if root.get(key).is_none() {
-            session.error(
-                &code::GITHUB_FORMAT,
-                start(node.span),
-                format!("the workflow has no `{key}`"),
+            let text = format!("the workflow has no `{key}`");
+            session.report(
+                Problem::new(&code::GITHUB_FORMAT, start(node.span), text).hint(if key == "on" {
+                    "say what starts it, for example `on: push`"
+                } else {
+                    "write its jobs below `jobs:`, each with `runs-on` and `steps`"
+                }),
             );
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::rules::Rule;
 use crate::Session;
-use crate::diag::{Code, Problem, code};
+use crate::diag::{Code, Problem, code, reshaped};
 use crate::lang::gitlab::duration;
 use crate::lang::gitlab::expr::Expr;
 use crate::lang::gitlab::load::{Config, SCHEMA};
@@ -142,11 +142,10 @@ impl<'s> Check<'s> {
     /// "… config should be a string, not a list".
     pub(crate) fn wrong_type(&self, node: &Node, expected: &str) {
         let found = value(node).describe();
-        self.report(self.problem(
-            &code::GITLAB_TYPE,
-            node.span,
-            &format!("config should be {expected}, not {found}"),
-        ));
+        let text = format!("config should be {expected}, not {found}");
+        let mut problem = self.problem(&code::GITLAB_TYPE, node.span, &text);
+        problem.hint = reshaped(node, expected);
+        self.report(problem);
     }
 
     /// "… config <text>" about a value that has the right type.

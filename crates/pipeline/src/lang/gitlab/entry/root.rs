@@ -124,7 +124,10 @@ fn looks_like_job(check: &Check<'_>, raw: &RawJob<'_>, name: &str) -> bool {
         value(raw.body).describe()
     );
     let problem = Problem::new(&code::GITLAB_JOB, raw.name.span, text).suggest(name, GLOBAL_KEYS.iter().copied());
-    check.report(if problem.hint.is_none() {
+    let is_text = matches!(value(raw.body), Value::Text(text) if !text.trim().is_empty());
+    check.report(if problem.hint.is_none() && is_text {
+        problem.hint("a job is a map of keys like `script: …`: is a colon missing after one of the words below it?")
+    } else if problem.hint.is_none() {
         problem.hint(format!(
             "every key at the top but these is a job: {}",
             GLOBAL_KEYS.join(", ")

@@ -143,14 +143,18 @@ impl<'s, 'a> Files<'s, 'a> {
                 at,
                 format!("Included file `{}` is empty!", file.name),
             ),
-            (other, _) => Problem::new(
-                &code::GITLAB_FORMAT,
-                body.span,
-                format!(
+            (other, _) => {
+                let text = format!(
                     "Invalid configuration format: a map of jobs and keywords is needed, here is {}",
                     other.describe()
-                ),
-            ),
+                );
+                let problem = Problem::new(&code::GITLAB_FORMAT, body.span, text);
+                match other {
+                    Value::Text(_) => problem.hint("is a colon missing after the first word?"),
+                    Value::Seq(_) => problem.hint("leave out the dashes at the beginning of the lines"),
+                    _ => problem.hint("write keys with a colon behind them, for example `job: {script: make}`"),
+                }
+            }
         };
         self.session.report(problem);
     }

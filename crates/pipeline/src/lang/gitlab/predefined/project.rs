@@ -92,4 +92,14 @@ pub(super) fn project(context: &Context, out: &mut Set) {
     out.add("CI_DEFAULT_BRANCH", &project.default_branch);
     out.add("CI_DEFAULT_BRANCH_SLUG", slug(&project.default_branch));
     out.add("CI_CONFIG_PATH", &project.config_path);
+    pages(context, out);
+}
+
+/// `CI_PAGES_…`: pages stand at the server's own address, in a folder of the project's.
+fn pages(context: &Context, out: &mut Set) {
+    let url = context.server.url.trim_end_matches('/');
+    let address = Address::of(url);
+    out.add("CI_PAGES_DOMAIN", address.host);
+    out.add("CI_PAGES_HOSTNAME", address.host);
+    out.add("CI_PAGES_URL", format!("{url}/projects/{}/pages", context.project.id));
 }

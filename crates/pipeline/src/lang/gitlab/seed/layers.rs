@@ -72,6 +72,11 @@ impl<'c> Layers<'c> {
         }
     }
 
+    /// Some variable of the settings counts for certain environments only.
+    pub(super) fn is_scoped(&self) -> bool {
+        self.scoped
+    }
+
     pub(super) fn settings(&self, environment: Option<&str>) -> Rc<Layer> {
         let key = environment.filter(|_| self.scoped).map(str::to_owned);
         let mut known = self.settings.borrow_mut();
