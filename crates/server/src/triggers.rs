@@ -63,7 +63,7 @@ pub use configurations::{Made, first};
 pub(crate) use create::shown_to;
 pub use create::{Circumstances, Read, Start, Started, project_info};
 pub use deliveries::Received;
-pub use downstream::Continued;
+pub use downstream::{Continued, continuation_of, setup_of};
 pub use error::{Error, HookRefused, NoPipeline};
 pub use request::Want;
 pub use schedules::{BadSchedule, next as next_turn};

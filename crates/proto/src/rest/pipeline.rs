@@ -72,6 +72,12 @@ pub struct PipelineDetail {
     /// Pipelines that its jobs start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub downstream: Vec<Downstream>,
+    /// The pipeline that follows it, where its configuration is a `setup` (CircleCI) and was continued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continuation: Option<i64>,
+    /// The pipeline with the `setup` configuration that it follows (CircleCI).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<i64>,
 }
 
 /// The job that started a pipeline.

@@ -29,7 +29,7 @@ use super::{Error, Triggers};
 use crate::config::ProjectSettings;
 use crate::scheduler::outputs;
 
-pub use continuation::Continued;
+pub use continuation::{Continued, continuation_of, setup_of};
 
 /// Pipelines that are made in one round.
 const AT_ONCE: u32 = 16;

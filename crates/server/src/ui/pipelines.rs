@@ -167,6 +167,9 @@ struct PipelinePage {
     workflows: Vec<Picture>,
     /// Page, project and job of the pipeline that started this one.
     upstream: Option<(String, String, String)>,
+    /// Pages of the pipelines before and after, of a configuration that gives another one.
+    setup: Option<i64>,
+    continuation: Option<i64>,
     /// Jobs that could start no pipeline, and why.
     refused: Vec<(String, String)>,
 }
@@ -237,6 +240,8 @@ fn pipeline_page(frame: Frame, detail: PipelineDetail) -> PipelinePage {
         upstream: detail
             .upstream
             .map(|up| (format!("/pipelines/{}", up.pipeline_id), up.project, up.job)),
+        setup: detail.setup,
+        continuation: detail.continuation,
         workflows: {
             join(&mut workflows, detail.downstream);
             workflows

@@ -99,6 +99,20 @@ async fn a_setup_job_gives_the_configuration_that_follows() {
         .await
         .expect(401);
 
+    // Each page names the other.
+    let list = server.get("/pipelines").await;
+    let ids = list["items"].as_array().unwrap().iter().map(|one| one["id"].as_i64());
+    let made = ids.max().unwrap().unwrap();
+    let second = server.get(&format!("/pipelines/{made}")).await;
+    assert_eq!(second.get("continuation"), None);
+    let first = server.get(&format!("/pipelines/{}", second["setup"])).await;
+    assert_eq!(first["continuation"], made);
+    assert!(
+        job.variable("CIRCLE_WORKFLOW_ID")
+            .unwrap()
+            .ends_with(&format!("{:012x}", first["id"].as_i64().unwrap()))
+    );
+
     let following = next(&server, &runner).await;
     assert_eq!(following.variable("CIRCLE_JOB"), Some("test"));
     assert_eq!(following.variable("CIRCLE_BRANCH"), Some("main"));

@@ -18,7 +18,7 @@ use tasuki_server::app::{App, Running};
 use tasuki_server::config::ProjectSettings;
 use tasuki_server::git::{Git, Worktree};
 use tasuki_server::triggers::{self, Circumstances, NoPipeline, Read, Selection, Start, Started, here};
-use tasuki_store::projects;
+use tasuki_store::{pipelines, projects};
 use tokio::net::TcpListener;
 
 use super::executor::{ExecutorArgs, url_of_jobs};
@@ -122,9 +122,15 @@ impl Exec {
             if self.dry_run {
                 return self.show(&server, &configs, git, worktree).await;
             }
-            let (ids, exit) = self.start(&server, &configs, git, worktree).await?;
-            let followed = self.follow(&api, &ids, &mut interrupts, &runner).await?;
-            Ok(followed.max(exit))
+            let (mut ids, mut exit) = self.start(&server, &configs, git, worktree).await?;
+            loop {
+                exit = exit.max(self.follow(&api, &ids, &mut interrupts, &runner).await?);
+                // A job of a `setup` configuration gives another one, which is part of the same run.
+                ids = continuations(server.app(), &ids).await?;
+                if ids.is_empty() || exit == Exit::Interrupted {
+                    return Ok(exit);
+                }
+            }
         };
         let outcome = work.await;
         runner.cancel();
@@ -291,6 +297,21 @@ impl Exec {
             }
         }
     }
+}
+
+/// The pipelines that follow these.
+async fn continuations(app: &App, ids: &[PipelineId]) -> anyhow::Result<Vec<PipelineId>> {
+    let ids = ids.to_vec();
+    let found = app.store().read(move |tx| {
+        let mut all = Vec::new();
+        for id in ids {
+            if let Some(setup) = pipelines::get(tx, id)? {
+                all.extend(triggers::continuation_of(tx, &setup)?.map(|following| following.id));
+            }
+        }
+        Ok(all)
+    });
+    Ok(found.await?)
 }
 
 /// A job or workflow that is not there: those that are.

@@ -135,6 +135,29 @@ pub(crate) fn signal(pid: u32, name: &str) {
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
+/// What a job of a `setup` configuration gives runs in the same `exec`, whose exit code is that of both.
+#[test]
+fn a_setup_configuration_is_continued() {
+    let world = World::new();
+    let config = r#"
+version: 2.1
+setup: true
+jobs:
+  choose:
+    machine: true
+    steps:
+      - run: |
+          curl --silent --fail --header 'Content-Type: application/json' "${CIRCLE_BUILD_URL%/tasks/*}/api/v2/pipeline/continue" --data @- <<END
+          {"continuation-key": "$CIRCLE_CONTINUATION_KEY",
+           "configuration": "{version: 2.1, jobs: {after: {machine: true, steps: [{run: 'echo went on; false'}]}}, workflows: {all: {jobs: [after]}}}"}
+          END
+workflows: {setup: {jobs: [choose]}}
+"#;
+    let dir = world.repository("app", &[(".circleci/config.yml", config)]);
+    let out = world.run(&dir, &["exec"]).expect(1).out;
+    assert!(out.contains("went on"), "{out}");
+}
+
 /// The example of `examples/circleci`: matrix, parallelism, workspace, caches, background steps, halt.
 ///
 /// Covers: CM-DATA-02

@@ -11,6 +11,7 @@ const FIELDS: &[&str] = &[
     "actor",
     "triggering_actor",
     "api_url",
+    "graphql_url",
     "server_url",
     "base_ref",
     "head_ref",

@@ -3,7 +3,9 @@
 use serde_json::Value;
 use tasuki_model::id::PipelineId;
 use tasuki_model::plan::Language;
+use tasuki_model::trigger::Source;
 use tasuki_pipeline::Skip;
+use tasuki_store::pipelines::{self, Pipeline};
 use tasuki_store::{Tx, tasks};
 
 use super::{Wanting, before, upstream, wanting_of};
@@ -72,13 +74,13 @@ impl Triggers {
             git_ref: trigger.git_ref.clone(),
             read,
             before: before(trigger),
-            source: tasuki_model::trigger::Source::ParentPipeline,
+            source: Source::ParentPipeline,
             variables: trigger.variables.clone(),
             inputs,
             user: trigger.user.clone(),
             options: PushOptions::default(),
             payload: trigger.payload.clone(),
-            key: Some(format!("continue:{}", wanting.pipeline.id)),
+            key: Some(key_of(wanting.pipeline.id)),
             selection: None,
             more: Circumstances {
                 config: Some(configuration),
@@ -90,6 +92,42 @@ impl Triggers {
             },
         })
     }
+}
+
+const KEY: &str = "continue:";
+
+/// The key of the pipeline that follows a `setup` pipeline: there is one at most.
+fn key_of(setup: PipelineId) -> String {
+    format!("{KEY}{setup}")
+}
+
+/// The pipeline that follows a `setup` pipeline.
+///
+/// # Errors
+/// The database fails.
+pub fn continuation_of(tx: &mut Tx<'_>, setup: &Pipeline) -> tasuki_store::Result<Option<Pipeline>> {
+    let Some(id) = pipelines::by_idempotency_key(tx, &key_of(setup.id))? else {
+        return Ok(None);
+    };
+    // Whoever starts a pipeline of their own may have chosen that key.
+    Ok(pipelines::get(tx, id)?.filter(|found| is_continuation(found) && found.project_id == setup.project_id))
+}
+
+/// The `setup` pipeline that a pipeline follows.
+///
+/// # Errors
+/// The database fails.
+pub fn setup_of(tx: &mut Tx<'_>, following: &Pipeline) -> tasuki_store::Result<Option<Pipeline>> {
+    let key = following.idempotency_key.as_deref().unwrap_or_default();
+    let id = key.strip_prefix(KEY).and_then(|id| id.parse().ok());
+    let Some(id) = id.filter(|_| is_continuation(following)) else {
+        return Ok(None);
+    };
+    Ok(pipelines::get(tx, PipelineId(id))?.filter(|found| found.project_id == following.project_id))
+}
+
+fn is_continuation(pipeline: &Pipeline) -> bool {
+    pipeline.source == Source::ParentPipeline.as_str()
 }
 
 /// The job that runs with this token, where it may continue its pipeline.

@@ -36,6 +36,7 @@ pub(crate) fn github(context: &Context, workflow: &str, file: &str, inputs: &[(S
         "actor": actor,
         "triggering_actor": actor,
         "api_url": format!("{server}/api/v1"),
+        "graphql_url": format!("{server}/api/graphql"),
         "server_url": server,
         "base_ref": request.map_or("", |request| &request.target_branch),
         "head_ref": request.map_or("", |request| &request.source_branch),

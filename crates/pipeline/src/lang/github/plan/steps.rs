@@ -307,6 +307,9 @@ const CHECKOUT_WITHOUT_EFFECT: [&str; 6] = [
     "github-server-url",
 ];
 
+/// Inputs that ask for a part of the commit: the whole is checked out, with a warning.
+const CHECKOUT_IN_PART: [&str; 3] = ["sparse-checkout", "sparse-checkout-cone-mode", "filter"];
+
 /// `actions/checkout` of the project itself.
 fn checkout(
     session: &Session<'_>,
@@ -318,6 +321,11 @@ fn checkout(
     for (key, expr) in frame.scope.entries(session, with, "`with`") {
         let name = key.to_ascii_lowercase();
         if CHECKOUT_WITHOUT_EFFECT.contains(&name.as_str()) {
+            continue;
+        }
+        if CHECKOUT_IN_PART.contains(&name.as_str()) {
+            let message = format!("`{key}` of actions/checkout has no effect: the whole commit is checked out");
+            session.error(&code::GITHUB_ACTION, span, message);
             continue;
         }
         let value = fold::known(&expr).map(|value| value.to_text().to_string());

@@ -227,7 +227,7 @@ fn input(session: &Session<'_>, name: &Text, key: &Node, settings: &Node) -> Opt
         }
     }
     if let Some(node) = map.get("description")
-        && !matches!(node.value(SCHEMA), Value::Text(_) | Value::Null)
+        && !matches!(node.value(SCHEMA), Value::Text(_) | Value::Int(_) | Value::Null)
     {
         wrong(node, "description should be a string");
     }
@@ -304,6 +304,10 @@ fn rules(session: &Session<'_>, node: &Node, name: &str) -> Vec<Rule> {
         {
             let message = format!("header:spec:inputs:{name}:rules:rule default must be one of the options");
             session.error(&code::GITLAB_HEADER, default.span, message);
+        }
+        if options.is_none() && default.is_none() {
+            let message = format!("header:spec:inputs:{name}:rules:rule must define `options` or `default`");
+            session.error(&code::GITLAB_HEADER, item.span, message);
         }
         if options.is_some() && default.is_none() {
             let message = format!("header:spec:inputs:{name}:rules:rule options need a default that is one of them");

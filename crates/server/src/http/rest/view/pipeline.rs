@@ -9,6 +9,7 @@ use tasuki_proto::rest::{Counts, Diagnostic, Downstream, Pipeline, PipelineDetai
 use tasuki_store::{Result, Tx, Value, bridges, jobs, pipelines, projects, workflows};
 
 use super::{damaged, read, status};
+use crate::triggers::{continuation_of, setup_of};
 
 /// A pipeline as lists show it. `url` is the server's own address.
 pub fn pipeline(tx: &mut Tx<'_>, row: &pipelines::Pipeline, url: &str) -> Result<Pipeline> {
@@ -103,6 +104,8 @@ pub fn detail(tx: &mut Tx<'_>, row: &pipelines::Pipeline, url: &str) -> Result<P
         diagnostics,
         upstream: upstream(tx, row)?,
         downstream: downstream(tx, row.id)?,
+        continuation: continuation_of(tx, row)?.map(|following| following.id.0),
+        setup: setup_of(tx, row)?.map(|setup| setup.id.0),
     })
 }
 
