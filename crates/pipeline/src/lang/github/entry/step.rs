@@ -134,10 +134,8 @@ fn step(session: &Session<'_>, node: &Node, place: Place) -> Option<Step> {
         };
         let mut problem = Problem::new(&code::GITHUB_FORMAT, node.span, message);
         let keys = map.iter().filter_map(|(key, _)| key.text());
-        let near = keys.filter_map(|key| Some((key, did_you_mean(key, KINDS)?)));
-        let near = near
-            .filter(|(key, _)| kinds.is_empty() && !KINDS.contains(&&***key))
-            .last();
+        let mut unknown = keys.filter(|key| kinds.is_empty() && !KINDS.contains(&&***key));
+        let near = unknown.find_map(|key| Some((key, did_you_mean(key, KINDS)?)));
         problem = problem.hint(match near {
             Some((key, near)) => format!("did you mean `{near}` instead of `{key}`?"),
             None if kinds.is_empty() => "a step needs `run: …`, or `uses: …` with an action".to_owned(),
