@@ -15,7 +15,7 @@ use crate::program;
 const PATIENCE: u32 = 600;
 
 const PYTHON_PACKAGES: [&str; 5] = [
-    "moto[s3]",
+    "moto[s3,sts]",
     "flask",
     "flask-cors",
     "gcp-storage-emulator",

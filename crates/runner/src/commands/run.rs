@@ -15,7 +15,7 @@ use super::signals::{SignalMode, follow};
 use super::{Context, Error, Result};
 use crate::config::Config;
 use crate::executor::docker::Surroundings;
-use crate::job::{Pauses, Shutdown};
+use crate::job::{AwsSurroundings, Pauses, Shutdown};
 use crate::metrics::Metrics;
 use crate::poll::{Defaults, Pool, PoolOptions, Reload, executors};
 
@@ -84,6 +84,9 @@ pub(super) fn options(config: Config, work: &Path, file: &Path, context: &Contex
         trusts_snapshots: false,
         clock: context.clock.clone(),
         tasks: context.tasks.clone(),
+        aws: Arc::new(AwsSurroundings::read(|name| {
+            context.environment.get(name).map(str::to_owned)
+        })),
         pauses: Pauses::default(),
         metrics: Arc::new(Metrics::default()),
         max_jobs: None,

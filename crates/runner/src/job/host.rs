@@ -8,6 +8,7 @@ use tasuki_proto::client::RunnerClient;
 use tasuki_proto::gitlab::{ConfigInfo, Features, Info, feature};
 use tasuki_rt::{Clock, Tasks};
 
+use super::cache_store::Keyring;
 use crate::config::RunnerConfig;
 use crate::executor::Executor;
 
@@ -25,6 +26,8 @@ pub struct Host {
     pub trusts_snapshots: bool,
     pub clock: Clock,
     pub tasks: Tasks,
+    /// Signs for the store of `[runners.cache]` where the configuration has no keys.
+    pub keyring: Arc<Keyring>,
     pub pauses: Pauses,
     /// Where the job is that this was made for.
     pub progress: Progress,

@@ -30,6 +30,7 @@ mod terminal;
 mod variables;
 
 pub(crate) use cache_store::cache_problem;
+pub use cache_store::{AwsSurroundings, Keyring};
 pub use control::Shutdown;
 pub use expand::expand;
 pub use failure::Failure;

@@ -304,7 +304,7 @@ impl Source<'_> {
     /// In the store of `[runners.cache]`. One that cannot be used is warned of at the stage's beginning.
     fn signed(&self, key: &str, name: &str, direction: Direction) -> Option<Signed> {
         let config = &self.host.config.cache;
-        let store = CacheStore::of(config).ok().flatten()?;
+        let store = CacheStore::of(config, &self.host.keyring).ok().flatten()?;
         let object = object_name(
             config,
             self.host.config.short_token(),
@@ -312,7 +312,7 @@ impl Source<'_> {
             name,
         );
         let now = jiff::Timestamp::from_millisecond(self.host.clock.now_ms()).ok()?;
-        let valid = Duration::from_secs(self.cache_timeout().max(60));
+        let valid = self.cache_validity();
         let signed = match direction {
             Direction::Read => store.read(&object, valid, now),
             Direction::Write => store.write(&object, key, valid, now),
@@ -332,6 +332,11 @@ impl Source<'_> {
                 self.job.token.clone(),
             )],
         })
+    }
+
+    /// How long the address of a cache is good for.
+    pub(super) fn cache_validity(&self) -> Duration {
+        Duration::from_secs(self.cache_timeout().max(60))
     }
 
     /// `CACHE_REQUEST_TIMEOUT` is in minutes.

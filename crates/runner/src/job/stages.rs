@@ -150,11 +150,12 @@ impl Build<'_> {
 
     /// Stage `restore_cache`: what cannot be restored is only warned of.
     pub(super) async fn restore_caches(&self, sandbox: &dyn Sandbox) -> Result<(), Failure> {
+        let problem = self.store_problem(sandbox).await;
         let caches = self.source(sandbox.paths()).restores();
         self.caches(
             sandbox,
             &Stage::RestoreCache,
-            caches,
+            (caches, problem),
             self.attempts("RESTORE_CACHE_ATTEMPTS"),
         )
         .await
@@ -166,22 +167,42 @@ impl Build<'_> {
         } else {
             Stage::ArchiveCacheOnFailure
         };
+        let problem = self.store_problem(sandbox).await;
         let caches = self.source(sandbox.paths()).saves(succeeded);
-        self.caches(sandbox, &stage, caches, 1).await
+        self.caches(sandbox, &stage, (caches, problem), 1).await
+    }
+
+    /// Why the store of `[runners.cache]` cannot be used. Gets the keys that its addresses are signed by.
+    async fn store_problem(&self, sandbox: &dyn Sandbox) -> Option<String> {
+        let config = &self.host.config.cache;
+        if self.job.cache.is_empty() {
+            return None;
+        }
+        if let Some(problem) = cache_problem(config) {
+            return Some(problem);
+        }
+        let valid = self.source(sandbox.paths()).cache_validity();
+        let now = jiff::Timestamp::from_millisecond(self.host.clock.now_ms()).ok()?;
+        let stop = self.control.all();
+        let ready = tokio::select! {
+            ready = self.host.keyring.ready(config, valid, now) => ready,
+            () = stop.pulled() => return None,
+        };
+        ready.err().map(|problem| format!("[runners.cache]: {problem}"))
     }
 
     pub(super) async fn caches(
         &self,
         sandbox: &dyn Sandbox,
         stage: &Stage,
-        caches: Vec<Result<CacheRequest<guest::Request>, String>>,
+        (caches, problem): (Vec<Result<CacheRequest<guest::Request>, String>>, Option<String>),
         most: u32,
     ) -> Result<(), Failure> {
         if caches.is_empty() {
             return Ok(());
         }
         self.console.open(stage);
-        if let Some(problem) = cache_problem(&self.host.config.cache) {
+        if let Some(problem) = problem {
             self.console.warn(&format!("{problem}; caches stay on this machine"));
         }
         let mut result = Ok(());

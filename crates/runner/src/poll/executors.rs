@@ -93,6 +93,7 @@ fn docker(runner: &RunnerConfig, defaults: &Defaults, tasks: &Tasks) -> Result<A
             GuestNetwork::Job
         },
         surroundings: defaults.surroundings.clone(),
+        feature_flags: runner.feature_flags.clone(),
     };
     Ok(Arc::new(Docker::new(settings, tasks.clone())?))
 }

@@ -19,7 +19,7 @@ use super::health::Health;
 use super::slots::Slots;
 use super::{Error, reload};
 use crate::config::{Config, Environment, RunnerConfig};
-use crate::job::{Host, Pauses, Progress, Shutdown, runner_info};
+use crate::job::{AwsSurroundings, Host, Keyring, Pauses, Progress, Shutdown, runner_info};
 use crate::metrics::Metrics;
 use crate::trace::chain;
 
@@ -50,6 +50,8 @@ pub struct PoolOptions {
     pub clock: Clock,
     /// Runs everything; its token is not used: pull [`Shutdown`].
     pub tasks: Tasks,
+    /// What the environment says of Amazon's services, for caches.
+    pub aws: Arc<AwsSurroundings>,
     pub pauses: Pauses,
     pub metrics: Arc<Metrics>,
     /// Ends after so many jobs.
@@ -206,6 +208,7 @@ impl Pool {
         let mut labels = config.labels.clone();
         labels.extend(runner.labels.clone());
         let info = runner_info(executor.kind(), labels);
+        let keyring = Keyring::new(self.options.aws.clone(), &self.options.system_id, &runner.cache);
         Ok(Arc::new(Entry {
             host: Host {
                 config: Arc::new(runner.clone()),
@@ -217,6 +220,7 @@ impl Pool {
                 trusts_snapshots: self.options.trusts_snapshots,
                 clock: self.options.clock.clone(),
                 tasks: self.options.tasks.clone(),
+                keyring: Arc::new(keyring),
                 pauses: self.options.pauses,
                 progress: Progress::default(),
             },

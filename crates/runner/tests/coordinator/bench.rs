@@ -9,7 +9,7 @@ use tasuki_model::secret::Secret;
 use tasuki_rt::{Clock, Tasks};
 use tasuki_runner::config::{Config, ConfigFile, Environment, RunnerConfig};
 use tasuki_runner::executor::docker::Surroundings;
-use tasuki_runner::job::{Pauses, Shutdown};
+use tasuki_runner::job::{AwsSurroundings, Pauses, Shutdown};
 use tasuki_runner::metrics::Metrics;
 use tasuki_runner::poll::{Defaults, Pool, PoolOptions, Reload, executors};
 use tasuki_runner::process::Binary;
@@ -22,6 +22,8 @@ pub(crate) struct Bench {
     pub(crate) shutdown: Shutdown,
     pub(crate) dir: tempfile::TempDir,
     pub(crate) metrics: Arc<Metrics>,
+    /// What the environment says of Amazon's services.
+    pub(crate) aws: Arc<AwsSurroundings>,
     tasks: Tasks,
     running: Option<tokio::task::JoinHandle<Option<bool>>>,
 }
@@ -35,6 +37,7 @@ impl Bench {
             shutdown: Shutdown::new(),
             dir: tempfile::tempdir().unwrap(),
             metrics: Arc::default(),
+            aws: Arc::default(),
             tasks,
             running: None,
         }
@@ -114,6 +117,7 @@ impl Bench {
             trusts_snapshots: false,
             clock: Clock::system(),
             tasks: self.tasks.clone(),
+            aws: self.aws.clone(),
             pauses: Pauses::short(),
             metrics: Arc::clone(&self.metrics),
             max_jobs: None,

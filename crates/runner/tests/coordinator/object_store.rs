@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use tasuki_model::secret::Secret;
 use tasuki_rt::Tasks;
 use tasuki_runner::config::{Config, RunnerConfig};
+use tasuki_runner::job::AwsSurroundings;
 
 use super::bench::{Bench, payload, text};
 use super::fake::Phase;
@@ -224,4 +225,134 @@ async fn a_store_that_refuses_or_is_unknown_costs_no_job() {
         ),
         "{unknown}"
     );
+}
+
+/// A machine's metadata, asked as IMDSv2 wants it, and a role by a signature that is checked.
+struct Cloud {
+    address: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Cloud {
+    async fn start(tasks: &Tasks, has_role: &'static str) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let noted = Arc::clone(&asked);
+        serve(tasks, "cloud", listener, move |request| {
+            let noted = Arc::clone(&noted);
+            async move {
+                let (head, body) = request.into_parts();
+                let header = |name: &str| {
+                    head.headers
+                        .get(name)
+                        .and_then(|value| value.to_str().ok())
+                        .unwrap_or("")
+                };
+                let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+                let call = format!("{} {}", head.method, head.uri.path());
+                noted.lock().unwrap().push(call.clone());
+                let session = header("x-aws-ec2-metadata-token") == "a session";
+                let end = "2099-01-01T00:00:00Z";
+                let (code, text) = match call.as_str() {
+                    "PUT /latest/api/token" if header("x-aws-ec2-metadata-token-ttl-seconds") == "21600" => {
+                        (200, "a session".to_owned())
+                    }
+                    "GET /latest/meta-data/iam/security-credentials/" if session => (200, has_role.to_owned()),
+                    "GET /latest/meta-data/iam/security-credentials/the-role" if session => (
+                        200,
+                        json!({"Code": "Success", "AccessKeyId": "of-the-machine", "SecretAccessKey": "machine-secret",
+                               "Token": "machine-token", "Expiration": end})
+                        .to_string(),
+                    ),
+                    "POST /" if body.contains("Action=AssumeRole&") && body.contains("role%2Fallowed") => {
+                        assert!(
+                            header("authorization").contains("Credential=of-the-machine/"),
+                            "signed by the machine"
+                        );
+                        assert_eq!(header("x-amz-security-token"), "machine-token");
+                        assert!(body.contains("RoleSessionName=tasuki-s_0123456789ab"), "{body}");
+                        let keys = format!(
+                            "<AccessKeyId>of-the-role</AccessKeyId><SecretAccessKey>role-secret</SecretAccessKey>\
+                             <SessionToken>role-token</SessionToken><Expiration>{end}</Expiration>"
+                        );
+                        (200, keys)
+                    }
+                    "POST /" => (
+                        403,
+                        "<Error><Code>AccessDenied</Code><Message>not yours</Message></Error>".to_owned(),
+                    ),
+                    _ => (401, String::new()),
+                };
+                Response::builder()
+                    .status(code)
+                    .body(Full::new(Bytes::from(text)))
+                    .unwrap()
+            }
+        });
+        Self { address, asked }
+    }
+
+    fn aws(&self) -> AwsSurroundings {
+        let address = format!("http://{}", self.address);
+        AwsSurroundings::read(|name| {
+            ["AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_ENDPOINT_URL_STS"]
+                .contains(&name)
+                .then(|| address.clone())
+        })
+    }
+}
+
+/// The log of a job with a cache whose store is Amazon's, and what the cloud was asked.
+async fn with_cloud(has_role: &'static str, further: &str) -> (String, Vec<String>) {
+    let tasks = Tasks::new();
+    let cloud = Cloud::start(&tasks, has_role).await;
+    let mut bench = Bench::new().await;
+    bench.aws = Arc::new(cloud.aws());
+    let mut job = payload(1, &["mkdir -p dir; echo new > dir/file; env"]);
+    job["cache"] = json!([{"key": "k", "paths": ["dir/"], "policy": "pull-push", "when": "on_success"}]);
+    bench.fake.add(1, job);
+    let mut runner = bench.runner();
+    let section = format!(
+        "Type = \"s3\"\nShared = true\n[s3]\nServerAddress = \"{}\"\nInsecure = true\nBucketName = \"b\"\n\
+         AuthenticationType = \"iam\"\n{further}",
+        cloud.address
+    );
+    runner.cache = toml::from_str(&section).unwrap();
+    bench.start_with(Config::single(1, runner), None).await;
+    let job = bench.fake.until_final(1).await;
+    let log = text(&job);
+    assert_eq!(job.phase, Phase::Success, "{log}");
+    for secret in ["machine-secret", "role-secret", "machine-token", "role-token"] {
+        assert!(!log.contains(secret), "{log}");
+    }
+    bench.stop().await;
+    let asked = cloud.asked.lock().unwrap().clone();
+    (log, asked)
+}
+
+/// Keys of the machine are got once and used again; a role that is refused, and a machine without one, leave caches local
+/// and say why.
+#[tokio::test]
+async fn who_signs_for_a_store_of_amazons() {
+    let allowed = "RoleARN = \"arn:aws:iam::1:role/allowed\"";
+    let (log, asked) = with_cloud("the-role", allowed).await;
+    assert!(!log.contains("caches stay on this machine"), "{log}");
+    let times = |call: &str| asked.iter().filter(|one| one.starts_with(call)).count();
+    assert_eq!((times("PUT /latest/api/token"), times("POST /")), (1, 1), "{asked:?}");
+    assert!(times("GET /b/project/5/") + times("PUT /b/project/5/") > 0, "{asked:?}");
+    let (_, asked) = with_cloud(
+        "the-role",
+        &format!("{allowed}\nDisableAssumeRoleCredentialsCaching = true"),
+    )
+    .await;
+    assert!(asked.iter().filter(|one| *one == "POST /").count() > 1, "{asked:?}");
+    let (log, _) = with_cloud("the-role", "RoleARN = \"arn:aws:iam::1:role/other\"").await;
+    let words =
+        "the role arn:aws:iam::1:role/other cannot be taken on: STS answers 403 AccessDenied: not yours; caches stay";
+    assert!(log.contains(words), "{log}");
+    let (log, _) = with_cloud("", "").await;
+    let words =
+        "the machine's keys cannot be had: the machine has no role (instance profile); caches stay on this machine";
+    assert!(log.contains(words), "{log}");
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use sha2::Sha256;
 use tasuki_model::secret::Secret;
 use tasuki_runner::config::{CacheConfig, Config};
+use tasuki_runner::job::AwsSurroundings;
 
 use super::bench::{Bench, payload, text};
 use super::fake::Phase;
@@ -36,6 +37,11 @@ fn client() -> reqwest::Client {
 /// Two machines with nothing in common but the store; gives the second one's log. The first looks for `secrets`
 /// wherever a job can look.
 async fn travels(config: &str, secrets: &[&str]) -> String {
+    travels_with(config, &AwsSurroundings::default(), secrets).await
+}
+
+/// The same with what the environment says of Amazon's services.
+async fn travels_with(config: &str, aws: &AwsSurroundings, secrets: &[&str]) -> String {
     let config: CacheConfig = toml::from_str(config).unwrap();
     let look = "env; cat /proc/self/environ /proc/$PPID/environ /proc/$PPID/cmdline; find \"$PWD\" \"$PWD.tmp\" -type f -exec cat {} +";
     let lines = [
@@ -50,6 +56,7 @@ async fn travels(config: &str, secrets: &[&str]) -> String {
         job["cache"] = json!([{"key": "a key/é", "paths": ["dir/"], "policy": "pull-push", "when": "on_success"}]);
         bench.fake.add(1, job);
         let mut runner = bench.runner();
+        bench.aws = std::sync::Arc::new(aws.clone());
         runner.token = Secret::new(token);
         runner.cache = config.clone();
         bench.start_with(Config::single(1, runner), None).await;
@@ -87,6 +94,53 @@ async fn a_cache_travels_through_s3() {
         .await
         .unwrap();
     assert!(listed.contains("<Key>ci/project/5/a key/é</Key>"), "{listed}");
+}
+
+/// Without keys in the configuration: those that the machine's metadata give, and a role taken on by them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs real stores: cargo xtask test stores"]
+async fn a_cache_travels_by_keys_of_the_machine_and_of_a_role() {
+    let address = told("S3");
+    let made = client().put(format!("http://{address}/roles")).send().await.unwrap();
+    assert!(made.status().is_success(), "{made:?}");
+    let around = |text: &[(&str, &str)]| {
+        AwsSurroundings::read(|name| {
+            let found = text.iter().find(|(key, _)| *key == name)?;
+            Some(found.1.replace("STORE", &format!("http://{address}")))
+        })
+    };
+    let metadata = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "STORE");
+    let sts = ("AWS_ENDPOINT_URL_STS", "STORE");
+    let keys = [
+        ("AWS_ACCESS_KEY_ID", "env-key-id"),
+        ("AWS_SECRET_ACCESS_KEY", "env-secret-key"),
+    ];
+    let role = "RoleARN = \"arn:aws:iam::123456789012:role/caches\"";
+    let upload = "UploadRoleARN = \"arn:aws:iam::123456789012:role/uploads\"";
+    let uncached = format!("{role}\nDisableAssumeRoleCredentialsCaching = true\nAssumeRoleMaxConcurrency = 1");
+    for (path, further, aws) in [
+        ("machine", "", around(&[metadata])),
+        ("role", role, around(&[metadata, sts])),
+        ("upload", upload, around(&[metadata, sts])),
+        ("env", &uncached, around(&[keys[0], keys[1], sts])),
+    ] {
+        let config = format!(
+            "Type = \"s3\"\nPath = \"{path}\"\nShared = true\n[s3]\nServerAddress = \"{address}\"\nInsecure = true\n\
+             BucketName = \"roles\"\nAuthenticationType = \"iam\"\n{further}\n"
+        );
+        let secrets = [
+            "test-key",
+            "test-secret-key",
+            "test-session-token",
+            "env-secret-key",
+            "ASIA",
+        ];
+        let log = travels_with(&config, &aws, &secrets).await;
+        assert!(!log.contains("caches stay on this machine"), "{path}: {log}");
+        let listed = client().get(format!("http://{address}/roles")).send().await.unwrap();
+        let listed = listed.text().await.unwrap();
+        assert!(listed.contains(&format!("<Key>{path}/project/5/")), "{path}: {listed}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

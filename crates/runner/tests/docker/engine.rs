@@ -65,6 +65,18 @@ pub(crate) fn images() {
         import("tasuki-test/user:1", &["ENV PATH=/bin", "USER 1000:1000"]);
         import("tasuki-test/entry:1", &["ENV PATH=/bin", r#"ENTRYPOINT ["/entry"]"#]);
         import(
+            "tasuki-test/detached-entry:1",
+            &["ENV PATH=/bin", r#"ENTRYPOINT ["/detached"]"#],
+        );
+        import(
+            "tasuki-test/noisy-entry:1",
+            &["ENV PATH=/bin", r#"ENTRYPOINT ["/noisy"]"#],
+        );
+        import(
+            "tasuki-test/su-entry:1",
+            &["ENV PATH=/bin", r#"ENTRYPOINT ["/become"]"#],
+        );
+        import(
             "tasuki-test/shell-entry:1",
             &["ENV PATH=/bin", r#"ENTRYPOINT ["/bin/sh","-c"]"#],
         );
@@ -131,8 +143,19 @@ fn busybox(root: &Path) {
         "entry",
         "#!/bin/sh\necho the entrypoint says hello\nexport FROM_ENTRYPOINT=\"a b\"\nexec \"$@\"\n",
     );
+    write("detached", "#!/bin/sh\nexec \"$@\" < /dev/null\n");
+    write(
+        "noisy",
+        "#!/bin/sh\n(while :; do echo noise on the output; echo noise >&2; usleep 500; done) &\nexec \"$@\"\n",
+    );
+    write(
+        "become",
+        "#!/bin/sh\nexec su -s /bin/sh user -c 'exec \"$@\"' -- sh \"$@\"\n",
+    );
     write("www/index.html", "served\n");
-    run("chmod", &["755", &text(&root.join("entry"))]);
+    for program in ["entry", "detached", "noisy", "become"] {
+        run("chmod", &["755", &text(&root.join(program))]);
+    }
     run("chmod", &["1777", &text(&root.join("tmp"))]);
     run("chown", &["1000:1000", &text(&root.join("home/user"))]);
 }
@@ -176,6 +199,7 @@ pub(crate) fn settings(config: &str, state: PathBuf) -> Settings {
             path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
             ..Surroundings::default()
         },
+        feature_flags: std::collections::BTreeMap::new(),
     }
 }
 

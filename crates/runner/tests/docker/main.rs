@@ -5,7 +5,9 @@
 #[path = "../executor/conformance.rs"]
 mod conformance;
 mod engine;
+mod entrypoints;
 mod faults;
+mod guards;
 mod jobs;
 mod left;
 mod many;

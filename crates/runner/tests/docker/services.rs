@@ -38,6 +38,29 @@ async fn jobs_reach_services_by_every_name() {
     place.ends().await;
 }
 
+/// On the engine's default bridge nobody has a name: services are reached by links, and looked at by their address.
+#[tokio::test]
+#[ignore = "needs a container engine: cargo xtask test docker"]
+async fn services_on_the_default_bridge_are_linked_and_waited_for() {
+    let place = place("network_mode = \"bridge\"\nwait_for_services_timeout = 5");
+    let (made, printed) = place
+        .prepare(with(vec![
+            service("tasuki-test/web:1", &["web"]),
+            service("tasuki-test/silent:1", &["db"]),
+        ]))
+        .await;
+    assert!(
+        printed.contains("Service tasuki-test/silent:1 probably didn't start"),
+        "{printed}"
+    );
+    assert!(!printed.contains("Service tasuki-test/web:1 probably"), "{printed}");
+    let sandbox = made.expect("a sandbox");
+    let (_, printed) = run_in(&*sandbox, script("wget -qO- http://web:8080/")).await;
+    assert_eq!(printed, "served\n");
+    sandbox.teardown().await.expect("is torn down");
+    place.ends().await;
+}
+
 #[tokio::test]
 #[ignore = "needs a container engine: cargo xtask test docker"]
 async fn a_silent_service_is_warned_of() {

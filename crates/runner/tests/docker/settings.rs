@@ -1,6 +1,6 @@
 //! Keys of `[runners.docker]` and what they do in the container.
 
-use tasuki_runner::executor::Exit;
+use tasuki_runner::executor::{Exit, Task};
 
 use crate::conformance::task;
 use crate::engine::{chain, docker, place, run_in, script};
@@ -77,6 +77,25 @@ async fn keys_take_effect() {
     )
     .await;
     check("[container_labels]\nteam = \"a\"", "true", "").await;
+}
+
+/// The engine's own init, where the flag asks for it: in the configuration, else in the job.
+#[tokio::test]
+#[ignore = "needs a container engine: cargo xtask test docker"]
+async fn an_init_of_the_engines() {
+    for (flag, wanted) in [("false", "false"), ("true", "true")] {
+        let place = place("");
+        let task = Task {
+            variables: vec![("FF_USE_INIT_WITH_DOCKER_EXECUTOR".to_owned(), flag.to_owned())],
+            ..task()
+        };
+        let sandbox = place.sandbox(task).await;
+        let text = "tr '\\0' ' ' < /proc/1/cmdline | grep -q -e '^/sbin/docker-init ' && echo true || echo false; (sleep 0.1 &) ; exit 3";
+        let (ended, printed) = run_in(&*sandbox, script(text)).await;
+        assert_eq!((ended.exit, printed.trim()), (Exit::Code(3), wanted));
+        sandbox.teardown().await.expect("is torn down");
+        place.ends().await;
+    }
 }
 
 #[tokio::test]

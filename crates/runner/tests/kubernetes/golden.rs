@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use tasuki_proto::client::{RunnerClient, TransportConfig};
 use tasuki_proto::gitlab::JobResponse;
 use tasuki_rt::{Clock, Tasks};
-use tasuki_runner::config::{ConfigFile, Environment, RunnerConfig};
+use tasuki_runner::config::{CacheConfig, ConfigFile, Environment, RunnerConfig};
 use tasuki_runner::executor::kubernetes::{Context, Planned, Settings, plan};
 use tasuki_runner::executor::scripted::Scripted;
 use tasuki_runner::executor::{Error, Task};
-use tasuki_runner::job::{Host, Pauses, Progress, Slot, runner_info, task_of};
+use tasuki_runner::job::{AwsSurroundings, Host, Keyring, Pauses, Progress, Slot, runner_info, task_of};
 
 /// A piece of configuration and a piece of a payload.
 #[derive(Clone)]
@@ -94,6 +94,11 @@ impl Case {
             trusts_snapshots: false,
             clock: Clock::system(),
             tasks: Tasks::new(),
+            keyring: Arc::new(Keyring::new(
+                Arc::new(AwsSurroundings::default()),
+                "s_0",
+                &CacheConfig::default(),
+            )),
             pauses: Pauses::default(),
             progress: Progress::default(),
         };

@@ -270,6 +270,7 @@ impl LocalRunner {
             trusts_snapshots: self.trusts_snapshots,
             clock: Clock::system(),
             tasks: tasks.clone(),
+            aws: Arc::default(),
             pauses: Pauses::default(),
             metrics: Arc::default(),
             max_jobs: None,

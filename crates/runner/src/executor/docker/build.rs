@@ -13,8 +13,10 @@ use tasuki_model::reason::FailureReason;
 use super::engine;
 use super::engine::{Attached, ImageInfo, Piece};
 use super::host_config::Part;
+use super::line::Slot;
 use super::names::Role;
 use super::prepare::Plan;
+use super::remote::Place;
 use super::services::Started;
 use crate::executor::access;
 use crate::executor::{Error, Output, Result, Stop, Stream};
@@ -30,8 +32,19 @@ pub(super) struct Build {
     /// `uid:gid` of scripts.
     pub(super) user: String,
     pub(super) privileged: bool,
-    /// Keeps its standard input open.
-    _input: Attached,
+    /// The line to its guest.
+    pub(super) line: Slot,
+}
+
+impl Build {
+    /// In it, as its own user with all of its groups.
+    pub(super) fn place<'a>(&'a self, plan: &'a Plan) -> Place<'a> {
+        Place {
+            privileged: self.privileged,
+            line: Some(&self.line),
+            ..plan.guest_in(&self.id)
+        }
+    }
 }
 
 /// The build container, not yet started.
@@ -62,6 +75,13 @@ pub(super) async fn create(plan: &Plan, image: &Image, info: &ImageInfo, service
     }
     body["Env"] = json!(plan.public_env(image));
     body["HostConfig"]["Privileged"] = json!(privileged);
+    if plan
+        .shared
+        .settings
+        .flag("FF_USE_INIT_WITH_DOCKER_EXECUTOR", &plan.task)
+    {
+        body["HostConfig"]["Init"] = json!(true);
+    }
     for (key, value) in [
         ("OpenStdin", true),
         ("StdinOnce", true),
@@ -134,12 +154,18 @@ pub(super) async fn start(
             return Err(Error::job(FailureReason::ScriptFailure, message));
         }
     };
+    // Where the operator wants the container's own output in a log of the engine's, it is not made unreadable.
+    let line = if plan.config().log_options.is_empty() {
+        Slot::open(attached, &plan.shared.tasks).await?
+    } else {
+        Slot::closed(attached, &plan.shared.tasks)
+    };
     Ok(Build {
         id,
         user: format!("{}:{}", ready.uid, ready.gid),
         ready,
         privileged,
-        _input: attached,
+        line,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Making sandboxes.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -36,6 +37,16 @@ pub struct Settings {
     /// Where the predefined container's network is.
     pub guest_network: GuestNetwork,
     pub surroundings: Surroundings,
+    /// `[runners.feature_flags]`
+    pub feature_flags: BTreeMap<String, bool>,
+}
+
+impl Settings {
+    /// A feature flag that is off by default: the runner's configuration, else the job's variable.
+    pub(super) fn flag(&self, name: &str, task: &Task) -> bool {
+        let own = self.feature_flags.get(name).copied();
+        own.or_else(|| crate::job::truth(task.variable(name)?)).unwrap_or(false)
+    }
 }
 
 /// What the process's environment says.

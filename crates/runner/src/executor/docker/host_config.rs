@@ -26,7 +26,7 @@ pub(super) fn host_config(config: &DockerConfig, part: Part) -> Result<Map<Strin
     out.text("UsernsMode", &config.userns_mode);
     out.text("Runtime", &config.runtime);
     out.text("Isolation", &config.isolation);
-    out.set("LogConfig", log_config(config)?);
+    out.set("LogConfig", log_config(config, part)?);
     match part {
         Part::Predefined => {}
         Part::Build => {
@@ -259,14 +259,23 @@ fn gpus(key: &str, text: &str) -> Result<Value> {
     Ok(request(count, Vec::new()))
 }
 
-/// Only what names containers in logs: a driver of the job's would send its output elsewhere.
-fn log_config(config: &DockerConfig) -> Result<Value> {
+/// Only what names containers in logs: a driver of the job's would send its output elsewhere. What the job's own containers
+/// print is the job's output, unmasked: the engine keeps it only where the operator says how its logs are named.
+fn log_config(config: &DockerConfig, part: Part) -> Result<Value> {
     if let Some(key) = config
         .log_options
         .keys()
         .find(|key| !matches!(key.as_str(), "env" | "labels"))
     {
         return Err(wrong("log_options", key, "only env and labels can be given"));
+    }
+    let kept = match part {
+        Part::Service => true,
+        Part::Build => !config.log_options.is_empty(),
+        Part::Predefined => false,
+    };
+    if !kept {
+        return Ok(json!({"Type": "none"}));
     }
     let mut options = Map::new();
     for (key, value) in &config.log_options {

@@ -12,8 +12,10 @@
 //!
 //! **The guest.** The helper image and the guest's volume are made of this machine's files ([`helper_image`]): nothing is
 //! pulled for them. A program that is linked dynamically brings its loader and libraries along, and is started through
-//! them, so that it runs in an image of any C library, or of none. In the containers it is started by `exec`; the
-//! protocol is [`crate::guest::inside`]'s.
+//! them, so that it runs in an image of any C library, or of none. It holds the containers open, and starts what is asked
+//! for over their own input and output ([`line`]): a process that the engine brings in (`exec`) takes a tenth of a second,
+//! and is left for what runs beside, and for images whose entrypoint keeps those channels. The protocol is
+//! [`crate::guest::inside`]'s.
 //!
 //! **Users.** Scripts run as the image's user (or `user`), and the predefined container works as the same one: files
 //! that it makes belong to the job.
@@ -34,6 +36,7 @@ mod engine;
 mod executor;
 mod host_config;
 mod images;
+mod line;
 mod names;
 mod network;
 mod owner;

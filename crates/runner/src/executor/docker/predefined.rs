@@ -1,26 +1,37 @@
 //! The container of the guest: the helper image, the job's volumes, its network, no privileges.
 //!
 //! It makes the job's folders as it starts: root's, as most images want them. So that is done while the build container
-//! still comes up. Another user's are made when it is known who that is.
+//! still comes up. Another user's are made when it is known who that is. Whoever needs it waits for it ([`Later`]).
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::json;
+use tokio::sync::{Mutex, OnceCell};
+use tokio::task::JoinHandle;
 
-use super::build::read_ready;
+use super::build::{Build, read_ready};
 use super::engine::{Attached, ImageInfo};
 use super::executor::GuestNetwork;
 use super::host_config::Part;
+use super::line::Slot;
 use super::names::Role;
 use super::prepare::Plan;
-use super::remote;
+use super::remote::{self, Place};
 use crate::executor::{Collected, Discard, Error, Result, Stop, Stream};
-use crate::guest::inside::{Folder, Ready, Work};
+use crate::guest::inside::{Folder, Work};
 
 /// The container, not yet started.
 pub(super) struct Created {
     id: String,
     attached: Attached,
+}
+
+/// The container, running.
+pub(super) struct Predefined {
+    pub(super) id: String,
+    /// The line to its guest.
+    pub(super) line: Slot,
 }
 
 /// Makes it.
@@ -34,7 +45,7 @@ pub(super) async fn create(plan: &Plan, helper: &ImageInfo) -> Result<Created> {
     body["Cmd"] = json!([]);
     body["User"] = json!("0:0");
     body["WorkingDir"] = json!("/");
-    for key in ["AttachStdout", "AttachStderr"] {
+    for key in ["OpenStdin", "StdinOnce", "AttachStdin", "AttachStdout", "AttachStderr"] {
         body[key] = json!(true);
     }
     match plan.shared.settings.guest_network {
@@ -48,8 +59,8 @@ pub(super) async fn create(plan: &Plan, helper: &ImageInfo) -> Result<Created> {
     Ok(Created { id, attached })
 }
 
-/// Starts it, and waits until the folders are there. Gives its id.
-pub(super) async fn start(created: Created, plan: &Plan, stop: &Stop) -> Result<String> {
+/// Starts it, and waits until the folders are there.
+async fn start(created: Created, plan: &Plan, stop: &Stop) -> Result<Predefined> {
     let Created { id, attached } = created;
     let what = "start the predefined container";
     plan.engine
@@ -62,7 +73,10 @@ pub(super) async fn start(created: Created, plan: &Plan, stop: &Stop) -> Result<
         () = stop.pulled() => return Err(Error::Stopped),
     };
     match read {
-        Ok(Some(_)) => Ok(id),
+        Ok(Some(_)) => {
+            let line = Slot::open(attached, &plan.shared.tasks).await?;
+            Ok(Predefined { id, line })
+        }
         Ok(None) => {
             let said = said.of(Stream::Stderr);
             Err(Error::system(
@@ -74,16 +88,85 @@ pub(super) async fn start(created: Created, plan: &Plan, stop: &Stop) -> Result<
     }
 }
 
-/// Gives the folders to whoever runs the scripts, where that is not root.
-pub(super) async fn give_folders(plan: &Plan, predefined: &str, ready: &Ready, stop: &Stop) -> Result<()> {
-    if (ready.uid, ready.gid) == (0, 0) {
+impl Predefined {
+    /// As root.
+    pub(super) fn place<'a>(&'a self, plan: &'a Plan) -> Place<'a> {
+        Place {
+            line: Some(&self.line),
+            ..plan.guest_in(&self.id)
+        }
+    }
+}
+
+/// The container while it comes up: a script need not wait for it.
+pub(super) struct Later {
+    started: OnceCell<Predefined>,
+    starting: Mutex<Option<JoinHandle<Option<Result<Predefined>>>>>,
+    /// Ends the start.
+    stop: Stop,
+}
+
+impl Later {
+    /// Starts it.
+    pub(super) fn begin(created: Created, plan: Arc<Plan>) -> Self {
+        let (stop, tasks) = (Stop::new(), plan.shared.tasks.clone());
+        let until = stop.clone();
+        let work = async move { start(created, &plan, &until).await };
+        Self {
+            started: OnceCell::new(),
+            starting: Mutex::new(Some(tasks.spawn("start of the predefined container", work))),
+            stop,
+        }
+    }
+
+    /// The container, as soon as the folders are there.
+    ///
+    /// # Errors
+    /// It did not start, or the stop was pulled.
+    pub(super) async fn get(&self, stop: &Stop) -> Result<&Predefined> {
+        let started = self.started.get_or_try_init(|| async {
+            let mut starting = self.starting.lock().await;
+            let gone = || Error::system("start the predefined container", "it has failed before");
+            let ended = starting.as_mut().ok_or_else(gone)?.await;
+            *starting = None;
+            ended.ok().flatten().unwrap_or_else(|| Err(gone()))
+        });
+        tokio::select! {
+            started = started => started,
+            () = stop.pulled() => Err(Error::Stopped),
+        }
+    }
+
+    /// Waits until nothing of the start is under way. What is not up by then never will be.
+    pub(super) async fn settle(&self) {
+        self.stop.graceful();
+        // Whether it came up is nobody's matter any more.
+        let _ = self.get(&Stop::new()).await;
+    }
+}
+
+/// The folders are there, and whoever runs the scripts owns them. Root's are made by whichever of the two containers is up:
+/// that of the job is.
+pub(super) async fn give_folders(plan: &Plan, later: &Later, build: &Build, stop: &Stop) -> Result<()> {
+    let ready = &build.ready;
+    let is_root = (ready.uid, ready.gid) == (0, 0);
+    if is_root && !plan.volumes.shares_builds && !later.started.initialized() {
+        let place = build.place(plan);
+        // It may lack the rights, where the configuration takes some away.
+        if ask_all(place, first_work(plan, 0, 0), stop).await.is_ok() {
+            return Ok(());
+        }
+    }
+    let predefined = later.get(stop).await?;
+    if is_root {
         return Ok(());
     }
-    for work in first_work(plan, ready.uid, ready.gid) {
-        remote::ask(plan.guest_in(predefined), &work, stop, &Discard)
-            .await?
-            .0
-            .done()?;
+    ask_all(predefined.place(plan), first_work(plan, ready.uid, ready.gid), stop).await
+}
+
+async fn ask_all(place: Place<'_>, all: Vec<Work>, stop: &Stop) -> Result<()> {
+    for work in all {
+        remote::ask(place, &work, stop, &Discard).await?.0.done()?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use super::executor::Shared;
 use super::host_config::{Part, host_config};
 use super::names::{self, Names, Role};
 use super::network::Network;
-use super::predefined;
+use super::predefined::{self, Later};
 use super::provision::Guest;
 use super::remote::Place;
 use super::sandbox::DockerSandbox;
@@ -103,6 +103,7 @@ impl Plan {
             user: None,
             privileged: false,
             guest: &self.guest.command,
+            line: None,
         }
     }
 
@@ -142,6 +143,16 @@ pub(super) async fn prepare(
     Console(&*output)
         .line(&format!("Using Docker executor with image {} ...", image.name))
         .await;
+    let overwrites = std::iter::once(&image).chain(task.services.iter().map(|service| &service.image));
+    let overwrites = overwrites.filter(|image| image.entrypoint.is_some());
+    for image in overwrites.filter(|_| shared.settings.config.disable_entrypoint_overwrite) {
+        let text = format!(
+            "WARNING: the image {} keeps its own entrypoint: this runner does not let jobs overwrite it \
+             (disable_entrypoint_overwrite)",
+            image.name
+        );
+        Console(&*output).line(&text).await;
+    }
     let inner = stop.child();
     let _pulled = PullOnDrop(inner.clone());
     let tasks = shared.tasks.clone();
@@ -211,27 +222,54 @@ async fn make(
     output: &Arc<dyn Output>,
 ) -> Result<super::sandbox::Parts> {
     let console = Console(&**output);
+    let plan = Arc::new(plan);
     let settings = &plan.shared.settings;
-    let info = images::provide(&plan.engine, settings, &plan.task, image, &console, stop).await?;
+    // Each of these to its end, also where another fails: nothing is under way when the rest is removed.
+    let (info, volumes) = tokio::join!(
+        images::provide(&plan.engine, settings, &plan.task, image, &console, stop),
+        make_volumes(&plan)
+    );
+    let info = info?;
+    volumes?;
     let helper = helper(&plan, &console, stop).await?;
     go_on(stop)?;
-    make_volumes(&plan).await?;
-    go_on(stop)?;
-    plan.network.create(&plan.engine, &plan.names, plan.config()).await?;
-    let services = services::start(&plan, wanted, &console, stop).await?;
+    // Containers are made while the network still is: they need it when they start. Both are made before either starts: what
+    // the image has at a volume's place comes into it as long as it is empty.
+    let beside = async {
+        plan.network.create(&plan.engine, &plan.names, plan.config()).await?;
+        services::start(&plan, wanted, &console, stop).await
+    };
+    let early = plan.engine.knows_networks_late();
+    let (predefined, services, created) = tokio::join!(
+        early_or_not(early, predefined::create(&plan, &helper)),
+        beside,
+        early_or_not(early && wanted.is_empty(), build::create(&plan, image, &info, &[])),
+    );
+    let services = services?;
+    let predefined = match predefined {
+        Some(made) => made?,
+        None => predefined::create(&plan, &helper).await?,
+    };
+    let created = match created {
+        Some(made) => made?,
+        None => build::create(&plan, image, &info, &services).await?,
+    };
     let followers = services::follow(&plan, &services, output).await?;
     go_on(stop)?;
-    // Both are made before either starts: what the image has at a volume's place comes into it as long as it is empty.
-    let predefined = predefined::create(&plan, &helper).await?;
-    let created = build::create(&plan, image, &info, &services).await?;
-    go_on(stop)?;
-    // Both to their ends, also where one fails: nothing of them is under way when the rest is removed.
-    let (predefined, build) = tokio::join!(predefined::start(predefined, &plan, stop), async {
+    let predefined = Later::begin(predefined, Arc::clone(&plan));
+    let build = async {
         services::wait(&plan, &services, &console, stop).await?;
-        build::start(created, &plan, image, stop, &**output).await
-    });
-    let (build, predefined) = (build?, predefined?);
-    predefined::give_folders(&plan, &predefined, &build.ready, stop).await?;
+        let build = build::start(created, &plan, image, stop, &**output).await?;
+        predefined::give_folders(&plan, &predefined, &build, stop).await?;
+        Ok(build)
+    };
+    let build = match build.await {
+        Ok(build) => build,
+        Err(error) => {
+            predefined.settle().await;
+            return Err(error);
+        }
+    };
     Ok(super::sandbox::Parts {
         plan,
         build,
@@ -239,6 +277,10 @@ async fn make(
         helper: helper.id,
         followers,
     })
+}
+
+async fn early_or_not<T>(early: bool, work: impl Future<Output = T>) -> Option<T> {
+    if early { Some(work.await) } else { None }
 }
 
 /// The job's image, or the runner's.
@@ -279,10 +321,10 @@ async fn helper(plan: &Plan, console: &Console<'_>, stop: &Stop) -> Result<Image
             .line("WARNING: this runner's machine has no git, so sources cannot be fetched; install git there, or set helper_image")
             .await;
     }
-    let found = plan.engine.image(&plan.guest.image).await;
-    found
-        .map_err(|error| Error::system("look for the helper image", error))?
-        .ok_or_else(|| Error::system("find the helper image", "somebody removed it this moment"))
+    Ok(ImageInfo {
+        id: plan.guest.image.clone(),
+        ..ImageInfo::default()
+    })
 }
 
 async fn make_volumes(plan: &Plan) -> Result<()> {
@@ -293,7 +335,7 @@ async fn make_volumes(plan: &Plan) -> Result<()> {
         .caches
         .iter()
         .map(|name| (name, json!({(names::KEPT): "cache"})));
-    for (name, labels) in own.chain(caches) {
+    let made = own.chain(caches).map(|(name, labels)| async move {
         let mut body = json!({"Name": name, "Labels": labels});
         if !config.volume_driver.is_empty() {
             body["Driver"] = json!(config.volume_driver);
@@ -302,9 +344,9 @@ async fn make_volumes(plan: &Plan) -> Result<()> {
             body["DriverOpts"] = json!(config.volume_driver_ops);
         }
         let made = plan.engine.create_volume(&body).await;
-        made.map_err(|error| Error::system(format!("make the volume {name}"), error))?;
-    }
-    Ok(())
+        made.map_err(|error| Error::system(format!("make the volume {name}"), error))
+    });
+    futures_util::future::join_all(made).await.into_iter().collect()
 }
 
 /// Folders inside. A job's own volume holds one project; a mount of the configuration is shared, and laid out as on a

@@ -24,8 +24,8 @@ pub(super) struct Guest {
 /// Whether both are there; somebody may have cleaned up.
 pub(super) async fn is_there(engine: &Engine, guest: &Guest) -> Result<bool> {
     let failed = |error| Error::system("ask the container engine for the helper image", error);
-    let image = engine.image(&guest.image).await.map_err(failed)?;
-    Ok(image.is_some() && engine.has_volume(&guest.volume).await.map_err(failed)?)
+    let (image, volume) = tokio::join!(engine.image(&guest.image), engine.has_volume(&guest.volume));
+    Ok(image.map_err(failed)?.is_some() && volume.map_err(failed)?)
 }
 
 /// Makes what is missing.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use super::build::Build;
 use super::engine::{Attached, ImageInfo};
 use super::host_config::Part;
 use super::names::Role;
-use super::predefined;
+use super::predefined::{self, Later};
 use super::prepare::{Cleanup, Plan};
 use super::remote::{self, Place};
 use crate::executor::{
@@ -24,10 +24,9 @@ use crate::guest::inside::{Answer, Ready, Script, Work, millis};
 
 /// What `prepare` has made.
 pub(super) struct Parts {
-    pub(super) plan: Plan,
+    pub(super) plan: Arc<Plan>,
     pub(super) build: Build,
-    /// Id of the predefined container.
-    pub(super) predefined: String,
+    pub(super) predefined: Later,
     /// Id of the helper image.
     pub(super) helper: String,
     /// Ends those who follow the services' logs.
@@ -71,21 +70,16 @@ impl DockerSandbox {
 
     /// In the job's container, as its user.
     fn build_place(&self) -> Place<'_> {
-        Place {
-            container: &self.parts.build.id,
-            // As the container itself: also its further groups.
-            user: None,
-            privileged: self.parts.build.privileged,
-            ..self.predefined_place()
-        }
+        self.parts.build.place(&self.parts.plan)
     }
 
     /// In the predefined container, as the same user.
-    fn predefined_place(&self) -> Place<'_> {
-        Place {
+    async fn predefined_place(&self, stop: &Stop) -> Result<Place<'_>> {
+        let predefined = self.parts.predefined.get(stop).await?;
+        Ok(Place {
             user: Some(&self.parts.build.user),
-            ..self.parts.plan.guest_in(&self.parts.predefined)
-        }
+            ..predefined.place(&self.parts.plan)
+        })
     }
 
     async fn run_script(&self, command: &Command, shell: Shell, text: String, output: &dyn Output) -> Result<Ended> {
@@ -103,7 +97,7 @@ impl DockerSandbox {
         let (answer, attached) = remote::ask(self.build_place(), &work, &command.stop, output).await?;
         match answer {
             Answer::Ended { exit, lingering } => {
-                if lingering {
+                if let Some(attached) = attached.filter(|_| lingering) {
                     self.lingering
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
@@ -122,9 +116,12 @@ impl DockerSandbox {
             guest::Request::Snapshot(snapshot) => Some(self.mount(&snapshot.from).await?),
             _ => None,
         };
-        let place = Place {
-            container: mounted.as_deref().unwrap_or(&self.parts.predefined),
-            ..self.predefined_place()
+        let place = match &mounted {
+            Some(container) => Place {
+                user: Some(&self.parts.build.user),
+                ..self.parts.plan.guest_in(container)
+            },
+            None => self.predefined_place(&command.stop).await?,
         };
         let request = Box::new(request);
         let work = Work::Guest {
@@ -180,7 +177,7 @@ impl DockerSandbox {
 
     /// A short piece of work in the predefined container.
     async fn ask(&self, work: &Work) -> Result<Answer> {
-        let (answer, _) = remote::ask(self.predefined_place(), work, &Stop::new(), &Discard).await?;
+        let (answer, _) = remote::ask(self.predefined_place(&Stop::new()).await?, work, &Stop::new(), &Discard).await?;
         Ok(answer)
     }
 }
@@ -240,11 +237,14 @@ impl Sandbox for DockerSandbox {
             // The job's own processes must not write on.
             let build = parts.plan.engine.remove_container(&parts.build.id).await;
             result = build.map_err(|error| Error::system("remove the job's container", error));
-            let place = parts.plan.guest_in(&parts.predefined);
             let work = Work::Remove(vec![paths.project.clone(), paths.temp.clone()]);
-            let removed = remote::ask(place, &work, &Stop::new(), &Discard).await;
-            result = result.and(removed.and_then(|(answer, _)| answer.done()));
+            let removed = async {
+                let place = parts.predefined.get(&Stop::new()).await?.place(&parts.plan);
+                remote::ask(place, &work, &Stop::new(), &Discard).await?.0.done()
+            };
+            result = result.and(removed.await);
         }
+        parts.predefined.settle().await;
         result.and(cleanup.run().await)
     }
 }

@@ -42,6 +42,20 @@ impl Started {
         self.id.get(..12).unwrap_or(&self.id)
     }
 
+    /// Where a guest in the job's network reaches it: on the engine's default bridge names are known by links only, and its
+    /// address does it. `None`: nowhere, or nobody knows.
+    async fn reached_at(&self, plan: &Plan) -> Result<Option<String>> {
+        if plan.network.has_names() {
+            return Ok(Some(self.host().to_owned()));
+        }
+        if !plan.network.needs_links() {
+            return Ok(None);
+        }
+        let container = plan.engine.container(&self.id).await;
+        let container = container.map_err(|error| Error::system("ask where a service is", error))?;
+        Ok(Some(container.network_settings.ip_address).filter(|ip| !ip.is_empty()))
+    }
+
     /// As links of the default bridge.
     pub(super) fn links(&self) -> Vec<String> {
         self.aliases
@@ -82,7 +96,13 @@ pub(super) fn wanted(config: &DockerConfig, task: &Task) -> Result<Vec<Service>>
                 .map(str::to_owned)
                 .collect(),
         });
-    let all: Vec<Service> = own.chain(task.services.iter().cloned()).collect();
+    let jobs = task.services.iter().cloned().map(|mut service| {
+        if config.disable_entrypoint_overwrite {
+            service.image.entrypoint = None;
+        }
+        service
+    });
+    let all: Vec<Service> = own.chain(jobs).collect();
     if let Some(limit) = config.services_limit.and_then(|limit| usize::try_from(limit).ok())
         && all.len() > limit
     {
@@ -201,11 +221,13 @@ pub(super) async fn wait(plan: &Plan, services: &[Started], console: &Console<'_
         None | Some(0) => WAIT,
         Some(seconds) => seconds.unsigned_abs(),
     };
-    let targets: Vec<(String, u16)> = services
-        .iter()
-        .filter_map(|service| Some((service.host().to_owned(), service.port?)))
-        .collect();
-    if targets.is_empty() || !plan.network.has_names() {
+    let mut targets: Vec<(String, u16)> = Vec::new();
+    for service in services {
+        if let (Some(port), Some(host)) = (service.port, service.reached_at(plan).await?) {
+            targets.push((host, port));
+        }
+    }
+    if targets.is_empty() {
         return Ok(());
     }
     console
@@ -214,10 +236,11 @@ pub(super) async fn wait(plan: &Plan, services: &[Started], console: &Console<'_
         ))
         .await;
     let silent = ask(plan, targets, limit, stop).await?;
-    for service in services
-        .iter()
-        .filter(|service| silent.iter().any(|host| host == service.host()))
-    {
+    for service in services {
+        let host = service.reached_at(plan).await?;
+        if !host.is_some_and(|host| silent.contains(&host)) {
+            continue;
+        }
         let log = plan.engine.logs(&service.id, LINES).await.unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let port = service.port.unwrap_or_default();

@@ -16,10 +16,12 @@ struct Found {
 
 async fn find(engine: &Engine, label: &str) -> Result<Found> {
     let failed = |error| Error::system("ask the container engine what is left of jobs", error);
+    let (containers, networks, volumes) =
+        tokio::join!(engine.containers(label), engine.networks(label), engine.volumes(label));
     Ok(Found {
-        containers: engine.containers(label).await.map_err(failed)?,
-        networks: engine.networks(label).await.map_err(failed)?,
-        volumes: engine.volumes(label).await.map_err(failed)?,
+        containers: containers.map_err(failed)?,
+        networks: networks.map_err(failed)?,
+        volumes: volumes.map_err(failed)?,
     })
 }
 
@@ -45,18 +47,19 @@ pub(super) async fn remove(engine: &Engine, sandbox: &str) -> Result<usize> {
         .await
         .into_iter()
         .collect::<Result<()>>();
-    for network in &found.networks {
-        let removed = engine
-            .remove_network(&network.id)
-            .await
-            .map_err(failed("network", &network.name));
-        result = result.and(removed);
-    }
-    for volume in &found.volumes {
-        let removed = engine
-            .remove_volume(&volume.name)
-            .await
-            .map_err(failed("volume", &volume.name));
+    let networks = found.networks.iter().map(|network| async {
+        let removed = engine.remove_network(&network.id).await;
+        removed.map_err(failed("network", &network.name))
+    });
+    let volumes = found.volumes.iter().map(|volume| async {
+        let removed = engine.remove_volume(&volume.name).await;
+        removed.map_err(failed("volume", &volume.name))
+    });
+    let (networks, volumes) = tokio::join!(
+        futures_util::future::join_all(networks),
+        futures_util::future::join_all(volumes)
+    );
+    for removed in networks.into_iter().chain(volumes) {
         result = result.and(removed);
     }
     result.map(|()| found.containers.len())

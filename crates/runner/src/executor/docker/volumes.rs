@@ -1,5 +1,9 @@
 //! Which volumes a job's containers have.
 
+use std::cell::RefCell;
+
+use tasuki_model::reason::FailureReason;
+
 use super::names;
 use crate::config::DockerConfig;
 use crate::executor::{Error, Result, Task};
@@ -28,7 +32,7 @@ pub(super) fn plan(
     let mut volumes = Volumes::default();
     let mut covered = Vec::new();
     for text in &config.volumes {
-        let text = crate::job::expand(text, |name| task.variable(name).unwrap_or_default().to_owned());
+        let text = expand(text, task)?;
         match parse(&text)? {
             Parsed::Bind { target } => {
                 covered.push(target.to_owned());
@@ -70,6 +74,38 @@ impl Volumes {
         } else {
             let folder = config.cache_dir.trim_end_matches('/');
             self.binds.push(format!("{folder}/{name}:{target}"));
+        }
+    }
+}
+
+/// With the job's variables in it. A job sets them: one must not lead out of the folder that the configuration puts it into,
+/// nor say what is mounted where.
+///
+/// # Errors
+/// A variable that does.
+fn expand(text: &str, task: &Task) -> Result<String> {
+    let wrong = RefCell::new(None);
+    let expanded = crate::job::expand(text, |name| {
+        let value = task.variable(name).unwrap_or_default();
+        if value.contains([':', '\0', '\n']) || value.split('/').any(|part| part == "..") {
+            *wrong.borrow_mut() = Some(name.to_owned());
+        }
+        value.to_owned()
+    });
+    let mut wrong = wrong.into_inner();
+    // Neither may two of them, next to one another, make what none of them is alone.
+    let climbs = |text: &str| text.split([':', '/']).filter(|part| *part == "..").count();
+    if climbs(&expanded) > climbs(text) {
+        wrong.get_or_insert_with(|| "of the job".to_owned());
+    }
+    match wrong {
+        None => Ok(expanded),
+        Some(name) => {
+            let message = format!(
+                "the runner's volume {text:?} cannot be mounted: the variable {name} holds a colon, a line end or \"..\", which could \
+                 mount something else"
+            );
+            Err(Error::job(FailureReason::RunnerConfigurationError, message))
         }
     }
 }
@@ -186,6 +222,34 @@ mod tests {
             };
             plan(&config, &task(), "base", "s_1", ("/builds", "/cache")).expect_err(text);
         }
+    }
+
+    #[test]
+    fn variables_of_a_job_mount_nothing_else() {
+        let check = |text: &str, values: &[(&str, &str)], wanted: Option<&str>| {
+            let mut task = task();
+            let given = values.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
+            task.variables.extend(given);
+            let config = DockerConfig {
+                volumes: vec![text.to_owned()],
+                ..DockerConfig::default()
+            };
+            let planned = plan(&config, &task, "base", "s_1", ("/builds", "/cache"));
+            match (planned, wanted) {
+                (Ok(planned), Some(wanted)) => assert_eq!(planned.binds[0], wanted, "{text} {values:?}"),
+                (Err(error), None) => assert_eq!(error.reason(), FailureReason::RunnerConfigurationError, "{error}"),
+                (other, wanted) => panic!("{text} {values:?}: {other:?}, not {wanted:?}"),
+            }
+        };
+        check("/srv/$X:/x", &[("X", "a/b")], Some("/srv/a/b:/x"));
+        check("/srv/$X:/x", &[("X", "a..b")], Some("/srv/a..b:/x"));
+        check("/srv/../$X:/x", &[("X", "a")], Some("/srv/../a:/x"));
+        check("/srv/$X:/x", &[("X", "../../etc")], None);
+        check("/srv/$X:/x", &[("X", "a:/etc")], None);
+        check("/srv/$X$Y:/x", &[("X", "."), ("Y", "./etc")], None);
+        check("/srv/.$X/etc:/x", &[("X", ".")], None);
+        check("/srv/$X:/x", &[("X", "a\nb")], None);
+        check("$X:/x", &[("X", "/etc:/x:ro")], None);
     }
 
     #[test]

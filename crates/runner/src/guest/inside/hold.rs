@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use super::files;
+use super::line;
 use super::protocol::{Answer, Holder, Work};
 
 /// Begins the line that says that the container is ready. What an image's entrypoint prints before it is output.
@@ -48,6 +49,7 @@ pub(crate) fn hold(mut arguments: impl Iterator<Item = String>) -> ExitCode {
     let first = arguments.next().map_or(Ok(()), |work| prepare(&work));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match first
+        .and_then(|()| line::listen())
         .and_then(|()| say_ready())
         .and_then(|()| runtime?.block_on(wait()))
     {

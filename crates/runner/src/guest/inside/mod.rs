@@ -2,7 +2,7 @@
 //!
 //! | Command | Does |
 //! |---|---|
-//! | `guest hold` | keeps the container alive, tells as whom and with which environment it runs, reaps orphans |
+//! | `guest hold` | keeps the container alive, tells as whom and with which environment it runs, reaps orphans; starts `inside` when asked to over its own input (see [`line`]) |
 //! | `guest inside` | does one [`Work`] that comes on standard input, then obeys [`Order`]s until it has ended |
 //! | `guest session DIR` | the same by way of a process that goes on when the connection breaks (see [`session`]) |
 //! | `guest install DIR` | puts itself into a volume that other containers mount |
@@ -18,6 +18,7 @@ mod files;
 mod frames;
 mod hold;
 mod install;
+mod line;
 mod log;
 mod oom;
 mod protocol;
@@ -29,6 +30,7 @@ mod work;
 pub(crate) use frames::Frames;
 pub(crate) use hold::{READY, Ready, hold};
 pub(crate) use install::install;
+pub(crate) use line::{Hearing, MARK, MAX_INPUT, OPENING, Said, Told, every_byte};
 pub(crate) use protocol::{Answer, Folder, Holder, Kind, Opening, Order, Script, Work, millis};
 pub(crate) use receive::{END, receive};
 pub(crate) use session::{carry, session};

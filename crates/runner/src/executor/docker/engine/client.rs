@@ -19,6 +19,9 @@ const OLDEST: (u32, u32) = (1, 40);
 /// How long calls may take that only ask or change a little. Stopping a container may take as long as its processes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How often a silent connection to another machine shows that it lives: some are silent for as long as a checkout takes.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
 /// Where the engine is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::executor::docker) enum Address {
@@ -73,13 +76,18 @@ pub(in crate::executor::docker) struct Engine {
     address: Address,
     /// `http://host/v1.41`
     base: String,
+    /// It is Podman.
+    podman: bool,
 }
 
 impl Engine {
     /// Connects, and agrees on a version of the API.
     pub(in crate::executor::docker) async fn connect(address: Address) -> Result<Self> {
         tasuki_proto::tls::install();
-        let builder = Client::builder().no_proxy().pool_max_idle_per_host(8);
+        let builder = Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(8)
+            .tcp_keepalive(KEEP_ALIVE);
         let (builder, host) = match &address {
             Address::Socket(path) => (builder.unix_socket(path.clone()), "http://docker".to_owned()),
             Address::Tcp {
@@ -98,6 +106,7 @@ impl Engine {
             http,
             base: host.clone(),
             address,
+            podman: false,
         };
         let pong = engine.answer(Method::GET, "/_ping", None).await?;
         let theirs = pong
@@ -118,12 +127,18 @@ impl Engine {
             .min(NEWEST);
         Ok(Self {
             base: format!("{host}/v{major}.{minor}"),
+            podman: pong.headers().contains_key("Libpod-Api-Version"),
             ..engine
         })
     }
 
     pub(in crate::executor::docker) fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Whether a container may be made before its network is: Docker looks for it when the container starts, Podman at once.
+    pub(in crate::executor::docker) fn knows_networks_late(&self) -> bool {
+        !self.podman
     }
 
     pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -41,6 +41,15 @@ pub(in crate::executor::docker) struct ImageConfig {
 pub(in crate::executor::docker) struct Container {
     pub(in crate::executor::docker) id: String,
     pub(in crate::executor::docker) state: State,
+    pub(in crate::executor::docker) network_settings: NetworkSettings,
+}
+
+/// Of a container on the engine's default bridge. Elsewhere it has none of its own.
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(default)]
+pub(in crate::executor::docker) struct NetworkSettings {
+    #[serde(rename = "IPAddress")]
+    pub(in crate::executor::docker) ip_address: String,
 }
 
 #[derive(Debug, Clone, Deserialize, Default)]
