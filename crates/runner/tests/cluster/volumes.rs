@@ -1,6 +1,6 @@
 //! Volumes that live with their pods or longer, what containers share, and where the pod's own folders lie.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
@@ -46,21 +46,23 @@ async fn provision(own: &Own, class: &str) {
     let volumes = volumes(&own.client);
     let params = ListParams::default().labels(&format!("tasuki.test/class={class}"));
     loop {
-        let wanted = claims(own).list(&ListParams::default()).await.expect("are listed").items;
+        // In this order: a volume whose claim is not there afterwards is nobody's.
         let there = volumes.list(&params).await.expect("are listed").items;
+        let wanted = claims(own).list(&ListParams::default()).await.expect("are listed").items;
+        let wanted = wanted.iter().filter(|claim| {
+            claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref()) == Some(class)
+        });
+        let wanted: BTreeMap<String, &PersistentVolumeClaim> =
+            wanted.map(|claim| (format!("pv-{}", claim.uid().expect("has one")), claim)).collect();
         let known: BTreeSet<String> = there.iter().map(kube::ResourceExt::name_any).collect();
-        for claim in &wanted {
-            let name = format!("pv-{}", claim.uid().expect("has one"));
-            if claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref()) == Some(class) && !known.contains(&name) {
-                own.make(&[volume(&name, class, (&own.name, &claim.name_any()))]).await;
+        for (name, claim) in &wanted {
+            if claim.metadata.deletion_timestamp.is_none() && !known.contains(name) {
+                own.make(&[volume(name, class, (&own.name, &claim.name_any()))]).await;
             }
         }
-        for volume in there {
-            let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
-            if phase == Some("Released") {
-                let gone = volumes.delete(&volume.name_any(), &DeleteParams::default()).await;
-                gone.expect("is removed");
-            }
+        for name in known.iter().filter(|name| !wanted.contains_key(*name)) {
+            let gone = volumes.delete(name, &DeleteParams::default()).await;
+            gone.expect("is removed");
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

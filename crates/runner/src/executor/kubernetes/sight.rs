@@ -129,11 +129,27 @@ pub(super) fn waiting(pod: &Pod) -> String {
 
 /// Why a pod is of no use any more. `gone`: it was deleted.
 pub(super) fn trouble(pod: &Pod, gone: bool) -> Option<Trouble> {
+    of_the_whole(pod, gone)
+        .or_else(|| statuses(pod).find_map(|status| container(pod, status)))
+        .or_else(|| ended(pod))
+}
+
+/// What the pod as a whole says of its end.
+fn of_the_whole(pod: &Pod, gone: bool) -> Option<Trouble> {
+    let has_reason = pod.status.as_ref().is_some_and(|status| status.reason.as_deref().is_some_and(|reason| !reason.is_empty()));
     disruption(pod)
         .or_else(|| deletion(pod, gone))
         .or_else(|| overdue(pod))
-        .or_else(|| statuses(pod).find_map(|status| container(pod, status)))
-        .or_else(|| ended(pod))
+        .or_else(|| ended(pod).filter(|_| has_reason))
+}
+
+/// Whether the pod may still say why one of its containers has ended: a node that ends a pod tells of the containers first.
+pub(super) fn is_unexplained(pod: &Pod, gone: bool) -> bool {
+    let plainly = |status: &ContainerStatus| {
+        let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+        ended.is_some_and(|ended| matches!(ended.reason.as_deref().unwrap_or_default(), "Error" | "Completed" | ""))
+    };
+    of_the_whole(pod, gone).is_none() && [BUILD, HELPER].iter().any(|name| status(pod, name).is_some_and(plainly))
 }
 
 fn name(pod: &Pod) -> &str {
@@ -488,6 +504,21 @@ mod tests {
             assert!(trouble.is_transient(), "{trouble}");
             assert!(crate::trace::chain(&trouble).contains("deleted from outside"));
         }
+    }
+
+    /// As the node's kubelet tells it: the containers first.
+    #[test]
+    fn what_the_pod_says_goes_before_what_its_containers_do() {
+        let ended = container("build", &json!({"terminated": {"exitCode": 0, "reason": "Completed"}}));
+        let first = json!({"phase": "Running", "containerStatuses": [ended]});
+        let then = json!({"phase": "Failed", "reason": "Evicted", "message": "low on resource: memory", "containerStatuses": [ended]});
+        assert!(is_unexplained(&pod(&json!({}), &first), false));
+        assert!(shown(&first).starts_with("system: the container build ended in mid-job with exit code 0"));
+        assert!(!is_unexplained(&pod(&json!({}), &then), false));
+        assert!(shown(&then).starts_with("system: the pod p was evicted from its node: low on resource: memory; its node ran short"));
+        let killed = json!({"phase": "Running", "containerStatuses": [container("build", &json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}}))]});
+        assert!(!is_unexplained(&pod(&json!({}), &killed), false), "that says enough");
+        assert!(!is_unexplained(&pod(&json!({}), &json!({"phase": "Running"})), false));
     }
 
     #[test]
