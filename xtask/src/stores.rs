@@ -72,7 +72,15 @@ impl Stores {
             once("python.done", &|| pip(&PYTHON_PACKAGES))?;
             once("node.done", &|| {
                 let at = text(peers.clone());
-                let words = ["install", "--prefix", &at, "--no-fund", "--no-audit", "--silent", NODE_PACKAGE];
+                let words = [
+                    "install",
+                    "--prefix",
+                    &at,
+                    "--no-fund",
+                    "--no-audit",
+                    "--silent",
+                    NODE_PACKAGE,
+                ];
                 program::run("npm", &words)
             })?;
         }

@@ -88,7 +88,8 @@ impl std::str::FromStr for User {
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let number = |text: &str| {
             let number = text.parse::<u32>();
-            number.map_err(|_| format!("{text:?} is no number of a user or group: write UID or UID:GID, as in 1000:1000"))
+            number
+                .map_err(|_| format!("{text:?} is no number of a user or group: write UID or UID:GID, as in 1000:1000"))
         };
         let (uid, gid) = text.split_once(':').unwrap_or((text, text));
         Ok(Self {

@@ -44,7 +44,11 @@ async fn a_jobs_account_reaches_no_other_job() {
     let own = Own::new().await;
     let place = place(&format!("namespace = {:?}\n", own.name));
     let (victim, thief) = (place.sandbox(with_secrets()).await, place.sandbox(task()).await);
-    let (_, token) = run_in(&*thief, script("cat /var/run/secrets/kubernetes.io/serviceaccount/token")).await;
+    let (_, token) = run_in(
+        &*thief,
+        script("cat /var/run/secrets/kubernetes.io/serviceaccount/token"),
+    )
+    .await;
     let admins: Api<Pod> = Api::namespaced(own.client.clone(), &own.name);
     let all = admins.list(&ListParams::default()).await.expect("are listed").items;
     assert_eq!(all.len(), 2);
@@ -151,7 +155,12 @@ async fn secrets_stand_in_nothing_that_the_cluster_shows() {
     let secrets: Api<Secret> = Api::namespaced(own.client.clone(), &own.name);
     let secrets = secrets.list(&ListParams::default()).await.expect("are listed").items;
     assert_eq!(secrets.len(), 1, "that of the failed job is gone");
-    let data: Vec<String> = secrets[0].data.iter().flatten().map(|(key, value)| format!("{key} {}", String::from_utf8_lossy(&value.0))).collect();
+    let data: Vec<String> = secrets[0]
+        .data
+        .iter()
+        .flatten()
+        .map(|(key, value)| format!("{key} {}", String::from_utf8_lossy(&value.0)))
+        .collect();
     assert!(data.len() == 1 && data[0].contains("private.test"), "{data:?}");
     for secret in [VARIABLE, FILE, SCRIPT] {
         assert!(!data[0].contains(secret), "{data:?}");

@@ -134,7 +134,11 @@ async fn pause_pods_of_dead_runners_are_removed() {
     let place = place(&section);
     let deployments: Api<Deployment> = Api::namespaced(own.client.clone(), &own.name);
     let names = async || {
-        let all = deployments.list(&ListParams::default()).await.expect("are listed").items;
+        let all = deployments
+            .list(&ListParams::default())
+            .await
+            .expect("are listed")
+            .items;
         all.iter().map(kube::ResourceExt::name_any).collect::<Vec<_>>()
     };
     let child = runner_to_be_killed(&place, &section);
@@ -149,7 +153,13 @@ async fn pause_pods_of_dead_runners_are_removed() {
     assert_eq!(place.kubernetes.sweep().await.expect("sweeps").sandboxes, 0);
     let pods: Api<Pod> = Api::namespaced(own.client.clone(), &own.name);
     let began = std::time::Instant::now();
-    while !pods.list(&ListParams::default()).await.expect("are listed").items.is_empty() {
+    while !pods
+        .list(&ListParams::default())
+        .await
+        .expect("are listed")
+        .items
+        .is_empty()
+    {
         assert!(began.elapsed() < Duration::from_secs(60), "pods are left");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

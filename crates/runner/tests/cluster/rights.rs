@@ -221,7 +221,9 @@ async fn a_namespace_for_each_job_needs_namespaces() {
     let params = kube::api::ListParams::default().labels("tasuki.dev/sandbox");
     for namespace in api.list_metadata(&params).await.expect("are listed").items {
         let name = kube::ResourceExt::name_any(&namespace);
-        let number = name.strip_prefix("ci-job-").and_then(|number| number.parse::<i64>().ok());
+        let number = name
+            .strip_prefix("ci-job-")
+            .and_then(|number| number.parse::<i64>().ok());
         if number.is_some_and(|number| number / 1000 == i64::from(std::process::id())) {
             api.delete(&name, &kube::api::DeleteParams::default())
                 .await

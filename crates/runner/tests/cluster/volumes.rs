@@ -24,7 +24,11 @@ fn volumes(client: &Client) -> Api<PersistentVolume> {
 }
 
 async fn names_of_claims(own: &Own) -> Vec<String> {
-    let all = claims(own).list(&ListParams::default()).await.expect("are listed").items;
+    let all = claims(own)
+        .list(&ListParams::default())
+        .await
+        .expect("are listed")
+        .items;
     all.iter().map(kube::ResourceExt::name_any).collect()
 }
 
@@ -48,12 +52,17 @@ async fn provision(own: &Own, class: &str) {
     loop {
         // In this order: a volume whose claim is not there afterwards is nobody's.
         let there = volumes.list(&params).await.expect("are listed").items;
-        let wanted = claims(own).list(&ListParams::default()).await.expect("are listed").items;
-        let wanted = wanted.iter().filter(|claim| {
-            claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref()) == Some(class)
-        });
-        let wanted: BTreeMap<String, &PersistentVolumeClaim> =
-            wanted.map(|claim| (format!("pv-{}", claim.uid().expect("has one")), claim)).collect();
+        let wanted = claims(own)
+            .list(&ListParams::default())
+            .await
+            .expect("are listed")
+            .items;
+        let wanted = wanted
+            .iter()
+            .filter(|claim| claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref()) == Some(class));
+        let wanted: BTreeMap<String, &PersistentVolumeClaim> = wanted
+            .map(|claim| (format!("pv-{}", claim.uid().expect("has one")), claim))
+            .collect();
         let known: BTreeSet<String> = there.iter().map(kube::ResourceExt::name_any).collect();
         for (name, claim) in &wanted {
             if claim.metadata.deletion_timestamp.is_none() && !known.contains(name) {
@@ -77,8 +86,10 @@ async fn provision(own: &Own, class: &str) {
 async fn an_ephemeral_volume_lives_as_long_as_its_pod() {
     let own = Own::new().await;
     let class = unique("tasuki-test");
-    let storage = [json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": class},
-        "provisioner": "tasuki.test/provisioner", "volumeBindingMode": "Immediate"})];
+    let storage = [
+        json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": class},
+        "provisioner": "tasuki.test/provisioner", "volumeBindingMode": "Immediate"}),
+    ];
     own.make(&storage).await;
     let patch = json!({
         "containers": [
@@ -100,7 +111,10 @@ async fn an_ephemeral_volume_lives_as_long_as_its_pod() {
     let waits = place(&section(4));
     let (made, printed) = waits.prepare(flagged.clone()).await;
     let error = chain(&made.err().expect("nothing provides it"));
-    assert!(error.contains("poll_timeout") && error.contains("PersistentVolumeClaim"), "{error}: {printed}");
+    assert!(
+        error.contains("poll_timeout") && error.contains("PersistentVolumeClaim"),
+        "{error}: {printed}"
+    );
     left(&waits).await;
     waits.ends().await;
 
@@ -109,20 +123,41 @@ async fn an_ephemeral_volume_lives_as_long_as_its_pod() {
         let mut volumes_of_jobs = Vec::new();
         for _ in 0..2 {
             let sandbox = place.sandbox(flagged.clone()).await;
-            let found = claims(&own).list(&ListParams::default()).await.expect("are listed").items;
-            let found: Vec<_> = found.iter().filter(|claim| claim.metadata.deletion_timestamp.is_none()).collect();
+            let found = claims(&own)
+                .list(&ListParams::default())
+                .await
+                .expect("are listed")
+                .items;
+            let found: Vec<_> = found
+                .iter()
+                .filter(|claim| claim.metadata.deletion_timestamp.is_none())
+                .collect();
             assert_eq!(found.len(), 1, "the claim is the pod's own");
-            volumes_of_jobs.push(found[0].spec.clone().and_then(|spec| spec.volume_name).expect("is bound"));
+            volumes_of_jobs.push(
+                found[0]
+                    .spec
+                    .clone()
+                    .and_then(|spec| spec.volume_name)
+                    .expect("is bound"),
+            );
             let folder = sandbox.paths().project.join("made/by/helper");
             let (ended, said) = run_in(&*sandbox, Command::guest(Request::MakeFolder { folder })).await;
-            assert!(ended.response.is_some_and(|response| response.failure.is_none()), "{said}");
+            assert!(
+                ended.response.is_some_and(|response| response.failure.is_none()),
+                "{said}"
+            );
             let look = "ls -A /builds | grep -c left; touch /builds/left; ls -d made/by/helper; grep -c ' /builds ' /proc/mounts";
             let (_, said) = run_in(&*sandbox, script(look)).await;
-            assert_eq!(said, "0\nmade/by/helper\n1\n", "a new one for each job, of both containers");
+            assert_eq!(
+                said, "0\nmade/by/helper\n1\n",
+                "a new one for each job, of both containers"
+            );
             sandbox.teardown().await.expect("is torn down");
             let began = Instant::now();
             loop {
-                let there = volumes(&own.client).list(&ListParams::default().labels(&format!("tasuki.test/class={class}"))).await;
+                let there = volumes(&own.client)
+                    .list(&ListParams::default().labels(&format!("tasuki.test/class={class}")))
+                    .await;
                 let there = there.expect("are listed").items.len();
                 if there == 0 && names_of_claims(&own).await.is_empty() {
                     break;
@@ -187,7 +222,10 @@ async fn claims_of_slots_are_made_by_people() {
     }
     let (failed, printed) = place.prepare(slot(4)).await;
     let error = chain(&failed.err().expect("nobody has made a fifth"));
-    assert!(format!("{error}{printed}").contains("build-pvc-4"), "{error}: {printed}");
+    assert!(
+        format!("{error}{printed}").contains("build-pvc-4"),
+        "{error}: {printed}"
+    );
     assert_eq!(names_of_claims(&own).await, before);
     left(&place).await;
     place.ends().await;
@@ -220,7 +258,12 @@ async fn containers_share_their_address_and_the_volumes_that_both_mount() {
     }];
     let sandbox = place.sandbox(task).await;
     let pods: Api<Pod> = Api::namespaced(own.client.clone(), &own.name);
-    let pod = pods.list(&ListParams::default()).await.expect("are listed").items.remove(0);
+    let pod = pods
+        .list(&ListParams::default())
+        .await
+        .expect("are listed")
+        .items
+        .remove(0);
     let address = pod.status.and_then(|status| status.pod_ip).expect("has one");
     let look = format!(
         "ls /var/run/docker.sock 2>/dev/null; cat /certs/client/ca.pem /certs/client/own; wget -q -O - http://docker:2375; \
@@ -242,7 +285,11 @@ async fn folders_lie_below_a_base_that_the_image_has() {
     for (base, wanted) in [("/tmp", "1777 0\n1\n"), ("/not/in/the/image", "755 0\n1\n")] {
         let place = place(&format!("logs_base_dir = {base:?}\nscripts_base_dir = {base:?}\n"));
         let sandbox = place.sandbox(task()).await;
-        let (_, said) = run_in(&*sandbox, script(&format!("stat -c '%a %u' {base}; ls -d {base}/logs-*/ | wc -l"))).await;
+        let (_, said) = run_in(
+            &*sandbox,
+            script(&format!("stat -c '%a %u' {base}; ls -d {base}/logs-*/ | wc -l")),
+        )
+        .await;
         assert_eq!(said, wanted, "{base}");
         sandbox.teardown().await.expect("is torn down");
         left(&place).await;
@@ -274,7 +321,10 @@ async fn a_helper_image_without_root_works() {
     let sandbox = place.sandbox(task()).await;
     let folder = sandbox.paths().project.join("made");
     let (ended, said) = run_in(&*sandbox, Command::guest(Request::MakeFolder { folder })).await;
-    assert!(ended.response.is_some_and(|response| response.failure.is_none()), "{said}");
+    assert!(
+        ended.response.is_some_and(|response| response.failure.is_none()),
+        "{said}"
+    );
     let look = "grep -E '^(Uid|Gid):' /proc/self/status | tr '\\t' ' '; grep nonroot /etc/passwd | cut -d: -f3,4; echo text > made/file; cat made/file; git --version | cut -c1-3";
     let (ended, said) = run_in(&*sandbox, script(look)).await;
     assert!(ended.exit.success(), "{said}");

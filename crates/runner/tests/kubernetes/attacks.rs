@@ -40,7 +40,11 @@ fn a_jobs_variables_are_no_settings_of_the_runner() {
             .map(str::to_owned),
         )
         .collect();
-    for wanted in ["KUBERNETES_PRIVILEGED", "KUBERNETES_SERVICE_ACCOUNT", "KUBERNETES_NAMESPACE"] {
+    for wanted in [
+        "KUBERNETES_PRIVILEGED",
+        "KUBERNETES_SERVICE_ACCOUNT",
+        "KUBERNETES_NAMESPACE",
+    ] {
         assert!(names.iter().any(|name| name == wanted), "{wanted} in {names:?}");
     }
     let secret = |value: &str| {
@@ -50,9 +54,20 @@ fn a_jobs_variables_are_no_settings_of_the_runner() {
             .collect();
         json!({"variables_raw": variables})
     };
-    for section in ["", "host = \"https://k.example.com\"\nservice_account = \"own\"\nprivileged = false"] {
+    for section in [
+        "",
+        "host = \"https://k.example.com\"\nservice_account = \"own\"\nprivileged = false",
+    ] {
         let plain = outcome(&case("plain", section)).expect("is made");
-        for value in ["true", "1", "kube-system", "[]", "10", "a=b", "[{\"patch\": \"hostPID: true\"}]"] {
+        for value in [
+            "true",
+            "1",
+            "kube-system",
+            "[]",
+            "10",
+            "a=b",
+            "[{\"patch\": \"hostPID: true\"}]",
+        ] {
             let attacked = case("attacked", section).job(secret(value));
             assert_eq!(outcome(&attacked).as_ref(), Ok(&plain), "{value}");
         }
@@ -122,7 +137,10 @@ fn odd_references_pass_no_list_of_images() {
         "xruby:3.1",
         "ruby@sha256:00",
     ] {
-        for job in [json!({"image": {"name": name}}), json!({"services": [{"name": name}], "image": {"name": "ruby:3.1"}})] {
+        for job in [
+            json!({"image": {"name": name}}),
+            json!({"services": [{"name": name}], "image": {"name": "ruby:3.1"}}),
+        ] {
             let mut job = job;
             job["variables"] = json!({"NAME": "../../evil"});
             let error = outcome(&case("attacked", section).job(job)).expect_err(name);

@@ -24,7 +24,9 @@ impl Namespace {
 
     /// What an object's containers have printed.
     fn told(&self, object: &str) -> String {
-        let log = kubectl(&["logs", "-n", &self.0, object, "--tail", "60"]).output().unwrap();
+        let log = kubectl(&["logs", "-n", &self.0, object, "--tail", "60"])
+            .output()
+            .unwrap();
         format!(
             "{}{}",
             String::from_utf8_lossy(&log.stdout),
@@ -97,11 +99,30 @@ fn a_server_in_the_cluster_runs_pipelines() {
     let file = world.path("service.yaml");
     std::fs::write(&file, service).unwrap();
     said(&mut kubectl(&["apply", "-f", &file.display().to_string()]));
-    let address = ["get", "service", "front", "-n", &namespace.0, "-o", "jsonpath={.spec.clusterIP}"];
+    let address = [
+        "get",
+        "service",
+        "front",
+        "-n",
+        &namespace.0,
+        "-o",
+        "jsonpath={.spec.clusterIP}",
+    ];
     let url = format!("http://{}:8700", said(&mut kubectl(&address)));
-    let values = format!("{}externalUrl: {url}\npersistence: {{enabled: false}}\n", image(&helper()));
+    let values = format!(
+        "{}externalUrl: {url}\npersistence: {{enabled: false}}\n",
+        image(&helper())
+    );
     namespace.install(&world, "tasuki", &values);
-    let ready = ["rollout", "status", "statefulset/ci-tasuki", "-n", &namespace.0, "--timeout", "120s"];
+    let ready = [
+        "rollout",
+        "status",
+        "statefulset/ci-tasuki",
+        "-n",
+        &namespace.0,
+        "--timeout",
+        "120s",
+    ];
     let rolled = kubectl(&ready).output().unwrap();
     assert!(rolled.status.success(), "{}", namespace.told("statefulset/ci-tasuki"));
 
@@ -117,7 +138,10 @@ fn a_server_in_the_cluster_runs_pipelines() {
     let printed = String::from_utf8_lossy(&attempt.stdout).into_owned();
     let refused = String::from_utf8_lossy(&attempt.stderr).into_owned();
     assert!(printed.starts_with("Uid:\t100\t100"), "{printed}");
-    assert!(refused.contains("No such file") && refused.contains("Read-only file system"), "{refused}");
+    assert!(
+        refused.contains("No such file") && refused.contains("Read-only file system"),
+        "{refused}"
+    );
 
     shell(
         "mkdir -p /data/app && cd /data/app && git init -q -b main && printf 'job:\\n  script: [cat file]\\n' > .gitlab-ci.yml && \
@@ -126,9 +150,17 @@ fn a_server_in_the_cluster_runs_pipelines() {
     shell("tasuki project add /data/app --name group/app");
     let token = shell("tasuki runner create builder");
     namespace.install(&world, "tasuki-runner", &runner(&url, token.trim()));
-    let ran = within(&["tasuki", "pipeline", "run", "group/app", "--wait"]).output().unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    let ran = within(&["tasuki", "pipeline", "run", "group/app", "--wait"])
+        .output()
+        .unwrap();
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&ran.stdout),
+        String::from_utf8_lossy(&ran.stderr)
+    );
     let told = || namespace.told("deployment/ci-tasuki-runner") + &namespace.told("statefulset/ci-tasuki");
     assert!(ran.status.success(), "{text} {}", told());
-    wait_for("the job's log", || shell("tasuki job log 1").contains("from the pod").then_some(()));
+    wait_for("the job's log", || {
+        shell("tasuki job log 1").contains("from the pod").then_some(())
+    });
 }

@@ -38,7 +38,9 @@ impl Serving {
     pub(crate) fn project(&self, world: &World, repository: &Path) -> String {
         let here = world.folder.path();
         let repository = repository.display().to_string();
-        world.run(here, &["project", "add", &repository, "--name", "group/app"]).expect(0);
+        world
+            .run(here, &["project", "add", &repository, "--name", "group/app"])
+            .expect(0);
         let token = world.run(here, &["runner", "create", "builder"]).expect(0).out;
         token.trim().to_owned()
     }

@@ -262,7 +262,11 @@ impl Preparation {
             return;
         };
         // What is about earlier pods has come meanwhile.
-        for (pod, patience) in earlier.iter().map(|pod| (pod, Duration::ZERO)).chain([(last, report::LATE)]) {
+        for (pod, patience) in earlier
+            .iter()
+            .map(|pod| (pod, Duration::ZERO))
+            .chain([(last, report::LATE)])
+        {
             if let Err(error) = self.report(pod.clone(), output).warnings(patience).await {
                 return say(&**output, &format!("WARNING: {}\n", crate::trace::chain(&error))).await;
             }

@@ -378,7 +378,12 @@ mod tests {
                 let items: Vec<_> = events
                     .map(|(at, message)| json!({"metadata": {"name": format!("p.{at}")}, "involvedObject": {}, "message": message}))
                     .collect();
-                async move { peers::answer(200, &json!({"apiVersion": "v1", "kind": "EventList", "metadata": {}, "items": items})) }
+                async move {
+                    peers::answer(
+                        200,
+                        &json!({"apiVersion": "v1", "kind": "EventList", "metadata": {}, "items": items}),
+                    )
+                }
             });
             let output = Arc::new(Collected::default());
             let report = Report {

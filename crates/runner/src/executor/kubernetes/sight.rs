@@ -136,7 +136,10 @@ pub(super) fn trouble(pod: &Pod, gone: bool) -> Option<Trouble> {
 
 /// What the pod as a whole says of its end.
 fn of_the_whole(pod: &Pod, gone: bool) -> Option<Trouble> {
-    let has_reason = pod.status.as_ref().is_some_and(|status| status.reason.as_deref().is_some_and(|reason| !reason.is_empty()));
+    let has_reason = pod
+        .status
+        .as_ref()
+        .is_some_and(|status| status.reason.as_deref().is_some_and(|reason| !reason.is_empty()));
     disruption(pod)
         .or_else(|| deletion(pod, gone))
         .or_else(|| overdue(pod))
@@ -149,7 +152,10 @@ pub(super) fn is_unexplained(pod: &Pod, gone: bool) -> bool {
         let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
         ended.is_some_and(|ended| matches!(ended.reason.as_deref().unwrap_or_default(), "Error" | "Completed" | ""))
     };
-    of_the_whole(pod, gone).is_none() && [BUILD, HELPER].iter().any(|name| status(pod, name).is_some_and(plainly))
+    of_the_whole(pod, gone).is_none()
+        && [BUILD, HELPER]
+            .iter()
+            .any(|name| status(pod, name).is_some_and(plainly))
 }
 
 fn name(pod: &Pod) -> &str {
@@ -515,7 +521,11 @@ mod tests {
         assert!(is_unexplained(&pod(&json!({}), &first), false));
         assert!(shown(&first).starts_with("system: the container build ended in mid-job with exit code 0"));
         assert!(!is_unexplained(&pod(&json!({}), &then), false));
-        assert!(shown(&then).starts_with("system: the pod p was evicted from its node: low on resource: memory; its node ran short"));
+        assert!(
+            shown(&then).starts_with(
+                "system: the pod p was evicted from its node: low on resource: memory; its node ran short"
+            )
+        );
         let killed = json!({"phase": "Running", "containerStatuses": [container("build", &json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}}))]});
         assert!(!is_unexplained(&pod(&json!({}), &killed), false), "that says enough");
         assert!(!is_unexplained(&pod(&json!({}), &json!({"phase": "Running"})), false));
