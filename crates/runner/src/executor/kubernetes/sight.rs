@@ -456,6 +456,37 @@ mod tests {
                 "system: the pod p was evicted from its node: low on memory; run the job again",
             ),
             (
+                json!({"phase": "Failed", "reason": "DeadlineExceeded", "message": "m"}),
+                "job_execution_timeout: the pod p ran longer than the job may",
+            ),
+            (
+                json!({"phase": "Failed"}),
+                "system: the pod p ended in mid-job (Failed)",
+            ),
+            (
+                json!({"phase": "Running", "reason": "NodeLost"}),
+                "system: the node of the pod p is gone",
+            ),
+        ];
+        for (status, wanted) in cases {
+            let shown = shown(&status);
+            assert!(shown.starts_with(wanted), "{shown}\n{status}");
+        }
+        let leaving = pod(
+            &json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}),
+            &json!({"phase": "Running"}),
+        );
+        for (pod, gone) in [(leaving, false), (pod(&json!({}), &json!({"phase": "Running"})), true)] {
+            let trouble = trouble(&pod, gone).expect("is deleted").error();
+            assert!(trouble.is_transient(), "{trouble}");
+            assert!(crate::trace::chain(&trouble).contains("deleted from outside"));
+        }
+    }
+
+    #[test]
+    fn what_takes_a_pod_away_is_told_with_what_helps() {
+        let cases = [
+            (
                 json!({"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory. Threshold quantity: 100Mi"}),
                 "system: the pod p was evicted from its node: The node was low on resource: memory. Threshold quantity: 100Mi; \
                  its node ran short: request what the job uses (`memory_request`",
@@ -469,18 +500,6 @@ mod tests {
                 json!({"phase": "Failed", "reason": "Evicted", "message": "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi."}),
                 "system: the pod p was evicted from its node: Pod ephemeral local storage usage exceeds the total limit of containers \
                  1Mi.; raise `ephemeral_storage_limit`",
-            ),
-            (
-                json!({"phase": "Failed", "reason": "DeadlineExceeded", "message": "m"}),
-                "job_execution_timeout: the pod p ran longer than the job may",
-            ),
-            (
-                json!({"phase": "Failed"}),
-                "system: the pod p ended in mid-job (Failed)",
-            ),
-            (
-                json!({"phase": "Running", "reason": "NodeLost"}),
-                "system: the node of the pod p is gone",
             ),
             (
                 json!({"phase": "Running", "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "m"}]}),
@@ -500,15 +519,6 @@ mod tests {
         for (status, wanted) in cases {
             let shown = shown(&status);
             assert!(shown.starts_with(wanted), "{shown}\n{status}");
-        }
-        let leaving = pod(
-            &json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}),
-            &json!({"phase": "Running"}),
-        );
-        for (pod, gone) in [(leaving, false), (pod(&json!({}), &json!({"phase": "Running"})), true)] {
-            let trouble = trouble(&pod, gone).expect("is deleted").error();
-            assert!(trouble.is_transient(), "{trouble}");
-            assert!(crate::trace::chain(&trouble).contains("deleted from outside"));
         }
     }
 
