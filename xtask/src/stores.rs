@@ -14,17 +14,22 @@ use crate::program;
 /// Tenths of a second that a program may take to answer.
 const PATIENCE: u32 = 600;
 
-const PYTHON_PACKAGES: [&str; 5] = [
-    "moto[s3,sts]",
-    "flask",
-    "flask-cors",
-    "gcp-storage-emulator",
-    "google-cloud-storage",
-];
+/// What moto's server of S3 needs, and what the others do.
+const S3_PACKAGES: [&str; 3] = ["moto[s3,sts]", "flask", "flask-cors"];
+const PYTHON_PACKAGES: [&str; 2] = ["gcp-storage-emulator", "google-cloud-storage"];
 const NODE_PACKAGE: &str = "azurite@3";
 
 /// Name of the variable, port, program, arguments.
 type Server = (&'static str, u16, String, Vec<String>);
+
+/// Which stores run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those of every kind, on this machine alone.
+    All,
+    /// S3, at every address of this machine: for pods.
+    S3,
+}
 
 /// Running stores. Dropping it ends them.
 pub(crate) struct Stores {
@@ -38,26 +43,36 @@ impl Stores {
     ///
     /// # Errors
     /// One of them cannot be installed or started.
-    pub(crate) fn start(install: bool) -> anyhow::Result<Self> {
+    pub(crate) fn start(which: Which, install: bool) -> anyhow::Result<Self> {
         let peers = crate::workspace::root().join("target/peers");
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
         let python = text(peers.join("python/bin/python"));
         let azurite = text(peers.join("node_modules/.bin/azurite-blob"));
-        let marks = (peers.join("python.done"), peers.join("node.done"));
-        if !(marks.0.exists() && marks.1.exists()) {
+        let once = |mark: &str, fill: &dyn Fn() -> anyhow::Result<()>| -> anyhow::Result<()> {
+            let mark = peers.join(mark);
+            if mark.exists() {
+                return Ok(());
+            }
             if !install {
                 bail!("{} is not filled (--no-install)", peers.display());
             }
             fs::create_dir_all(&peers)?;
-            let at = text(peers.clone());
+            fill()?;
+            Ok(fs::write(mark, "")?)
+        };
+        let pip = |packages: &[&str]| {
+            let words = [&["-m", "pip", "install", "--quiet"], packages].concat();
+            program::run(&python, &words)
+        };
+        once("s3.done", &|| {
             program::run("python3", &["-m", "venv", &text(peers.join("python"))])?;
-            let mut arguments = vec!["-m", "pip", "install", "--quiet"];
-            arguments.extend(PYTHON_PACKAGES);
-            program::run(&python, &arguments)?;
-            fs::write(&marks.0, "")?;
-            program::run(
-                "npm",
-                &[
+            pip(&S3_PACKAGES)
+        })?;
+        if which == Which::All {
+            once("python.done", &|| pip(&PYTHON_PACKAGES))?;
+            once("node.done", &|| {
+                let at = text(peers.clone());
+                let words = [
                     "install",
                     "--prefix",
                     &at,
@@ -65,9 +80,9 @@ impl Stores {
                     "--no-audit",
                     "--silent",
                     NODE_PACKAGE,
-                ],
-            )?;
-            fs::write(&marks.1, "")?;
+                ];
+                program::run("npm", &words)
+            })?;
         }
         let folder = PathBuf::from(format!("/var/tmp/tasuki-test-stores-{}", std::process::id()));
         fs::create_dir_all(&folder)?;
@@ -79,6 +94,11 @@ impl Stores {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         let moto = text(peers.join("python/bin/moto_server"));
         let emulator = text(peers.join("python/bin/gcp-storage-emulator"));
+        if which == Which::S3 {
+            let at_all = words(&["-H", "0.0.0.0", "-p", "5064"]);
+            stores.serve(&("S3", 5064, moto, at_all))?;
+            return Ok(stores);
+        }
         let servers: [Server; 3] = [
             ("S3", 5061, moto, words(&["-H", "127.0.0.1", "-p", "5061"])),
             (

@@ -8,7 +8,7 @@ use anyhow::bail;
 use crate::engine::Engine;
 use crate::helm::Helm;
 use crate::program::{self, exists};
-use crate::stores::Stores;
+use crate::stores::{Stores, Which};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -45,6 +45,8 @@ enum Beside {
     Engine,
     /// Object stores.
     Stores,
+    /// An object store that pods reach.
+    StoreForPods,
     /// Helm.
     Helm,
 }
@@ -190,10 +192,10 @@ const SUITES: &[Suite] = &[
     Suite {
         name: KUBERNETES,
         about: "jobs in pods of the cluster of $KUBECONFIG; $TASUKI_TEST_KUBERNETES_LOAD puts an image's archive on its nodes",
-        needs: &[],
-        beside: Beside::Nothing,
+        needs: &[PYTHON],
+        beside: Beside::StoreForPods,
         commands: &[
-            // They count what is in the cluster: one after the other.
+            // Each looks at what its own jobs have in the cluster, and most wait most of the time: several at once.
             &[
                 "cargo",
                 "test",
@@ -203,10 +205,25 @@ const SUITES: &[Suite] = &[
                 "cluster",
                 "--",
                 "--ignored",
-                // How long many jobs at once take.
+                "--test-threads",
+                "4",
+                "--skip",
+                "measured::",
+            ],
+            // Times and memory are taken of one thing at a time.
+            &[
+                "cargo",
+                "test",
+                "-p",
+                "tasuki-runner",
+                "--test",
+                "cluster",
+                "--",
+                "--ignored",
                 "--show-output",
                 "--test-threads",
                 "1",
+                "measured::",
             ],
             &[
                 "cargo",
@@ -429,7 +446,8 @@ fn start(suite: &Suite, lacks: &[&Need], install: bool) -> anyhow::Result<Runnin
     Ok(match suite.beside {
         Beside::Nothing => Running::Nothing,
         Beside::Engine => Running::Engine(Engine::start()?),
-        Beside::Stores => Running::Stores(Stores::start(install)?),
+        Beside::Stores => Running::Stores(Stores::start(Which::All, install)?),
+        Beside::StoreForPods => Running::Stores(Stores::start(Which::S3, install)?),
         Beside::Helm => Running::Helm(Helm::find(install)?),
     })
 }

@@ -6,6 +6,7 @@ use super::custom_args::CustomArgs;
 use super::docker_args::DockerArgs;
 use super::kubernetes_args::KubernetesArgs;
 use super::signals::SignalMode;
+use crate::executor::helper_image;
 
 use clap::{Args, Subcommand};
 
@@ -372,7 +373,8 @@ pub struct KubernetesRbacArgs {
     after_help = "The archive holds this program, and git, ssh and a shell of this machine with their libraries. `docker load`, \
                         `ctr images import` and `kind load image-archive` take it.\n\nExamples:\n  \
                         runner kubernetes-helper-image helper.tar\n  \
-                        runner kubernetes-helper-image helper.tar --name registry.example.com/tasuki-helper:1"
+                        runner kubernetes-helper-image helper.tar --name registry.example.com/tasuki-helper:1\n  \
+                        runner kubernetes-helper-image helper.tar --user 59417:59417"
 )]
 pub struct KubernetesHelperImageArgs {
     /// Where the archive goes; a file that exists is replaced
@@ -381,6 +383,9 @@ pub struct KubernetesHelperImageArgs {
     /// Name of the image [default: the one that a runner of this version takes without `helper_image`]
     #[arg(long, value_name = "IMAGE")]
     pub name: Option<String>,
+    /// Whom its programs run as, where a policy of the cluster wants nobody to be root [default: root]
+    #[arg(long, value_name = "UID[:GID]")]
+    pub user: Option<helper_image::User>,
 }
 
 /// `unregister`

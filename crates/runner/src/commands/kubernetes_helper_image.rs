@@ -13,7 +13,7 @@ pub(super) async fn kubernetes_helper_image(args: KubernetesHelperImageArgs, con
     let (file, tag) = (args.file.clone(), name.clone());
     let write = move || {
         let path = path.as_deref().unwrap_or(shell::Config::DEFAULT_PATH);
-        let archive = helper_image::archive(binary.path(), path, &tag)
+        let archive = helper_image::archive(binary.path(), path, &tag, args.user)
             .map_err(|error| Error::system("make the image", std::io::Error::other(error)))?;
         std::fs::write(&file, archive).map_err(|error| Error::file("write", &file, error))
     };

@@ -73,13 +73,46 @@ impl Contents {
     }
 }
 
+/// Whom an image's programs run as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct User {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl std::str::FromStr for User {
+    type Err = String;
+
+    /// `uid[:gid]`: numbers, since policies that want nobody to be root judge by the number. Without a group it is the user's own
+    /// number.
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let number = |text: &str| {
+            let number = text.parse::<u32>();
+            number
+                .map_err(|_| format!("{text:?} is no number of a user or group: write UID or UID:GID, as in 1000:1000"))
+        };
+        let (uid, gid) = text.split_once(':').unwrap_or((text, text));
+        Ok(Self {
+            uid: number(uid)?,
+            gid: number(gid)?,
+        })
+    }
+}
+
 /// The helper image as an archive that `docker load`, `ctr images import` and `kind load image-archive` take, under the given
-/// name. `program` is what becomes the guest; git and what else belongs into the image is looked for in `path`. Blocking.
+/// name. `program` is what becomes the guest; git and what else belongs into the image is looked for in `path`. `user` is the
+/// image's own; without one it is root. Blocking.
 ///
 /// # Errors
 /// A file of this machine cannot be read.
-pub fn archive(program: &Path, path: &str, name: &str) -> Result<Vec<u8>> {
-    let layer = collect(program, path)?.tar()?;
+pub fn archive(program: &Path, path: &str, name: &str, user: Option<User>) -> Result<Vec<u8>> {
+    let mut contents = collect(program, path)?;
+    contents.files.user = user.filter(|user| user.uid != 0);
+    let layer = contents.tar()?;
+    let mut run = serde_json::json!({"Env": ["PATH=/usr/bin:/bin"], "Cmd": ["tasuki", "guest", "hold"]});
+    if let Some(User { uid, gid }) = user {
+        run["User"] = format!("{uid}:{gid}").into();
+    }
     let config = serde_json::json!({
         "architecture": match std::env::consts::ARCH {
             "x86_64" => "amd64",
@@ -87,7 +120,7 @@ pub fn archive(program: &Path, path: &str, name: &str) -> Result<Vec<u8>> {
             other => other,
         },
         "os": "linux",
-        "config": {"Env": ["PATH=/usr/bin:/bin"], "Cmd": ["tasuki", "guest", "hold"]},
+        "config": run,
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", hex(&layer))]},
     });
     let manifest = serde_json::json!([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]);
@@ -200,13 +233,17 @@ fn git_core(files: &mut Files, path: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Files by their place in the image.
 #[derive(Default)]
-struct Files(BTreeMap<String, PathBuf>);
+struct Files {
+    /// By their place in the image.
+    places: BTreeMap<String, PathBuf>,
+    /// Whom the image knows besides root.
+    user: Option<User>,
+}
 
 impl Files {
     fn add(&mut self, place: String, file: &Path) {
-        self.0.insert(place, file.to_owned());
+        self.places.insert(place, file.to_owned());
     }
 
     fn with_libraries(&mut self, place: String, file: &Path, path: &str) -> io::Result<()> {
@@ -222,7 +259,7 @@ impl Files {
     fn digest(&self) -> io::Result<String> {
         let mut list = String::new();
         let mut buffer = vec![0; 1 << 20];
-        for (place, file) in &self.0 {
+        for (place, file) in &self.places {
             let (mut sum, mut length, mut file) = (crc32fast::Hasher::new(), 0, fs::File::open(file)?);
             loop {
                 match io::Read::read(&mut file, &mut buffer)? {
@@ -254,7 +291,7 @@ impl Files {
         ] {
             folders.insert(folder.to_owned());
         }
-        for place in self.0.keys() {
+        for place in self.places.keys() {
             let parents = Path::new(place)
                 .ancestors()
                 .skip(1)
@@ -265,8 +302,18 @@ impl Files {
             let mode = if folder.ends_with("tmp") { 0o1777 } else { 0o755 };
             add(&mut builder, folder, mode, tar::EntryType::Directory, &[])?;
         }
-        let passwd = b"root:x:0:0:root:/root:/bin/sh\n";
-        add(&mut builder, "/etc/passwd", 0o644, tar::EntryType::Regular, passwd)?;
+        let mut passwd = "root:x:0:0:root:/root:/bin/sh\n".to_owned();
+        let mut group = "root:x:0:\n".to_owned();
+        if let Some(User { uid, gid }) = self.user {
+            // The only place that is everybody's.
+            passwd.push_str(&format!("nonroot:x:{uid}:{gid}:nonroot:/tmp:/bin/sh\n"));
+            if gid != 0 {
+                group.push_str(&format!("nonroot:x:{gid}:\n"));
+            }
+        }
+        for (place, text) in [("/etc/passwd", passwd), ("/etc/group", group)] {
+            add(&mut builder, place, 0o644, tar::EntryType::Regular, text.as_bytes())?;
+        }
         let link = |builder: &mut tar::Builder<Vec<u8>>, place: &str, to: &str| {
             let mut link = tar::Header::new_gnu();
             link.set_entry_type(tar::EntryType::Symlink);
@@ -274,13 +321,13 @@ impl Files {
             link.set_size(0);
             builder.append_link(&mut link, place, to)
         };
-        if self.0.contains_key("/usr/bin/sh") {
+        if self.places.contains_key("/usr/bin/sh") {
             add(&mut builder, "/bin", 0o755, tar::EntryType::Directory, &[])?;
             link(&mut builder, "bin/sh", "/usr/bin/sh")?;
         }
         let program = format!("{FOLDER}/{}", Binary::PROGRAM);
         link(&mut builder, &format!("usr/bin/{}", Binary::PROGRAM), &program)?;
-        for (place, file) in &self.0 {
+        for (place, file) in &self.places {
             add(&mut builder, place, 0o755, tar::EntryType::Regular, &fs::read(file)?)?;
         }
         builder.into_inner()

@@ -38,6 +38,11 @@ pub trait Executor: Send + Sync {
         Ok(())
     }
 
+    /// Room that is held for tasks to come, as it was seen last. `None` where an executor holds none, or has not begun.
+    fn held(&self) -> Option<Held> {
+        None
+    }
+
     /// Names what exists of sandboxes outside this process, those of living runners too: containers, networks, volumes.
     /// Empty where an executor makes nothing of the kind.
     async fn audit(&self) -> Result<Vec<String>> {
@@ -183,6 +188,15 @@ pub struct PushedFile {
     /// Unix permission bits. Belongs to the user that runs the scripts.
     pub mode: u32,
     pub bytes: Bytes,
+}
+
+/// Places that are held for tasks to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    /// How many there should be.
+    pub wanted: u32,
+    /// How many there are.
+    pub ready: u32,
 }
 
 /// What a sweep removed.

@@ -1,7 +1,7 @@
 //! Counting.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use tasuki_proto::client::{Call, Observer};
@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::histogram::Histogram;
 use crate::config::Config;
+use crate::executor::{Executor, Held};
 use crate::job::{Progress, Report};
 
 /// Upper bounds in seconds.
@@ -31,6 +32,8 @@ pub(super) struct Figures {
     pub(super) concurrent: u32,
     /// Short token, name, limit.
     pub(super) limits: Vec<(String, String, u32)>,
+    /// Executors by short token and name.
+    pub(super) holders: Holders,
     pub(super) running: BTreeMap<u64, Runs>,
     pub(super) jobs: u64,
     pub(super) failed: BTreeMap<&'static str, u64>,
@@ -51,6 +54,7 @@ impl Default for Figures {
         Self {
             concurrent: 0,
             limits: Vec::new(),
+            holders: Holders::default(),
             running: BTreeMap::new(),
             jobs: 0,
             failed: BTreeMap::new(),
@@ -62,6 +66,25 @@ impl Default for Figures {
             configurations: 0,
             broken_configurations: 0,
         }
+    }
+}
+
+/// Whom to ask for room that is held for jobs to come, as long as they are there.
+#[derive(Default)]
+pub(super) struct Holders(BTreeMap<(String, String), Weak<dyn Executor>>);
+
+impl std::fmt::Debug for Holders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}
+
+impl Holders {
+    /// Short token and name of the runners that hold room, with how much.
+    pub(super) fn held(&self) -> Vec<(&str, &str, Held)> {
+        let all = self.0.iter();
+        all.filter_map(|((token, name), executor)| Some((token.as_str(), name.as_str(), executor.upgrade()?.held()?)))
+            .collect()
     }
 }
 
@@ -128,6 +151,12 @@ impl Metrics {
             .iter()
             .map(|r| (r.short_token().to_owned(), r.name.clone(), r.limit));
         figures.limits = limits.collect();
+    }
+
+    /// A runner works with this executor from now on.
+    pub fn works_with(&self, short_token: &str, name: &str, executor: &Arc<dyn Executor>) {
+        let key = (short_token.to_owned(), name.to_owned());
+        self.lock().holders.0.insert(key, Arc::downgrade(executor));
     }
 
     /// Settings could not be read.

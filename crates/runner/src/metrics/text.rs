@@ -43,6 +43,18 @@ impl Metrics {
                 escape(system_id)
             )?;
         }
+        head(
+            out,
+            "pause_pods",
+            "gauge",
+            "Pods that hold room for jobs to come: how many there should be, and how many run",
+        )?;
+        for (token, name, held) in figures.holders.held() {
+            let labels = format!("runner=\"{}\",runner_name=\"{}\"", escape(token), escape(name));
+            for (state, number) in [("wanted", held.wanted), ("ready", held.ready)] {
+                writeln!(out, "gitlab_runner_pause_pods{{{labels},state=\"{state}\"}} {number}")?;
+            }
+        }
         head(out, "jobs", "gauge", "Jobs that run now, by stage")?;
         let mut stages: BTreeMap<String, u64> = BTreeMap::new();
         for runs in figures.running.values() {
@@ -150,7 +162,41 @@ mod tests {
     use tasuki_proto::client::{Call, Observer as _};
 
     use super::*;
+    use crate::executor::{Error, Executor, Held, Output, Result, Sandbox, Stop, Swept, Task};
     use crate::job::Progress;
+
+    /// Holds room, and does nothing else.
+    struct Holder;
+
+    #[async_trait::async_trait]
+    impl Executor for Holder {
+        fn kind(&self) -> &'static str {
+            "holder"
+        }
+        async fn prepare(&self, _: Task, _: Stop, _: Arc<dyn Output>) -> Result<Box<dyn Sandbox>> {
+            Err(Error::Stopped)
+        }
+        async fn sweep(&self) -> Result<Swept> {
+            Ok(Swept::default())
+        }
+        fn held(&self) -> Option<Held> {
+            Some(Held { wanted: 3, ready: 2 })
+        }
+    }
+
+    #[test]
+    fn room_is_shown_as_long_as_it_is_held() {
+        let metrics = Metrics::default();
+        let executor: Arc<dyn Executor> = Arc::new(Holder);
+        metrics.works_with("short", "a \"name\"", &executor);
+        let labels = "gitlab_runner_pause_pods{runner=\"short\",runner_name=\"a \\\"name\\\"\",state=";
+        let text = metrics.text("s");
+        for wanted in [format!("{labels}\"wanted\"}} 3\n"), format!("{labels}\"ready\"}} 2\n")] {
+            assert!(text.contains(&wanted), "{wanted} in {text}");
+        }
+        drop(executor);
+        assert!(!metrics.text("s").contains("gitlab_runner_pause_pods{"));
+    }
 
     #[test]
     fn figures_are_counted_and_written() {

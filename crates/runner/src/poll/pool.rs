@@ -198,6 +198,8 @@ impl Pool {
         if let Err(error) = executor.begin().await {
             warn!(error = %chain(&error), "no room is held for jobs to come");
         }
+        let metrics = &self.options.metrics;
+        metrics.works_with(runner.short_token(), &runner.name, &executor);
         let client = client(config, runner, self.options.certs_dir.as_deref(), &self.options.metrics)?;
         let key = (runner.url.clone(), runner.token.expose().to_owned());
         let places = self.places.entry(key).or_insert_with(|| Places {

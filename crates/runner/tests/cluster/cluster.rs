@@ -11,7 +11,7 @@ use tasuki_runner::executor::{
 };
 use tasuki_runner::process::Binary;
 
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::vars().find_map(|(key, value)| (key == name).then_some(value))
 }
 
@@ -31,8 +31,6 @@ pub(crate) fn helper() -> String {
         if let Some(name) = variable("TASUKI_TEST_KUBERNETES_HELPER") {
             return name;
         }
-        let load = variable("TASUKI_TEST_KUBERNETES_LOAD")
-            .expect("TASUKI_TEST_KUBERNETES_LOAD is what puts an image's archive on the nodes");
         let program = std::path::Path::new(env!("CARGO_BIN_EXE_tasuki-guest"));
         let changed = std::fs::metadata(program)
             .and_then(|about| about.modified())
@@ -42,24 +40,36 @@ pub(crate) fn helper() -> String {
             .expect("is after")
             .as_nanos();
         let name = format!("tasuki.test/helper:{version}");
-        let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-        let archive = helper_image::archive(program, path, &name).expect("is made");
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("helper.tar");
-        std::fs::write(&file, archive).expect("is written");
-        #[expect(clippy::disallowed_methods, reason = "a test beside the executor")]
-        let output = Command::new("sh")
-            .args(["-c", &format!("{load} {}", file.display())])
-            .output()
-            .expect("is started");
-        assert!(
-            output.status.success(),
-            "{load}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        load(&helper_archive(&name, None));
         name
     });
     made.clone()
+}
+
+/// The archive of such an image.
+pub(crate) fn helper_archive(name: &str, user: Option<helper_image::User>) -> Vec<u8> {
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_tasuki-guest"));
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    helper_image::archive(program, path, name, user).expect("is made")
+}
+
+/// Puts an image on the cluster's nodes.
+pub(crate) fn load(archive: &[u8]) {
+    let load = variable("TASUKI_TEST_KUBERNETES_LOAD")
+        .expect("TASUKI_TEST_KUBERNETES_LOAD is what puts an image's archive on the nodes");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("image.tar");
+    std::fs::write(&file, archive).expect("is written");
+    #[expect(clippy::disallowed_methods, reason = "a test beside the executor")]
+    let output = Command::new("sh")
+        .args(["-c", &format!("{load} {}", file.display())])
+        .output()
+        .expect("is started");
+    assert!(
+        output.status.success(),
+        "{load}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// An executor, and the folder of its records.
@@ -67,6 +77,8 @@ pub(crate) struct Place {
     pub(crate) kubernetes: Kubernetes,
     pub(crate) tasks: Tasks,
     pub(crate) folder: Arc<tempfile::TempDir>,
+    /// A word in the names of what its jobs have in the cluster, where other tests work at the same time.
+    pub(crate) mark: String,
 }
 
 /// Settings whose `[runners.kubernetes]` is this text, over images that are on the nodes.
@@ -97,14 +109,34 @@ pub(crate) fn place(config: &str) -> Place {
         kubernetes,
         tasks,
         folder,
+        mark: unique("t"),
     }
 }
 
 impl Place {
+    /// A job of this place: what it has is found by [`Place::found`].
+    pub(crate) fn own(&self, task: Task) -> Task {
+        Task {
+            runner_short_token: self.mark.clone(),
+            ..task
+        }
+    }
+
+    /// What the cluster has of this place's jobs.
+    pub(crate) async fn found(&self) -> Vec<String> {
+        let base = format!("/runner-{}-project", self.mark);
+        let mut found = self.kubernetes.audit().await.expect("is counted");
+        found.retain(|one| one.contains(&base));
+        found
+    }
+
     /// Makes a sandbox; with what was printed.
     pub(crate) async fn prepare(&self, task: Task) -> (Result<Box<dyn Sandbox>>, String) {
         let output = Arc::new(Collected::default());
-        let made = self.kubernetes.prepare(task, Stop::new(), output.clone()).await;
+        let made = self
+            .kubernetes
+            .prepare(self.own(task), Stop::new(), output.clone())
+            .await;
         (made, output.text())
     }
 
@@ -153,12 +185,12 @@ pub(crate) fn unique(base: &str) -> String {
     format!("{base}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Waits until the cluster has nothing of sandboxes but this: what goes with a pod is collected a moment after it.
-pub(crate) async fn left(place: &Place, wanted: &[String]) {
+/// Waits until the cluster has nothing of the place's sandboxes: what goes with a pod is collected a moment after it.
+pub(crate) async fn left(place: &Place) {
     let began = std::time::Instant::now();
     loop {
-        let found = place.kubernetes.audit().await.expect("is counted");
-        if found == wanted {
+        let found = place.found().await;
+        if found.is_empty() {
             return;
         }
         assert!(began.elapsed() < std::time::Duration::from_secs(120), "left: {found:?}");

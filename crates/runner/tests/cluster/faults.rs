@@ -36,7 +36,7 @@ async fn the_next_pull_policy_is_tried_in_a_new_pod() {
     let (ended, said) = run_in(&*sandbox, script("echo here")).await;
     assert!(ended.exit.success() && said == "here\n", "{said}");
     sandbox.teardown().await.expect("is torn down");
-    left(&place, &[]).await;
+    left(&place).await;
     place.ends().await;
 }
 
@@ -56,7 +56,7 @@ async fn an_image_that_nobody_has_fails_the_job_after_every_policy() {
         chain(&error)
     );
     assert_eq!(printed.matches("WARNING: Failed to pull image").count(), 1, "{printed}");
-    left(&place, &[]).await;
+    left(&place).await;
     place.ends().await;
 }
 
@@ -75,7 +75,7 @@ async fn a_name_that_is_no_images_is_the_jobs_fault() {
         chain(&error)
     );
     assert!(chain(&error).contains("no name of an image"), "{}", chain(&error));
-    left(&place, &[]).await;
+    left(&place).await;
     place.ends().await;
 }
 
@@ -97,7 +97,7 @@ async fn a_job_that_wants_too_much_memory_is_told_so() {
     };
     assert!(told.contains("want of memory"), "{told}");
     sandbox.teardown().await.expect("is torn down");
-    left(&place, &[]).await;
+    left(&place).await;
     place.ends().await;
 }
 
@@ -123,7 +123,7 @@ async fn a_pod_that_is_deleted_by_hand_is_told() {
     assert!(matches!(error, Error::System { .. }), "{}", chain(&error));
     assert!(chain(&error).contains("deleted from outside"), "{}", chain(&error));
     sandbox.teardown().await.expect("is torn down");
-    left(&place, &[]).await;
+    left(&place).await;
     place.ends().await;
     own.end().await;
 }
@@ -168,7 +168,7 @@ async fn a_pod_that_no_node_takes_is_waited_for_and_told_of() {
         printed.matches("to be running, status is Pending").count() >= 2,
         "{printed}"
     );
-    left(&place, &[]).await;
+    left(&place).await;
     place.ends().await;
 }
 
@@ -243,7 +243,7 @@ async fn what_the_pod_names_is_looked_for_before_it_is_made() {
         "{}",
         chain(&error)
     );
-    left(&place, &[]).await;
+    left(&place).await;
     place.ends().await;
     own.end().await;
 }

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
@@ -14,12 +15,14 @@ use tasuki_runner::executor::kubernetes::Kubernetes;
 use tasuki_runner::executor::{Collected, Discard, Error, Executor as _, RegistryLogin, Stop, Task};
 use tasuki_runner::process::Binary;
 
-use crate::account::admin;
-use crate::cluster::{chain, helper, left, place, run_in, script, settings};
+use crate::account::{Own, admin};
+use crate::cluster::{Place, busybox, chain, helper, left, place, run_in, script, settings};
 use crate::conformance::task;
 
-/// Where the child of [`what_a_killed_runner_left_is_swept`] keeps its records.
+/// Where the runner that is killed keeps its records, what `[runners.kubernetes]` it has, and the mark of its jobs.
 const CHILD: &str = "TASUKI_TEST_CHILD";
+const SECTION: &str = "TASUKI_TEST_CHILD_SECTION";
+const MARK: &str = "TASUKI_TEST_CHILD_MARK";
 
 /// With a secret of its own.
 fn with_login() -> Task {
@@ -40,10 +43,16 @@ async fn a_runner_to_be_killed() {
         return;
     };
     let binary = Binary::at(env!("CARGO_BIN_EXE_tasuki-guest"));
-    let settings = settings("pod_disruption_budget = true");
+    let given = |name: &str| std::env::vars().find_map(|(key, value)| (key == name).then_some(value));
+    let settings = settings(&given(SECTION).expect("is given"));
     let executor = Kubernetes::new(settings, folder.as_ref(), &binary, Tasks::new()).expect("is configured");
+    executor.begin().await.expect("begins");
+    let task = Task {
+        runner_short_token: given(MARK).expect("is given"),
+        ..with_login()
+    };
     let _sandbox = executor
-        .prepare(with_login(), Stop::new(), Arc::new(Discard))
+        .prepare(task, Stop::new(), Arc::new(Discard))
         .await
         .expect("a sandbox");
     println!("\nready");
@@ -59,16 +68,15 @@ impl Drop for Killed {
     }
 }
 
-/// Covers: GK-CLEAN-01, GK-CLEAN-02
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs a cluster: cargo xtask test kubernetes"]
-async fn what_a_killed_runner_left_is_swept() {
+/// A second runner of the place's folder, with a job at work, that dies when this is dropped.
+fn runner_to_be_killed(place: &Place, section: &str) -> Killed {
     helper();
-    let place = place("");
     #[expect(clippy::disallowed_methods, reason = "a second runner")]
     let child = Command::new(std::env::current_exe().expect("has a path"))
         .args(["--ignored", "--exact", "--nocapture", "left::a_runner_to_be_killed"])
         .env(CHILD, place.folder.path())
+        .env(SECTION, section)
+        .env(MARK, &place.mark)
         .stdout(Stdio::piped())
         .spawn()
         .expect("is started");
@@ -76,8 +84,17 @@ async fn what_a_killed_runner_left_is_swept() {
     let lines = std::io::BufReader::new(child.0.stdout.take().expect("is piped")).lines();
     let said = lines.map_while(Result::ok).any(|line| line == "ready");
     assert!(said, "the child has a sandbox");
+    child
+}
+
+/// Covers: GK-CLEAN-01, GK-CLEAN-02
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a cluster: cargo xtask test kubernetes"]
+async fn what_a_killed_runner_left_is_swept() {
+    let place = place("");
+    let child = runner_to_be_killed(&place, "pod_disruption_budget = true");
     let living = place.sandbox(task()).await;
-    let before = place.kubernetes.audit().await.expect("is counted");
+    let before = place.found().await;
     for kind in ["pod ", "secret ", "pod disruption budget "] {
         assert!(before.iter().any(|one| one.starts_with(kind)), "{kind}: {before:?}");
     }
@@ -86,7 +103,7 @@ async fn what_a_killed_runner_left_is_swept() {
         0,
         "both runners live"
     );
-    assert_eq!(place.kubernetes.audit().await.expect("is counted"), before);
+    assert_eq!(place.found().await, before);
     drop(child);
     let swept = place.kubernetes.sweep().await.expect("sweeps");
     assert_eq!((swept.sandboxes, swept.processes), (1, 1));
@@ -98,8 +115,89 @@ async fn what_a_killed_runner_left_is_swept() {
     let (ended, _) = run_in(&*living, script("true")).await;
     assert!(ended.exit.success(), "the living one is untouched");
     living.teardown().await.expect("is torn down");
-    left(&place, &[]).await;
+    left(&place).await;
     place.ends().await;
+}
+
+/// Pause pods of a killed runner go with the next sweep on its machine; those of a machine that is gone, after an hour, with any
+/// runner of the namespace that keeps some.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a cluster: cargo xtask test kubernetes"]
+async fn pause_pods_of_dead_runners_are_removed() {
+    let own = Own::new().await;
+    let section = format!(
+        "namespace = {:?}\n[kubernetes.autoscaler]\nmax_pause_pods = 2\npause_pod_image = {:?}\n\
+         [[kubernetes.autoscaler.policy]]\nidle_count = 2\n",
+        own.name,
+        crate::pause::image()
+    );
+    let place = place(&section);
+    let deployments: Api<Deployment> = Api::namespaced(own.client.clone(), &own.name);
+    let names = async || {
+        let all = deployments
+            .list(&ListParams::default())
+            .await
+            .expect("are listed")
+            .items;
+        all.iter().map(kube::ResourceExt::name_any).collect::<Vec<_>>()
+    };
+    let child = runner_to_be_killed(&place, &section);
+    let kept = names().await;
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(place.kubernetes.sweep().await.expect("sweeps").sandboxes, 0, "it lives");
+    assert_eq!(names().await, kept);
+    drop(child);
+    // Its job's record, and that of its pause pods.
+    assert_eq!(place.kubernetes.sweep().await.expect("sweeps").sandboxes, 2);
+    assert_eq!(names().await, Vec::<String>::new());
+    assert_eq!(place.kubernetes.sweep().await.expect("sweeps").sandboxes, 0);
+    let pods: Api<Pod> = Api::namespaced(own.client.clone(), &own.name);
+    let began = std::time::Instant::now();
+    while !pods
+        .list(&ListParams::default())
+        .await
+        .expect("are listed")
+        .items
+        .is_empty()
+    {
+        assert!(began.elapsed() < Duration::from_secs(60), "pods are left");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    let now = tasuki_rt::Clock::system().now_ms();
+    let minutes = |minutes: i64| (now - minutes * 60_000).to_string();
+    // The last one is none of ours.
+    for (name, label, seen) in [
+        ("orphan", "tasuki.dev/pause", Some(minutes(61))),
+        ("silent", "tasuki.dev/pause", None),
+        ("alive", "tasuki.dev/pause", Some(minutes(59))),
+        ("other", "app", None),
+    ] {
+        let labels = json!({label: name});
+        let mut made = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": name, "namespace": own.name, "labels": labels},
+            "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "idle", "image": busybox()}]}}}});
+        if let Some(seen) = seen {
+            made["metadata"]["annotations"] = json!({"tasuki.dev/heartbeat": seen});
+        }
+        own.make(&[made]).await;
+    }
+    place.kubernetes.begin().await.expect("begins");
+    let began = std::time::Instant::now();
+    loop {
+        let mut found = names().await;
+        found.retain(|name| !name.starts_with("runner-pause-"));
+        let held = place.kubernetes.held();
+        if found == ["alive", "other"] && held.is_some_and(|held| held.wanted == 2 && held.ready == 2) {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{found:?} {held:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    place.ends().await;
+    assert_eq!(names().await, ["alive", "other"]);
+    own.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,7 +206,7 @@ async fn a_prepare_that_is_dropped_or_stopped_leaves_nothing() {
     let place = place("");
     for pause in [5, 30, 100, 400, 1000, 1600] {
         let output = Arc::new(Collected::default());
-        let prepare = place.kubernetes.prepare(with_login(), Stop::new(), output);
+        let prepare = place.kubernetes.prepare(place.own(with_login()), Stop::new(), output);
         let limit = Duration::from_millis(pause);
         if let Ok(made) = tokio::time::timeout(limit, prepare).await {
             made.expect("a sandbox").teardown().await.expect("is torn down");
@@ -119,7 +217,9 @@ async fn a_prepare_that_is_dropped_or_stopped_leaves_nothing() {
             stop.graceful();
         };
         let (made, ()) = tokio::join!(
-            place.kubernetes.prepare(with_login(), stop.clone(), Arc::new(Discard)),
+            place
+                .kubernetes
+                .prepare(place.own(with_login()), stop.clone(), Arc::new(Discard)),
             pull
         );
         match made {
@@ -129,7 +229,7 @@ async fn a_prepare_that_is_dropped_or_stopped_leaves_nothing() {
     }
     // What was dropped is removed in the background, after the call that was under way.
     assert!(place.tasks.close_and_wait(Duration::from_secs(60)).await);
-    left(&place, &[]).await;
+    left(&place).await;
     assert_eq!(
         std::fs::read_dir(place.folder.path().join("kubernetes"))
             .expect("is there")
@@ -152,7 +252,11 @@ async fn a_job_may_have_a_namespace_of_its_own() {
     let (ended, _) = run_in(&*sandbox, script("true")).await;
     assert!(ended.exit.success());
     sandbox.teardown().await.expect("is torn down");
-    left(&place, &[]).await;
+    let namespaces: Api<Namespace> = Api::all(admin().await);
+    while namespaces.get_opt(&namespace).await.expect("is asked").is_some() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    left(&place).await;
     place.ends().await;
 }
 

@@ -89,7 +89,7 @@ async fn a_pod_that_outlives_its_job_is_ended_by_the_cluster_after_its_grace() {
         .unwrap_or_else(|| panic!("it was asked: {said}"));
     assert!(after.lines().count() >= 3, "its grace is heard to the end: {said}");
     sandbox.teardown().await.expect("is torn down");
-    left(&place, &[]).await;
+    left(&place).await;
     place.ends().await;
 }
 
@@ -119,8 +119,12 @@ async fn a_pod_that_is_evicted_is_told() {
         "{}",
         chain(&error)
     );
-    let wanted = "was taken away by the cluster (EvictionByEvictionAPI)";
-    assert!(chain(&error).contains(wanted), "{}", chain(&error));
+    for wanted in [
+        "was taken away by the cluster (EvictionByEvictionAPI)",
+        "`pod_disruption_budget = true`",
+    ] {
+        assert!(chain(&error).contains(wanted), "{}", chain(&error));
+    }
     sandbox.teardown().await.expect("is torn down");
     // As the node does it whose disk the pod fills. The script ends by a signal, and that is not its own fault.
     let sandbox = place.sandbox(task()).await;
@@ -129,14 +133,16 @@ async fn a_pod_that_is_evicted_is_told() {
         .run(filling, &Collected::default())
         .await
         .expect_err("has no end");
-    println!("{}", chain(&error));
     assert!(
         matches!(error, Error::System { .. }) && error.is_transient(),
         "{}",
         chain(&error)
     );
+    for wanted in ["EmptyDir volume \"small\" exceeds", "raise the volume's `size_limit`"] {
+        assert!(chain(&error).contains(wanted), "{}", chain(&error));
+    }
     sandbox.teardown().await.expect("is torn down");
-    left(&place, &[]).await;
+    left(&place).await;
     place.ends().await;
     own.end().await;
 }
@@ -180,6 +186,6 @@ async fn a_job_waits_for_a_node_as_long_as_it_may() {
     let sandbox = made.unwrap_or_else(|error| panic!("{}: {printed}", chain(&error)));
     assert!(printed.contains("Unschedulable"), "{printed}");
     sandbox.teardown().await.expect("is torn down");
-    left(&place, &[]).await;
+    left(&place).await;
     place.ends().await;
 }

@@ -3,15 +3,15 @@
 //! The tests are ignored by default: they need a cluster, and say so when they are asked for without one.
 
 mod account;
+mod attacks;
 mod cluster;
 #[path = "../executor/conformance.rs"]
 mod conformance;
 mod faults;
-mod figures;
 mod jobs;
 mod left;
 mod lifetime;
-mod many;
+mod measured;
 mod namespaces;
 mod parts;
 mod pause;
@@ -20,3 +20,4 @@ mod rights;
 mod stream;
 #[path = "../executor/terminals.rs"]
 mod terminals;
+mod volumes;

@@ -106,7 +106,7 @@ async fn a_job_gets_the_account_that_it_chooses() {
         "{}",
         chain(&error)
     );
-    left(&place, &[]).await;
+    left(&place).await;
     place.ends().await;
     own.end().await;
 }

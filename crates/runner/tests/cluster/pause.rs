@@ -62,7 +62,7 @@ async fn running(own: &Own, wanted: usize) -> Vec<Pod> {
 }
 
 /// What a pause pod's image does: nothing, for long.
-fn image() -> String {
+pub(crate) fn image() -> String {
     let given = std::env::vars().find_map(|(key, value)| (key == "TASUKI_TEST_KUBERNETES_PAUSE").then_some(value));
     given.unwrap_or_else(|| busybox().replace("busybox", "pause"))
 }

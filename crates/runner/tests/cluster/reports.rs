@@ -53,7 +53,10 @@ async fn events_of_the_pod_are_printed_and_its_reach_is_waited_for() {
         ("FF_WAIT_FOR_POD_TO_BE_REACHABLE", "true"),
     ]);
     let output = Arc::new(Collected::default());
-    let sandbox = place.kubernetes.prepare(task, Stop::new(), output.clone()).await;
+    let sandbox = place
+        .kubernetes
+        .prepare(place.own(task), Stop::new(), output.clone())
+        .await;
     let sandbox = sandbox.unwrap_or_else(|error| panic!("{}: {}", chain(&error), output.text()));
     let wanted = [
         "Subscribing to Kubernetes Pod events...\nType\tReason\tMessage\n",
@@ -69,11 +72,11 @@ async fn events_of_the_pod_are_printed_and_its_reach_is_waited_for() {
     let plain = Arc::new(Collected::default());
     let sandbox = place
         .kubernetes
-        .prepare(task_without(), Stop::new(), plain.clone())
+        .prepare(place.own(task_without()), Stop::new(), plain.clone())
         .await;
     sandbox.expect("a sandbox").teardown().await.expect("is torn down");
     assert!(!plain.text().contains("Normal\t"), "{}", plain.text());
-    left(&place, &[]).await;
+    left(&place).await;
     place.ends().await;
 }
 
@@ -104,7 +107,10 @@ async fn what_services_print_stands_in_the_log() {
     let mut debugged = with_variables(&[("CI_DEBUG_SERVICES", "true")]);
     debugged.services = vec![server("one", Vec::new()), server("two", Vec::new())];
     let output = Arc::new(Collected::default());
-    let sandbox = place.kubernetes.prepare(debugged, Stop::new(), output.clone()).await;
+    let sandbox = place
+        .kubernetes
+        .prepare(place.own(debugged), Stop::new(), output.clone())
+        .await;
     let sandbox = sandbox.unwrap_or_else(|error| panic!("{}: {}", chain(&error), output.text()));
     let text = printed(
         &output,
@@ -127,7 +133,7 @@ async fn what_services_print_stands_in_the_log() {
         error.contains("the services one and two both listen at port 8080"),
         "{error}"
     );
-    left(&place, &[]).await;
+    left(&place).await;
     place.ends().await;
 }
 
@@ -146,7 +152,10 @@ async fn an_entry_point_is_heard_and_waited_for() {
         "entry",
     ]));
     let output = Arc::new(Collected::default());
-    let sandbox = place.kubernetes.prepare(task, Stop::new(), output.clone()).await;
+    let sandbox = place
+        .kubernetes
+        .prepare(place.own(task), Stop::new(), output.clone())
+        .await;
     let sandbox = sandbox.unwrap_or_else(|error| panic!("{}: {}", chain(&error), output.text()));
     let text = output.text();
     assert!(
@@ -156,7 +165,7 @@ async fn an_entry_point_is_heard_and_waited_for() {
     let (ended, said) = run_in(&*sandbox, script("echo $FROM")).await;
     assert!(ended.exit.success() && said == "entry\n", "{said}");
     sandbox.teardown().await.expect("is torn down");
-    left(&place, &[]).await;
+    left(&place).await;
     place.ends().await;
 }
 
@@ -178,7 +187,7 @@ async fn an_entry_point_that_opens_no_shell_fails_the_job() {
         let error = chain(&made.err().expect("it does not hand over"));
         assert!(error.contains(wanted), "{error}");
         assert!(printed.contains("slow\n"), "{printed}");
-        left(&place, &[]).await;
+        left(&place).await;
         place.ends().await;
     }
 }
@@ -217,7 +226,7 @@ async fn with_exec_a_marker_says_that_an_entry_point_is_done() {
                 println!("{error}");
             }
         }
-        left(&place, &[]).await;
+        left(&place).await;
         place.ends().await;
     }
 }

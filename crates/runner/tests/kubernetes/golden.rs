@@ -22,7 +22,8 @@ pub(crate) struct Case {
     runner: String,
     /// Keys of `[runners.kubernetes]` and whatever comes after.
     section: String,
-    /// Keys of the payload. `variables` is a map of public variables, added to those of every job.
+    /// Keys of the payload. `variables` is a map of public variables, `variables_raw` a list of those as a payload has them; both are
+    /// added to those of every job.
     job: Value,
 }
 
@@ -260,6 +261,8 @@ fn payload(over: &Value) -> Value {
         if key == "variables" {
             let added = value.as_object().into_iter().flatten();
             variables.extend(added.map(|(key, value)| variable(key, value.as_str().unwrap_or_default())));
+        } else if key == "variables_raw" {
+            variables.extend(value.as_array().into_iter().flatten().cloned());
         } else {
             job.insert(key.clone(), value.clone());
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tasuki_rt::{Clock, Tasks};
 use tasuki_runner::commands::{self, Context, KubernetesHelperImageArgs, ProgramLog, RunnerCommand};
 use tasuki_runner::config::{Environment, LogFormat, LogLevel};
+use tasuki_runner::executor::helper_image::User;
 use tasuki_runner::executor::kubernetes::own_helper_image;
 use tasuki_runner::process::Binary;
 
@@ -43,32 +44,42 @@ fn file(archive: &[u8], name: &str) -> Vec<u8> {
     bytes
 }
 
-/// The image has the program that makes it, git and a shell, and the name that a runner without `helper_image` asks for.
-#[tokio::test]
-async fn an_archive_for_a_registry() {
-    let folder = tempfile::tempdir().expect("is made");
-    let args = KubernetesHelperImageArgs {
-        file: folder.path().join("helper.tar"),
-        name: None,
-    };
-    let mut context = Context {
+fn context(folder: &std::path::Path) -> Context {
+    Context {
         environment: Environment::default(),
         clock: Clock::system(),
         tasks: Tasks::new(),
         out: Box::new(std::io::sink()),
         input: None,
-        working_dir: folder.path().to_owned(),
-        unit_dir: folder.path().to_owned(),
+        working_dir: folder.to_owned(),
+        unit_dir: folder.to_owned(),
         binary: Some(Binary::at(env!("CARGO_BIN_EXE_tasuki-guest"))),
         log: Arc::new(NoLog),
-    };
-    let made = commands::run(RunnerCommand::KubernetesHelperImage(args), &mut context).await;
-    made.unwrap_or_else(|error| panic!("{error}"));
+    }
+}
 
+/// Gives what the image says of itself, and its files.
+async fn made(user: Option<&str>) -> (serde_json::Value, Vec<u8>) {
+    let folder = tempfile::tempdir().expect("is made");
+    let args = KubernetesHelperImageArgs {
+        file: folder.path().join("helper.tar"),
+        name: None,
+        user: user.map(|user| user.parse().expect("is one")),
+    };
+    let made = commands::run(RunnerCommand::KubernetesHelperImage(args), &mut context(folder.path())).await;
+    made.unwrap_or_else(|error| panic!("{error}"));
     let archive = std::fs::read(folder.path().join("helper.tar")).expect("is written");
     let manifest: serde_json::Value = serde_json::from_slice(&file(&archive, "manifest.json")).expect("is JSON");
     assert_eq!(manifest[0]["RepoTags"], serde_json::json!([own_helper_image()]));
-    let layer = file(&archive, "layer.tar");
+    let config = serde_json::from_slice(&file(&archive, "config.json")).expect("is JSON");
+    (config, file(&archive, "layer.tar"))
+}
+
+/// The image has the program that makes it, git and a shell, and the name that a runner without `helper_image` asks for.
+#[tokio::test]
+async fn an_archive_for_a_registry() {
+    let (config, layer) = made(None).await;
+    assert_eq!(config["config"]["User"], serde_json::Value::Null);
     let program = file(&layer, ".tasuki/tasuki");
     assert!(program == std::fs::read(env!("CARGO_BIN_EXE_tasuki-guest")).expect("is there"));
     let names = names(&layer);
@@ -78,5 +89,26 @@ async fn an_archive_for_a_registry() {
             names.iter().any(|name| name.ends_with(&suffix)),
             "{wanted} in {names:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn the_image_may_be_nobody_of_importance() {
+    for (given, user, passwd, group) in [
+        ("59417", "59417:59417", "nonroot:x:59417:59417:", "nonroot:x:59417:"),
+        ("1000:0", "1000:0", "nonroot:x:1000:0:", "root:x:0:"),
+        ("0:0", "0:0", "root:x:0:0:", "root:x:0:"),
+    ] {
+        let (config, layer) = made(Some(given)).await;
+        assert_eq!(config["config"]["User"], user);
+        for (name, wanted) in [("etc/passwd", passwd), ("etc/group", group)] {
+            let text = String::from_utf8(file(&layer, name)).expect("is text");
+            let last = text.lines().last().expect("has one");
+            assert!(last.starts_with(wanted), "{given}: {text}");
+        }
+    }
+    for wrong in ["", "nonroot", "1:", ":1", "-1", "1:1:1", "4294967296"] {
+        let error = wrong.parse::<User>().expect_err(wrong);
+        assert!(error.contains("UID:GID"), "{error}");
     }
 }

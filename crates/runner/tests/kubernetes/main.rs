@@ -5,6 +5,7 @@
 //! why the job is refused. The snapshot `plain` has the whole of the latter.
 
 mod api;
+mod attacks;
 mod containers;
 mod entrypoint;
 mod golden;

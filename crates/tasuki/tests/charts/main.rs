@@ -8,6 +8,9 @@ mod cluster;
 mod helm;
 mod installed;
 mod rendered;
+#[expect(dead_code, reason = "made for more tests than these")]
+#[path = "../kubernetes/serving.rs"]
+mod serving;
 #[expect(dead_code, reason = "made for more commands than these tests use")]
 #[path = "../cli/world.rs"]
 mod world;

@@ -4,6 +4,8 @@
 
 mod cluster;
 mod local;
+mod serving;
+mod whole;
 #[expect(dead_code, reason = "made for more commands than these tests use")]
 #[path = "../cli/world.rs"]
 mod world;

@@ -11,13 +11,13 @@ use tokio::sync::Mutex;
 use super::cluster::{Cluster, Repeats};
 use super::connect::Access;
 use super::make::{self, Rest};
-use super::pause::{Active, Keeper, Policies, Work};
+use super::pause::{Active, Keeper, Policies, Shown, Work};
 use super::pod;
 use super::prepare;
 use super::record;
 use super::rights::Known;
 use super::settings::{GuestStart, Settings};
-use crate::executor::{Error, Executor, Output, Result, Sandbox, Stop, Swept, Task, helper_image};
+use crate::executor::{Error, Executor, Held, Output, Result, Sandbox, Stop, Swept, Task, helper_image};
 use crate::process::Binary;
 
 /// The kubernetes executor.
@@ -42,6 +42,8 @@ pub(super) struct Shared {
     pub(super) known: Known,
     connected: Mutex<Option<Cluster>>,
     pub(super) active: Active,
+    /// Of the pause pods.
+    shown: Shown,
 }
 
 impl Kubernetes {
@@ -67,6 +69,7 @@ impl Kubernetes {
                 known: Known::default(),
                 connected: Mutex::new(None),
                 active: Active::default(),
+                shown: Shown::default(),
             }),
             keeper: Mutex::new(None),
         })
@@ -154,12 +157,17 @@ impl Executor for Kubernetes {
             settings: shared.settings.clone(),
             records: shared.records.clone(),
             active: shared.active.clone(),
+            shown: shared.shown.clone(),
         };
         let mut keeper = self.keeper.lock().await;
         if keeper.is_none() {
             *keeper = Some(Keeper::start(work, policies, &shared.tasks)?);
         }
         Ok(())
+    }
+
+    fn held(&self) -> Option<Held> {
+        self.shared.shown.get()
     }
 
     async fn audit(&self) -> Result<Vec<String>> {

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::api::ListParams;
-use kube::{Api, ResourceExt as _};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
 
 use super::cluster::Cluster;
 use super::executor::Shared;
@@ -15,7 +14,7 @@ use super::make::{self, Maker, Rest};
 use super::pause::One;
 use super::plan::{Context, Planned, plan};
 use super::record::{Record, Written};
-use super::report::{Followed, Report, Wanted};
+use super::report::{self, Followed, Report, Wanted};
 use super::rights::{self, Whose};
 use super::sandbox::{KubernetesSandbox, Parts};
 use super::sight::{self, Trouble};
@@ -123,7 +122,7 @@ async fn make_or_remove(
         }
         Err(error) => {
             if !matches!(error, Error::Stopped) {
-                work.tell_events(&*output).await;
+                work.tell_warnings(&output).await;
             }
             if let Err(left) = work.into_cleanup().run(Rest::Unknown).await {
                 make::left(&left);
@@ -247,18 +246,40 @@ impl Preparation {
 
     /// Has the job's log told what it asked for.
     fn follow(&self, pod: &Pod, watcher: &Watcher, output: &Arc<dyn Output>) -> Followed {
-        let report = Report {
-            cluster: self.maker.cluster.clone(),
-            namespace: self.maker.namespace.clone(),
-            pod: pod.name_any(),
-            output: Arc::clone(output),
-        };
+        let report = self.report(pod.name_any(), output);
         let wanted = Wanted {
             events: self.planned.flags.print_pod_events,
             entry_point: self.planned.flags.honor_entrypoint,
             services: if self.debug_services { services(pod) } else { Vec::new() },
         };
         Followed::begin(&report, wanted, watcher, &self.shared.tasks)
+    }
+
+    /// What the cluster warned of, for whoever reads the log of a job that did not start.
+    async fn tell_warnings(&self, output: &Arc<dyn Output>) {
+        let pods = &self.maker.record.written().pods;
+        let Some((last, earlier)) = pods.split_last().filter(|_| self.shared.settings.print_warning_events) else {
+            return;
+        };
+        // What is about earlier pods has come meanwhile.
+        for (pod, patience) in earlier
+            .iter()
+            .map(|pod| (pod, Duration::ZERO))
+            .chain([(last, report::LATE)])
+        {
+            if let Err(error) = self.report(pod.clone(), output).warnings(patience).await {
+                return say(&**output, &format!("WARNING: {}\n", crate::trace::chain(&error))).await;
+            }
+        }
+    }
+
+    fn report(&self, pod: String, output: &Arc<dyn Output>) -> Report {
+        Report {
+            cluster: self.maker.cluster.clone(),
+            namespace: self.maker.namespace.clone(),
+            pod,
+            output: Arc::clone(output),
+        }
     }
 
     /// Has another pod tried where its pull policy may help.
@@ -481,33 +502,6 @@ impl Preparation {
             self.shared.settings.poll_timeout.as_secs()
         );
         Error::job(tasuki_model::reason::FailureReason::ScriptFailure, message)
-    }
-
-    /// What the cluster warned of, for whoever reads the log of a job that did not start.
-    async fn tell_events(&self, output: &dyn Output) {
-        if !self.shared.settings.print_warning_events {
-            return;
-        }
-        let events: Api<Event> = Api::namespaced(self.maker.cluster.client.clone(), &self.maker.namespace);
-        for pod in &self.maker.record.written().pods {
-            let params = ListParams::default().fields(&format!("involvedObject.name={pod},type=Warning"));
-            match self.maker.cluster.call(|| events.list(&params)).await {
-                Ok(found) => {
-                    for event in found.items {
-                        let text = format!(
-                            "WARNING: Event retrieved from the cluster: {}\n",
-                            event.message.as_deref().unwrap_or_default()
-                        );
-                        say(output, &text).await;
-                    }
-                }
-                Err(fault) => {
-                    let error = fault.explain("list the pod's warning events (print_pod_warning_events)");
-                    say(output, &format!("WARNING: {}\n", crate::trace::chain(&error))).await;
-                    return;
-                }
-            }
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use futures_util::io::AsyncBufRead;
 use futures_util::{AsyncBufReadExt as _, AsyncReadExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::api::{LogParams, WatchEvent, WatchParams};
+use kube::api::{ListParams, LogParams, WatchEvent, WatchParams};
 use kube::{Api, ResourceExt as _};
 use tasuki_rt::{Backoff, Tasks};
 use tokio::sync::watch;
@@ -33,6 +33,12 @@ const TRIES: u32 = 8;
 
 /// How much of a line is held; what is longer comes in pieces.
 const LINE: u64 = 64 << 10;
+
+/// How long events may come after what they are about.
+pub(super) const LATE: Duration = Duration::from_secs(2);
+
+/// Between two looks for them.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// How long the last words of an entry point may take.
 const REST: Duration = Duration::from_secs(5);
@@ -139,6 +145,38 @@ impl Report {
                 Err(fault) => tracing::debug!(error = %fault, pod = self.pod, "the watch of a pod's events broke off"),
             }
             tokio::time::sleep(backoff.pause()).await;
+        }
+    }
+
+    /// `print_pod_warning_events`: what the cluster warned of. Nodes send events aside, so that one may come after the failure
+    /// that it explains: it is looked again until some are there and no more come, for `patience` at most.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    pub(super) async fn warnings(&self, patience: Duration) -> crate::executor::Result<()> {
+        let events: Api<Event> = Api::namespaced(self.cluster.client.clone(), &self.namespace);
+        let params = ListParams::default().fields(&format!("involvedObject.name={},type=Warning", self.pod));
+        let mut told = BTreeSet::new();
+        let mut waited = Duration::ZERO;
+        loop {
+            let found = self.cluster.call(|| events.list(&params)).await;
+            let found =
+                found.map_err(|fault| fault.explain("list the pod's warning events (print_pod_warning_events)"))?;
+            let before = told.len();
+            for event in found.items {
+                // One that is counted up keeps its name.
+                if told.insert(event.name_any()) {
+                    let message = event.message.as_deref().unwrap_or_default();
+                    self.say(&format!("WARNING: Event retrieved from the cluster: {message}\n"))
+                        .await;
+                }
+            }
+            let is_quiet = told.len() == before && !told.is_empty();
+            if is_quiet || waited >= patience {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+            waited += LOOK;
         }
     }
 
@@ -298,6 +336,8 @@ fn stamp(line: &[u8]) -> Option<(Timestamp, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use serde_json::json;
 
     use super::super::peers;
@@ -314,6 +354,51 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(stamp(line.as_bytes()).map(|(_, at)| at), wanted, "{line}");
+        }
+    }
+
+    /// As many looks as are needed, and no more than two seconds.
+    #[tokio::test(start_paused = true)]
+    async fn warnings_that_come_late_are_waited_for() {
+        const ONE: &str = "Failed to pull image";
+        const TWO: &str = "Error: ErrImagePull";
+        type Looks = &'static [&'static [&'static str]];
+        let cases: [(Looks, &[&str], u64); 4] = [
+            (&[&[ONE]], &[ONE], 500),
+            (&[&[], &[ONE], &[ONE, TWO], &[ONE, TWO]], &[ONE, TWO], 1500),
+            (&[&[], &[], &[], &[], &[ONE]], &[ONE], 2000),
+            (&[&[]], &[], 2000),
+        ];
+        for (looks, wanted, most) in cases {
+            let number = Arc::new(AtomicUsize::new(0));
+            let count = Arc::clone(&number);
+            let cluster = peers::cluster(peers::repeats(1, &[]), move |_| {
+                let look = count.fetch_add(1, Ordering::Relaxed).min(looks.len() - 1);
+                let events = looks[look].iter().enumerate();
+                let items: Vec<_> = events
+                    .map(|(at, message)| json!({"metadata": {"name": format!("p.{at}")}, "involvedObject": {}, "message": message}))
+                    .collect();
+                async move {
+                    peers::answer(
+                        200,
+                        &json!({"apiVersion": "v1", "kind": "EventList", "metadata": {}, "items": items}),
+                    )
+                }
+            });
+            let output = Arc::new(Collected::default());
+            let report = Report {
+                cluster,
+                namespace: "ci".to_owned(),
+                pod: "p".to_owned(),
+                output: output.clone(),
+            };
+            let began = tokio::time::Instant::now();
+            report.warnings(LATE).await.expect("are listed");
+            let said = wanted
+                .iter()
+                .map(|message| format!("WARNING: Event retrieved from the cluster: {message}\n"));
+            assert_eq!(output.text(), said.collect::<String>());
+            assert_eq!(began.elapsed(), Duration::from_millis(most), "{looks:?}");
         }
     }
 

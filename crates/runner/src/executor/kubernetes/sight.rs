@@ -129,11 +129,33 @@ pub(super) fn waiting(pod: &Pod) -> String {
 
 /// Why a pod is of no use any more. `gone`: it was deleted.
 pub(super) fn trouble(pod: &Pod, gone: bool) -> Option<Trouble> {
+    of_the_whole(pod, gone)
+        .or_else(|| statuses(pod).find_map(|status| container(pod, status)))
+        .or_else(|| ended(pod))
+}
+
+/// What the pod as a whole says of its end.
+fn of_the_whole(pod: &Pod, gone: bool) -> Option<Trouble> {
+    let has_reason = pod
+        .status
+        .as_ref()
+        .is_some_and(|status| status.reason.as_deref().is_some_and(|reason| !reason.is_empty()));
     disruption(pod)
         .or_else(|| deletion(pod, gone))
         .or_else(|| overdue(pod))
-        .or_else(|| statuses(pod).find_map(|status| container(pod, status)))
-        .or_else(|| ended(pod))
+        .or_else(|| ended(pod).filter(|_| has_reason))
+}
+
+/// Whether the pod may still say why one of its containers has ended: a node that ends a pod tells of the containers first.
+pub(super) fn is_unexplained(pod: &Pod, gone: bool) -> bool {
+    let plainly = |status: &ContainerStatus| {
+        let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+        ended.is_some_and(|ended| matches!(ended.reason.as_deref().unwrap_or_default(), "Error" | "Completed" | ""))
+    };
+    of_the_whole(pod, gone).is_none()
+        && [BUILD, HELPER]
+            .iter()
+            .any(|name| status(pod, name).is_some_and(plainly))
 }
 
 fn name(pod: &Pod) -> &str {
@@ -145,13 +167,49 @@ fn disruption(pod: &Pod) -> Option<Trouble> {
     let condition =
         conditions(pod).find(|condition| condition.type_ == "DisruptionTarget" && condition.status == "True");
     condition.map(|condition| {
+        let reason = condition.reason.as_deref().unwrap_or("DisruptionTarget");
+        let message = condition.message.as_deref().unwrap_or("no reason is given");
         Trouble::System(format!(
-            "the pod {} was taken away by the cluster ({}): {}",
+            "the pod {} was taken away by the cluster ({reason}): {message}; {}",
             name(pod),
-            condition.reason.as_deref().unwrap_or("DisruptionTarget"),
-            condition.message.as_deref().unwrap_or("no reason is given")
+            remedy(reason, message)
         ))
     })
+}
+
+/// What helps against being taken away, by who does it.
+fn remedy(reason: &str, message: &str) -> &'static str {
+    match reason {
+        "EvictionByEvictionAPI" => {
+            "its node is being drained, or something clears nodes: with `pod_disruption_budget = true` that waits for running jobs"
+        }
+        "PreemptionByScheduler" => {
+            "a pod of higher priority needs its place: give jobs a `priority_class_name` that is higher, or the cluster more nodes"
+        }
+        "DeletionByTaintManager" => {
+            "its node has a taint (NoExecute) that the job does not stand: it is out of reach or unwell, or add the taint to \
+             `node_tolerations`"
+        }
+        "DeletionByPodGC" => "its node is gone, or was out of reach for too long: run the job again",
+        _ => shortage(message),
+    }
+}
+
+/// What helps against a node that ends a pod, by what it says is short.
+fn shortage(message: &str) -> &'static str {
+    let says = |part: &str| message.contains(part);
+    if says("EmptyDir volume") {
+        "raise the volume's `size_limit`, or let the job write less into it"
+    } else if says("ephemeral") && says("exceed") {
+        "raise `ephemeral_storage_limit` (or the `helper_`, `service_` one), or let the job write less outside of volumes"
+    } else if says("low on resource") {
+        "its node ran short: request what the job uses (`memory_request`, `ephemeral_storage_request`), so that it goes where there \
+         is room"
+    } else if says("shut") {
+        "its node is being shut down: run the job again"
+    } else {
+        "run the job again; if it comes back, give jobs requests for what they use, or the nodes more"
+    }
 }
 
 fn deletion(pod: &Pod, gone: bool) -> Option<Trouble> {
@@ -305,7 +363,8 @@ fn ended(pod: &Pod) -> Option<Trouble> {
     match (status.phase.as_deref(), reason) {
         (_, "DeadlineExceeded") => Some(deadline(pod, message)),
         (_, "Evicted") => Some(Trouble::System(format!(
-            "the pod {name} was evicted from its node: {message}; give the job requests for what it uses, or the nodes more"
+            "the pod {name} was evicted from its node: {message}; {}",
+            shortage(message)
         ))),
         (_, "NodeLost" | "NodeShutdown" | "Terminated" | "NodeAffinity") => Some(Trouble::System(format!(
             "the node of the pod {name} is gone ({reason}): {message}"
@@ -394,7 +453,7 @@ mod tests {
             ),
             (
                 json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}),
-                "system: the pod p was evicted from its node: low on memory",
+                "system: the pod p was evicted from its node: low on memory; run the job again",
             ),
             (
                 json!({"phase": "Failed", "reason": "DeadlineExceeded", "message": "m"}),
@@ -407,10 +466,6 @@ mod tests {
             (
                 json!({"phase": "Running", "reason": "NodeLost"}),
                 "system: the node of the pod p is gone",
-            ),
-            (
-                json!({"phase": "Running", "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "m"}]}),
-                "system: the pod p was taken away by the cluster (PreemptionByScheduler): m",
             ),
         ];
         for (status, wanted) in cases {
@@ -426,6 +481,64 @@ mod tests {
             assert!(trouble.is_transient(), "{trouble}");
             assert!(crate::trace::chain(&trouble).contains("deleted from outside"));
         }
+    }
+
+    #[test]
+    fn what_takes_a_pod_away_is_told_with_what_helps() {
+        let cases = [
+            (
+                json!({"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory. Threshold quantity: 100Mi"}),
+                "system: the pod p was evicted from its node: The node was low on resource: memory. Threshold quantity: 100Mi; \
+                 its node ran short: request what the job uses (`memory_request`",
+            ),
+            (
+                json!({"phase": "Failed", "reason": "Evicted", "message": "Usage of EmptyDir volume \"small\" exceeds the limit \"1Mi\"."}),
+                "system: the pod p was evicted from its node: Usage of EmptyDir volume \"small\" exceeds the limit \"1Mi\".; \
+                 raise the volume's `size_limit`",
+            ),
+            (
+                json!({"phase": "Failed", "reason": "Evicted", "message": "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi."}),
+                "system: the pod p was evicted from its node: Pod ephemeral local storage usage exceeds the total limit of containers \
+                 1Mi.; raise `ephemeral_storage_limit`",
+            ),
+            (
+                json!({"phase": "Running", "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "m"}]}),
+                "system: the pod p was taken away by the cluster (PreemptionByScheduler): m; a pod of higher priority",
+            ),
+            (
+                json!({"phase": "Running", "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "m"}]}),
+                "system: the pod p was taken away by the cluster (EvictionByEvictionAPI): m; its node is being drained",
+            ),
+            (
+                json!({"phase": "Failed", "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet",
+                    "message": "The node was low on resource: ephemeral-storage. Threshold quantity: 1Gi"}]}),
+                "system: the pod p was taken away by the cluster (TerminationByKubelet): The node was low on resource: \
+                 ephemeral-storage. Threshold quantity: 1Gi; its node ran short: request what the job uses",
+            ),
+        ];
+        for (status, wanted) in cases {
+            let shown = shown(&status);
+            assert!(shown.starts_with(wanted), "{shown}\n{status}");
+        }
+    }
+
+    /// As the node's kubelet tells it: the containers first.
+    #[test]
+    fn what_the_pod_says_goes_before_what_its_containers_do() {
+        let ended = container("build", &json!({"terminated": {"exitCode": 0, "reason": "Completed"}}));
+        let first = json!({"phase": "Running", "containerStatuses": [ended]});
+        let then = json!({"phase": "Failed", "reason": "Evicted", "message": "low on resource: memory", "containerStatuses": [ended]});
+        assert!(is_unexplained(&pod(&json!({}), &first), false));
+        assert!(shown(&first).starts_with("system: the container build ended in mid-job with exit code 0"));
+        assert!(!is_unexplained(&pod(&json!({}), &then), false));
+        assert!(
+            shown(&then).starts_with(
+                "system: the pod p was evicted from its node: low on resource: memory; its node ran short"
+            )
+        );
+        let killed = json!({"phase": "Running", "containerStatuses": [container("build", &json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}}))]});
+        assert!(!is_unexplained(&pod(&json!({}), &killed), false), "that says enough");
+        assert!(!is_unexplained(&pod(&json!({}), &json!({"phase": "Running"})), false));
     }
 
     #[test]

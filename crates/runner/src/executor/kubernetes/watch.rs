@@ -20,6 +20,9 @@ const QUIET: Duration = Duration::from_secs(300);
 /// Pauses of a watch that breaks off at once.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
+/// How much later than its containers' end a pod says why.
+const EXPLANATION: Duration = Duration::from_secs(5);
+
 /// How a pod is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
@@ -81,15 +84,26 @@ impl Watcher {
         }
     }
 
-    /// Resolves when the pod is of no use any more.
+    /// Resolves when the pod is of no use any more, and says why, or has had the time to.
     pub(super) async fn trouble(&self) -> Trouble {
         let mut seen = self.seen.clone();
+        let mut limit = None;
         loop {
             let now = seen.borrow_and_update().clone();
-            if let Some(trouble) = sight::trouble(&now.pod, now.gone) {
-                return trouble;
-            }
-            if seen.changed().await.is_err() {
+            let trouble = sight::trouble(&now.pod, now.gone);
+            let changed = seen.changed();
+            let ended = match trouble {
+                None => changed.await.is_err(),
+                Some(trouble) if !sight::is_unexplained(&now.pod, now.gone) => return trouble,
+                Some(trouble) => {
+                    let limit = *limit.get_or_insert_with(|| tokio::time::Instant::now() + EXPLANATION);
+                    match tokio::time::timeout_at(limit, changed).await {
+                        Ok(Ok(())) => false,
+                        Ok(Err(_)) | Err(_) => return trouble,
+                    }
+                }
+            };
+            if ended {
                 std::future::pending::<()>().await;
             }
         }

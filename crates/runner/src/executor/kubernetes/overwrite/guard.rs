@@ -55,12 +55,12 @@ impl Guards {
 
     /// The namespace that the job wants.
     pub(in super::super) fn namespace(&self, task: &Task) -> Result<Option<String>> {
-        self.namespace.one("KUBERNETES_NAMESPACE_OVERWRITE", task)
+        self.namespace.named("KUBERNETES_NAMESPACE_OVERWRITE", task)
     }
 
     /// The service account that the job wants.
     pub(in super::super) fn service_account(&self, task: &Task) -> Result<Option<String>> {
-        self.service_account.one("KUBERNETES_SERVICE_ACCOUNT_OVERWRITE", task)
+        self.service_account.named("KUBERNETES_SERVICE_ACCOUNT_OVERWRITE", task)
     }
 
     /// The token that the job brings for the API.
@@ -82,6 +82,19 @@ impl Guard {
             )
         })?;
         Ok(Self { key, pattern })
+    }
+
+    /// The value of one variable, which names something of the cluster. The name becomes a part of addresses of the API:
+    /// with a slash in it, a pattern that matches anywhere would let a job choose the whole address.
+    fn named(&self, variable: &str, task: &Task) -> Result<Option<String>> {
+        let value = self.one(variable, task)?;
+        if let Some(name) = value.as_deref().filter(|name| !is_name(name)) {
+            return Err(refused(format!(
+                "{variable} = {name:?} is no name in Kubernetes: small letters, digits, dots and hyphens, a letter or digit at either \
+                 end, 253 at most"
+            )));
+        }
+        Ok(value)
     }
 
     /// The value of one variable.
@@ -123,6 +136,18 @@ impl Guard {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// Whether this may be the name of an object (RFC 1123, a subdomain); the cluster knows which kinds may have less.
+fn is_name(text: &str) -> bool {
+    let is_edge = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let of = |label: &str| {
+        let bytes = label.as_bytes();
+        let ends = [bytes.first(), bytes.last()];
+        ends.iter().all(|end| end.is_some_and(|end| is_edge(*end)))
+            && bytes.iter().all(|byte| is_edge(*byte) || *byte == b'-')
+    };
+    text.len() <= 253 && text.split('.').all(of)
 }
 
 /// What a job asks for and cannot have.

@@ -1,8 +1,8 @@
 //! Keeping the number of pause pods.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -19,7 +19,7 @@ use super::super::record::{Record, Written};
 use super::super::settings::Settings;
 use super::decide::{Held, Policies};
 use super::objects::{HEARTBEAT, LABEL, deployment, priority_class};
-use crate::executor::Result;
+use crate::executor::{self, Result};
 use crate::trace::chain;
 
 /// Between two looks.
@@ -56,6 +56,20 @@ impl Drop for One {
     }
 }
 
+/// What is known of the pods, for whoever measures.
+#[derive(Debug, Clone, Default)]
+pub(in super::super) struct Shown(Arc<Mutex<Option<executor::Held>>>);
+
+impl Shown {
+    pub(in super::super) fn get(&self) -> Option<executor::Held> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, held: Option<executor::Held>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = held;
+    }
+}
+
 /// Keeps the number until it is dropped, or the runner ends; then the pods go.
 #[derive(Debug)]
 pub(in super::super) struct Keeper {
@@ -74,6 +88,7 @@ pub(in super::super) struct Work {
     pub(in super::super) settings: Settings,
     pub(in super::super) records: PathBuf,
     pub(in super::super) active: Active,
+    pub(in super::super) shown: Shown,
 }
 
 impl Keeper {
@@ -113,6 +128,7 @@ impl Keeper {
                     () = stopped.cancelled() => break,
                 }
             }
+            keeping.work.shown.set(None);
             let removed = make::remove(&keeping.work.cluster, record.written(), Rest::Unknown, Some(0)).await;
             if let Err(error) = removed.and_then(|_| record.remove()) {
                 make::left(&error);
@@ -179,12 +195,18 @@ impl Keeping {
         Ok(())
     }
 
-    /// Makes the Deployment so large, and says that its runner lives.
+    /// Makes the Deployment so large, and says that its runner lives. Its pods are counted as they are before.
     async fn keep(&self, pods: u32, now: Timestamp) -> Result<()> {
         let (api, cluster) = (self.api(), &self.work.cluster);
         let name = self.wanted.name_any();
         let found = cluster.call(|| api.get(&name)).await;
         let found = unless_missing(found, format!("look for the pause pods {name}"))?;
+        let status = found.as_ref().and_then(|found| found.status.as_ref());
+        let ready = status.and_then(|status| status.ready_replicas).unwrap_or(0);
+        self.work.shown.set(Some(executor::Held {
+            wanted: pods,
+            ready: u32::try_from(ready).unwrap_or(0),
+        }));
         let replicas = i32::try_from(pods).unwrap_or(i32::MAX);
         let is_so = found.as_ref().is_some_and(|found| {
             let has = found.spec.as_ref().and_then(|spec| spec.replicas);

@@ -14,5 +14,5 @@ mod keeper;
 mod objects;
 
 pub(super) use decide::Policies;
-pub(super) use keeper::{Active, Keeper, One, Work};
+pub(super) use keeper::{Active, Keeper, One, Shown, Work};
 pub use objects::deployment;

@@ -26,7 +26,7 @@ async fn at_once(number: usize) -> String {
     futures_util::future::join_all((1..=number).map(one)).await;
     let took = began.elapsed();
     let most = most.into_inner();
-    left(&place, &[]).await;
+    left(&place).await;
     place.ends().await;
     format!(
         "{took:.1?}; memory of the runner {} KiB before, {} KiB at most during",
