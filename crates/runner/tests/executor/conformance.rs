@@ -293,7 +293,7 @@ async fn stops(executor: &dyn Executor, options: &Options) {
                 ..sh(script)
             };
             if how == "timeout" {
-                command.timeout = Some(Duration::from_millis(400));
+                command.timeout = Some(Duration::from_secs(1));
             }
             let (stop, output) = (command.stop.clone(), Collected::default());
             let pull = async {
@@ -310,13 +310,14 @@ async fn stops(executor: &dyn Executor, options: &Options) {
             if how == "drop" {
                 tokio::select! { _ = place.run(command, &output) => panic!("{script} ended"), () = pull => {} }
             } else {
-                let (ended, ()) = tokio::join!(place.run(command, &output), pull);
-                let wanted = if how == "timeout" {
-                    Exit::TimedOut
+                let run = place.run(command, &output);
+                let (ended, wanted) = if how == "timeout" {
+                    (run.await, Exit::TimedOut)
                 } else {
-                    Exit::Stopped
+                    (tokio::join!(run, pull).0, Exit::Stopped)
                 };
                 assert_eq!(ended.expect("has an end").exit, wanted, "{script}: {how}");
+                assert!(!output.all().is_empty(), "{script}: {how}: it was not started in time");
             }
             assert!(
                 started.elapsed() < Duration::from_secs(20),
