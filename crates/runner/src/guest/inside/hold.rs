@@ -26,6 +26,10 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How often it is looked whether everybody has ended, once they were asked to.
 const END: Duration = Duration::from_millis(50);
 
+/// As a shell says that SIGTERM ended somebody. A container that ends well is done, whoever ended it, and a node that evicts its pod
+/// then forgets to say so.
+const TERMINATED: u8 = 128 + 15;
+
 /// What the container is like, seen from inside and after its entrypoint.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Ready {
@@ -53,7 +57,7 @@ pub(crate) fn hold(mut arguments: impl Iterator<Item = String>) -> ExitCode {
         .and_then(|()| say_ready())
         .and_then(|()| runtime?.block_on(wait()))
     {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::from(TERMINATED),
         Err(error) => {
             let _ = writeln!(io::stderr(), "{error}");
             ExitCode::from(3)
