@@ -1,5 +1,6 @@
 //! The seam between the job and the place where it runs.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,6 +141,14 @@ impl Task {
     pub fn variable(&self, key: &str) -> Option<&str> {
         let found = self.variables.iter().rev().find(|(name, _)| name == key);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// A feature flag: what the runner's configuration says of it (`[runners.feature_flags]`), else the job's variable, else the
+    /// default.
+    pub(crate) fn flag(&self, name: &str, set: &BTreeMap<String, bool>, default: bool) -> bool {
+        let set = set.get(name).copied();
+        set.or_else(|| crate::job::truth(self.variable(name)?))
+            .unwrap_or(default)
     }
 }
 

@@ -155,7 +155,8 @@ impl Build<'_> {
         self.caches(
             sandbox,
             &Stage::RestoreCache,
-            (caches, problem),
+            caches,
+            problem,
             self.attempts("RESTORE_CACHE_ATTEMPTS"),
         )
         .await
@@ -169,7 +170,7 @@ impl Build<'_> {
         };
         let problem = self.store_problem(sandbox).await;
         let caches = self.source(sandbox.paths()).saves(succeeded);
-        self.caches(sandbox, &stage, (caches, problem), 1).await
+        self.caches(sandbox, &stage, caches, problem, 1).await
     }
 
     /// Why the store of `[runners.cache]` cannot be used. Gets the keys that its addresses are signed by.
@@ -195,7 +196,8 @@ impl Build<'_> {
         &self,
         sandbox: &dyn Sandbox,
         stage: &Stage,
-        (caches, problem): (Vec<Result<CacheRequest<guest::Request>, String>>, Option<String>),
+        caches: Vec<Result<CacheRequest<guest::Request>, String>>,
+        problem: Option<String>,
         most: u32,
     ) -> Result<(), Failure> {
         if caches.is_empty() {

@@ -19,6 +19,11 @@ const FUNCTIONS: &[(&str, usize, usize, &str, bool)] = &[
     ("cancelled", 0, 0, "no", false),
 ];
 
+/// Names of all functions, as they are usually written.
+pub fn functions() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().map(|(name, ..)| *name)
+}
+
 fn find(name: &str) -> Option<&'static (&'static str, usize, usize, &'static str, bool)> {
     FUNCTIONS.iter().find(|(known, ..)| known.eq_ignore_ascii_case(name))
 }

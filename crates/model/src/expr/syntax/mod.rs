@@ -8,6 +8,7 @@ mod parse;
 mod template;
 mod token;
 
+pub use function::functions;
 pub use parse::parse;
 pub use template::{has_expression, template};
 

@@ -221,22 +221,6 @@ fn told<T>(session: &Session<'_>, node: &Node, style: Style, tree: Result<T, Syn
     }
 }
 
-/// Functions of the language, for suggestions.
-const FUNCTIONS: [&str; 13] = [
-    "contains",
-    "startsWith",
-    "endsWith",
-    "format",
-    "join",
-    "toJSON",
-    "fromJSON",
-    "hashFiles",
-    "case",
-    "success",
-    "failure",
-    "always",
-    "cancelled",
-];
 /// Contexts of the language. What is none of them is most often a text that lacks its quotes.
 const CONTEXTS: [&str; 12] = [
     "github", "needs", "strategy", "matrix", "job", "runner", "env", "vars", "secrets", "steps", "inputs", "jobs",
@@ -256,9 +240,12 @@ fn remedy(fault: &Fault) -> Option<String> {
                 None => format!("a text stands in single quotes: `'{name}'`"),
             })
         }
-        Fault::Function(name) => Some(match did_you_mean(name, FUNCTIONS) {
+        Fault::Function(name) => Some(match did_you_mean(name, syntax::functions()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("the functions are {}", FUNCTIONS.join(", ")),
+            None => format!(
+                "the functions are {}",
+                syntax::functions().collect::<Vec<_>>().join(", ")
+            ),
         }),
         Fault::Symbol(_)
         | Fault::Context { .. }

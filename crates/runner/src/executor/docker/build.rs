@@ -75,11 +75,8 @@ pub(super) async fn create(plan: &Plan, image: &Image, info: &ImageInfo, service
     }
     body["Env"] = json!(plan.public_env(image));
     body["HostConfig"]["Privileged"] = json!(privileged);
-    if plan
-        .shared
-        .settings
-        .flag("FF_USE_INIT_WITH_DOCKER_EXECUTOR", &plan.task)
-    {
+    let flags = &plan.shared.settings.feature_flags;
+    if plan.task.flag("FF_USE_INIT_WITH_DOCKER_EXECUTOR", flags, false) {
         body["HostConfig"]["Init"] = json!(true);
     }
     for (key, value) in [

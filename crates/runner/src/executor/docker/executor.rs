@@ -41,14 +41,6 @@ pub struct Settings {
     pub feature_flags: BTreeMap<String, bool>,
 }
 
-impl Settings {
-    /// A feature flag that is off by default: the runner's configuration, else the job's variable.
-    pub(super) fn flag(&self, name: &str, task: &Task) -> bool {
-        let own = self.feature_flags.get(name).copied();
-        own.or_else(|| crate::job::truth(task.variable(name)?)).unwrap_or(false)
-    }
-}
-
 /// What the process's environment says.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {

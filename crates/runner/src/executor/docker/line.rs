@@ -28,7 +28,6 @@ pub(super) struct Line {
 
 /// Where a container's line waits for the next program.
 #[derive(Debug)]
-
 pub(super) struct Slot {
     line: Mutex<Option<Line>>,
     /// Keeps the container's input open where there is no line.
@@ -42,8 +41,9 @@ impl Slot {
     /// # Errors
     /// The system gives no random numbers.
     pub(super) async fn open(attached: Attached, tasks: &Tasks) -> Result<Self> {
-        let mark = unique()?.into_bytes();
-        let mark: [u8; MARK] = mark.try_into().unwrap_or([0; MARK]);
+        let Ok(mark) = <[u8; MARK]>::try_from(unique()?.into_bytes()) else {
+            return Ok(Self::closed(attached, tasks));
+        };
         let mut hearing = Hearing::new(mark);
         let opened = async {
             attached.write(&[OPENING, &mark].concat()).await?;

@@ -221,13 +221,13 @@ pub(super) async fn wait(plan: &Plan, services: &[Started], console: &Console<'_
         None | Some(0) => WAIT,
         Some(seconds) => seconds.unsigned_abs(),
     };
-    let mut targets: Vec<(String, u16)> = Vec::new();
+    let mut asked = Vec::new();
     for service in services {
         if let (Some(port), Some(host)) = (service.port, service.reached_at(plan).await?) {
-            targets.push((host, port));
+            asked.push((service, host, port));
         }
     }
-    if targets.is_empty() {
+    if asked.is_empty() {
         return Ok(());
     }
     console
@@ -235,15 +235,11 @@ pub(super) async fn wait(plan: &Plan, services: &[Started], console: &Console<'_
             "Waiting for services to be up and running (timeout {limit} seconds)..."
         ))
         .await;
+    let targets = asked.iter().map(|(_, host, port)| (host.clone(), *port)).collect();
     let silent = ask(plan, targets, limit, stop).await?;
-    for service in services {
-        let host = service.reached_at(plan).await?;
-        if !host.is_some_and(|host| silent.contains(&host)) {
-            continue;
-        }
+    for (service, _, port) in asked.iter().filter(|(_, host, _)| silent.contains(host)) {
         let log = plan.engine.logs(&service.id, LINES).await.unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
-        let port = service.port.unwrap_or_default();
         console
             .line(&format!(
                 "*** WARNING: Service {} probably didn't start properly.\n\nHealth check error:\nnothing listens at port {port} after {limit} seconds\n\n\

@@ -23,11 +23,7 @@ pub struct Flags {
 
 impl Flags {
     pub(super) fn of(config: &BTreeMap<String, bool>, task: &Task) -> Self {
-        Self::by(|name, default| {
-            let own = config.get(name).copied();
-            own.or_else(|| crate::job::truth(task.variable(name)?))
-                .unwrap_or(default)
-        })
+        Self::by(|name, default| task.flag(name, config, default))
     }
 
     /// As a runner's configuration alone sets them: `[runners.feature_flags]`, then `environment`.

@@ -20,8 +20,8 @@ const QUIET: Duration = Duration::from_secs(300);
 /// Pauses of a watch that breaks off at once.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
-/// How much later than its containers' end a pod says why: a busy node takes more than five seconds to tell of an eviction.
-const EXPLANATION: Duration = Duration::from_secs(15);
+/// How much later than its containers' end a pod says why.
+const EXPLANATION: Duration = Duration::from_secs(5);
 
 /// How a pod is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

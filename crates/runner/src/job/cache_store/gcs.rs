@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tasuki_model::secret::Secret;
 use url::Url;
 
-use super::path::{encode, encode_path, is_header};
+use super::path::{encode, encode_path, hex, is_header};
 use super::store::Signed;
 use crate::config::GcsCache;
 
@@ -185,15 +185,6 @@ fn parse_key(name: &str, key: &Secret) -> Result<RsaKeyPair, String> {
         _ => return Err(wrong()),
     };
     pair.map_err(|why| format!("{name} cannot be used: {why}"))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 #[cfg(test)]

@@ -31,6 +31,11 @@ pub(super) fn encode_path(path: &str) -> String {
     path.split('/').map(encode).collect::<Vec<_>>().join("/")
 }
 
+/// In hexadecimal digits, as signatures have their parts.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Whether a text can be a header's value: printable ASCII.
 pub(super) fn is_header(text: &str) -> bool {
     text.bytes().all(|byte| (0x20..0x7f).contains(&byte))

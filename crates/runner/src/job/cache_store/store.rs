@@ -9,7 +9,7 @@ use super::aws::Keyring;
 use super::azure::Azure;
 use super::gcs::Gcs;
 use super::s3::{self, S3};
-use crate::config::CacheConfig;
+use crate::config::{AzureCache, CacheConfig, GcsCache, S3Cache};
 
 /// A store that caches are kept in besides the local folder.
 pub(in crate::job) enum CacheStore {
@@ -28,12 +28,11 @@ pub(in crate::job) struct Signed {
 impl CacheStore {
     /// The configured store; `None`: caches are only local. `Err`: why it cannot be used.
     pub(in crate::job) fn of(config: &CacheConfig, keyring: &Keyring) -> Result<Option<Self>, String> {
-        check(config)?;
-        Ok(match (config.kind.as_str(), &config.s3, &config.gcs, &config.azure) {
-            ("s3", Some(s3), _, _) => Some(Self::S3(S3::of(s3, keyring)?)),
-            ("gcs", _, Some(gcs), _) => Some(Self::Gcs(Gcs::of(gcs)?)),
-            ("azure", _, _, Some(azure)) => Some(Self::Azure(Azure::of(azure)?)),
-            _ => None,
+        Ok(match Section::of(config)? {
+            None => None,
+            Some(Section::S3(s3)) => Some(Self::S3(S3::of(s3, keyring)?)),
+            Some(Section::Gcs(gcs)) => Some(Self::Gcs(Gcs::of(gcs)?)),
+            Some(Section::Azure(azure)) => Some(Self::Azure(Azure::of(azure)?)),
         })
     }
 
@@ -66,16 +65,34 @@ impl CacheStore {
     }
 }
 
+/// What is said of the store that `Type` names.
+enum Section<'c> {
+    S3(&'c S3Cache),
+    Gcs(&'c GcsCache),
+    Azure(&'c AzureCache),
+}
+
+impl<'c> Section<'c> {
+    fn of(config: &'c CacheConfig) -> Result<Option<Self>, String> {
+        let missing = || format!("there is no section [runners.cache.{}]", config.kind);
+        match config.kind.as_str() {
+            "" => Ok(None),
+            "s3" => config.s3.as_ref().map(Self::S3).ok_or_else(missing).map(Some),
+            "gcs" => config.gcs.as_ref().map(Self::Gcs).ok_or_else(missing).map(Some),
+            "azure" => config.azure.as_ref().map(Self::Azure).ok_or_else(missing).map(Some),
+            other => Err(format!(
+                "Type = {other:?} is none that this version has: use \"s3\", \"gcs\" or \"azure\""
+            )),
+        }
+    }
+}
+
 fn check(config: &CacheConfig) -> Result<(), String> {
-    let missing = || format!("there is no section [runners.cache.{}]", config.kind);
-    match config.kind.as_str() {
-        "" => Ok(()),
-        "s3" => s3::check(config.s3.as_ref().ok_or_else(missing)?),
-        "gcs" => Gcs::of(config.gcs.as_ref().ok_or_else(missing)?).map(drop),
-        "azure" => Azure::of(config.azure.as_ref().ok_or_else(missing)?).map(drop),
-        other => Err(format!(
-            "Type = {other:?} is none that this version has: use \"s3\", \"gcs\" or \"azure\""
-        )),
+    match Section::of(config)? {
+        None => Ok(()),
+        Some(Section::S3(s3)) => s3::check(s3),
+        Some(Section::Gcs(gcs)) => Gcs::of(gcs).map(drop),
+        Some(Section::Azure(azure)) => Azure::of(azure).map(drop),
     }
 }
 

@@ -129,6 +129,7 @@ pub(super) fn parse_all(session: &Session<'_>, node: &Node) -> Vec<Job> {
         fields::check_id(session, id, key.span, "a job");
         job(session, id, key.span, node)
     };
+    // Exactly: what is collected while it is filtered may have twice the room, and a job is large.
     let mut jobs = Vec::with_capacity(map.len());
     jobs.extend(map.iter().filter_map(one));
     jobs
@@ -341,9 +342,7 @@ fn outputs(session: &Session<'_>, node: &Node) -> Vec<(String, Field)> {
         )?;
         Some((name.to_owned(), value))
     };
-    let mut jobs = Vec::with_capacity(map.len());
-    jobs.extend(map.iter().filter_map(one));
-    jobs
+    map.iter().filter_map(one).collect()
 }
 
 fn call(session: &Session<'_>, uses: &Node, map: &Map) -> Option<Call> {

@@ -84,10 +84,10 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
         for problem in &world.problems {
             self.session.report(problem.clone());
         }
-        if !self.check_scoped(member, &root, &own, &world) {
+        let scope = self.layers.scope(&world.job, &root, &own, &world.settings);
+        if !self.check_scoped(member, &scope, &world) {
             return None;
         }
-        let scope = self.layers.scope(&world.job, &root, &own, &world.settings);
         let edges = match selected.needs {
             Some(needs) => Some(Cow::Owned(self.graph.edges(self.session, at, needs))),
             None => self.graph.needs[at].as_deref().map(Cow::Borrowed),
@@ -150,22 +150,20 @@ impl<'s, 'd: 's> Seeder<'s, 'd> {
         let settings = self.layers.settings(None);
         let nothing = Layer::default();
         let scope = self.layers.scope(&nothing, root, own, &settings);
-        let Some(fault) = scope.fault(referring) else {
-            return true;
-        };
-        let text = format!("{} job: {fault}", member.name);
-        self.session
-            .error(&code::GITLAB_CIRCULAR_VARIABLES, member.entry.span, text);
-        false
+        self.is_faultless(member, &scope, referring)
     }
 
     /// The same for variables of the settings that only the environments of some jobs have.
-    fn check_scoped(&self, member: &Member<'_>, root: &Layer, own: &Layer, world: &World<'_>) -> bool {
+    fn check_scoped(&self, member: &Member<'_>, scope: &Scope<'_>, world: &World<'_>) -> bool {
         if world.job.environment.is_none() || !self.layers.is_scoped() {
             return true;
         }
-        let scope = self.layers.scope(&world.job, root, own, &world.settings);
         let names = world.settings.list().iter().map(|variable| variable.key.as_str());
+        self.is_faultless(member, scope, names)
+    }
+
+    /// Reports the first fault that one of these variables leads into.
+    fn is_faultless<'n>(&self, member: &Member<'_>, scope: &Scope<'_>, names: impl Iterator<Item = &'n str>) -> bool {
         let Some(fault) = scope.fault(names) else {
             return true;
         };

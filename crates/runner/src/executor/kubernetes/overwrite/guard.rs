@@ -4,6 +4,7 @@ use regex::Regex;
 use tasuki_model::reason::FailureReason;
 use tasuki_model::secret::Secret;
 
+use super::super::names;
 use crate::config::kubernetes::KubernetesConfig;
 use crate::executor::{Error, Result, Task};
 
@@ -88,7 +89,7 @@ impl Guard {
     /// with a slash in it, a pattern that matches anywhere would let a job choose the whole address.
     fn named(&self, variable: &str, task: &Task) -> Result<Option<String>> {
         let value = self.one(variable, task)?;
-        if let Some(name) = value.as_deref().filter(|name| !is_name(name)) {
+        if let Some(name) = value.as_deref().filter(|name| !names::is_object(name)) {
             return Err(refused(format!(
                 "{variable} = {name:?} is no name in Kubernetes: small letters, digits, dots and hyphens, a letter or digit at either \
                  end, 253 at most"
@@ -136,18 +137,6 @@ impl Guard {
             Some(_) | None => Ok(()),
         }
     }
-}
-
-/// Whether this may be the name of an object (RFC 1123, a subdomain); the cluster knows which kinds may have less.
-fn is_name(text: &str) -> bool {
-    let is_edge = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let of = |label: &str| {
-        let bytes = label.as_bytes();
-        let ends = [bytes.first(), bytes.last()];
-        ends.iter().all(|end| end.is_some_and(|end| is_edge(*end)))
-            && bytes.iter().all(|byte| is_edge(*byte) || *byte == b'-')
-    };
-    text.len() <= 253 && text.split('.').all(of)
 }
 
 /// What a job asks for and cannot have.

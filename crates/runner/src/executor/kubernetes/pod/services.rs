@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tasuki_model::plan::{Image, Service, Variable};
 use tasuki_model::reason::FailureReason;
 
+use super::super::names::{is_host, is_label};
 use super::super::settings::Settings;
 use super::names::{BUILD, HELPER, INIT};
 use crate::config::kubernetes::KubernetesService;
@@ -130,20 +131,6 @@ fn hosts(service: &Service, warnings: &mut Vec<String>) -> Vec<String> {
         }
     }
     hosts
-}
-
-/// Whether text is a label of a host name, and so a container's name (RFC 1123).
-fn is_label(text: &str) -> bool {
-    (1..=63).contains(&text.len())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
-
-fn is_host(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 #[cfg(test)]

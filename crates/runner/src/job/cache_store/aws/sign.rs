@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::keyring::Keys;
+use crate::job::cache_store::path::hex;
 
 /// Of bodies, as STS takes them.
 pub(super) const CONTENT_TYPE: &str = "application/x-www-form-urlencoded; charset=utf-8";
@@ -69,10 +70,6 @@ fn mac(key: &[u8], text: &str) -> Vec<u8> {
 
 fn hash(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
