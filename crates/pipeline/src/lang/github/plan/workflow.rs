@@ -155,7 +155,9 @@ impl Maker<'_, '_> {
             .enumerate()
             .map(|(at, job)| (job.id.to_ascii_lowercase(), at))
             .collect();
-        let mut made: Vec<(usize, Vec<plan::Job>)> = Vec::with_capacity(order.len());
+        let first = self.jobs.len();
+        // Of which job of the file each is.
+        let mut made: Vec<usize> = Vec::with_capacity(order.len());
         for at in order {
             let job = &workflow.jobs[at];
             let needs: Vec<NeedScope> = job
@@ -163,13 +165,16 @@ impl Maker<'_, '_> {
                 .iter()
                 .filter_map(|(id, _)| done[*places.get(&id.to_ascii_lowercase())?].clone())
                 .collect();
-            let start = self.jobs.len();
             done[at] = Some(self.job(workflow, job, needs, level));
-            made.push((at, self.jobs.split_off(start)));
+            made.resize(self.jobs.len() - first, at);
         }
         // In the order of the file, as people wrote it.
-        made.sort_by_key(|(at, _)| *at);
-        self.jobs.extend(made.into_iter().flat_map(|(_, jobs)| jobs));
+        if !made.is_sorted() {
+            let jobs = self.jobs.split_off(first);
+            let mut placed: Vec<(usize, plan::Job)> = made.into_iter().zip(jobs).collect();
+            placed.sort_by_key(|(at, _)| *at);
+            self.jobs.extend(placed.into_iter().map(|(_, job)| job));
+        }
         Some(done.into_iter().flatten().collect())
     }
 
