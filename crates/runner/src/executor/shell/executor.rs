@@ -11,7 +11,7 @@ use super::folders::{self, Folders};
 use super::record::{self, Record};
 use super::sandbox::ShellSandbox;
 use crate::executor::{Error, Executor, Output, Result, Sandbox, Stop, Swept, Task};
-use crate::process::{Binary, Cgroup, User, sweep_marked};
+use crate::process::{Binary, Cgroup, User, Waiting, sweep_marked};
 
 /// Settings of the shell executor.
 #[derive(Debug, Clone)]
@@ -107,9 +107,12 @@ impl Executor for Shell {
             return Err(Error::Stopped);
         }
         let (config, user, in_use) = (Arc::clone(&self.config), self.user.clone(), Arc::clone(&self.in_use));
+        let name = Record::name(task.id)?;
+        // It comes up while the workspace is made. Where it cannot be started, the first script meets the error.
+        let waiting = Waiting::new(&config.binary, Some(&name)).ok();
         // Folders are made in microseconds, but an old one of the same name may have to be removed.
         let place = blocking("make the workspace", move || {
-            Place::make(&task, &config, user.as_ref(), in_use)
+            Place::make(&task, name, &config, user.as_ref(), in_use)
         })
         .await?;
         Ok(Box::new(ShellSandbox::new(
@@ -117,6 +120,7 @@ impl Executor for Shell {
             self.user.clone(),
             self.tasks.clone(),
             place,
+            waiting,
         )))
     }
 
@@ -136,7 +140,13 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn make(task: &Task, config: &Config, user: Option<&User>, in_use: Arc<Mutex<BTreeSet<PathBuf>>>) -> Result<Self> {
+    fn make(
+        task: &Task,
+        name: String,
+        config: &Config,
+        user: Option<&User>,
+        in_use: Arc<Mutex<BTreeSet<PathBuf>>>,
+    ) -> Result<Self> {
         let slug = {
             let mut used = in_use.lock().unwrap_or_else(PoisonError::into_inner);
             let folder = folders::choose(&config.builds_dir, task, &used)?;
@@ -150,7 +160,7 @@ impl Place {
             keep: false,
         };
         let folders = Folders::below(config, slug.clone());
-        let mut record = Record::create(&config.builds_dir, task.id, &folders)?;
+        let mut record = Record::create(&config.builds_dir, name, &folders)?;
         if let Err(taken) = record::clear_old(&config.builds_dir, &folders, &record, task.clone_path.is_some()) {
             // Left there, it would speak of a folder that is another's.
             record.remove();

@@ -33,11 +33,15 @@ pub(super) struct Old {
 }
 
 impl Record {
+    /// The id of a new sandbox.
+    pub(super) fn name(task: TaskId) -> Result<String> {
+        Ok(format!("{task}-{}", unique()?))
+    }
+
     /// Writes a new record for these folders.
-    pub(super) fn create(builds: &Path, task: TaskId, folders: &Folders) -> Result<Self> {
+    pub(super) fn create(builds: &Path, sandbox: String, folders: &Folders) -> Result<Self> {
         let failed = |error: io::Error| Error::system("write down the new sandbox", error);
         let folder = builds.join(FOLDER);
-        let sandbox = format!("{task}-{}", unique()?);
         let path = folder.join(&sandbox).with_extension(ENDING);
         // Locked and filled under another name: whoever sees the final one sees a locked, whole record.
         let draft = path.with_extension("new");

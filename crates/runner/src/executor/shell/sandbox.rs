@@ -44,9 +44,14 @@ pub(super) struct ShellSandbox {
 }
 
 impl ShellSandbox {
-    pub(super) fn new(config: Arc<Config>, user: Option<User>, tasks: Tasks, place: Place) -> Self {
+    pub(super) fn new(
+        config: Arc<Config>,
+        user: Option<User>,
+        tasks: Tasks,
+        place: Place,
+        waiting: Option<Waiting>,
+    ) -> Self {
         let paths = place.folders.paths();
-        let waiting = Waiting::new(&config.binary, &nets(&place)).ok();
         Self {
             waiting: Mutex::new(waiting),
             config,
@@ -131,8 +136,10 @@ impl ShellSandbox {
             stop: command.stop.clone(),
         };
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let waiting = waiting.map_or_else(|| Waiting::new(&self.config.binary, &nets(&self.place)), Ok);
-        let running = async { waiting?.start(spec).await }.await.map_err(start_error)?;
+        let marker = self.place.record.sandbox();
+        let waiting = waiting.map_or_else(|| Waiting::new(&self.config.binary, Some(marker)), Ok);
+        let running = async { waiting?.start(spec, self.place.cgroup.as_ref()).await };
+        let running = running.await.map_err(start_error)?;
         let finished = running
             .finish(&limits, output, &self.tasks)
             .await
