@@ -114,11 +114,15 @@ impl Server {
             .timeout(Duration::from_secs(30))
     }
 
+    /// A request to our own API by the administrator, which is not sent yet.
+    pub(crate) fn by_admin(&self, method: Method, path: &str) -> RequestBuilder {
+        self.raw(method, &format!("/api/v1{path}"))
+            .bearer_auth(self.running.admin_token().expose())
+    }
+
     /// A request to our own API by the administrator.
     pub(crate) async fn api(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let mut request = self
-            .raw(method, &format!("/api/v1{path}"))
-            .bearer_auth(self.running.admin_token().expose());
+        let mut request = self.by_admin(method, path);
         if let Some(body) = body {
             request = request.json(&body);
         }
