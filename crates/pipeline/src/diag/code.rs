@@ -43,6 +43,8 @@ codes! {
         "Bytes, nesting and the number of values are bounded so that a file cannot exhaust the server. Values count as often as their aliases repeat them. Split the file with `include`, or raise the limits in the server's configuration.";
     YAML_DUPLICATE_KEY = Warning "yaml-duplicate-key", "A key is written twice in the same map.",
         "The last one counts, the first is lost without a trace. This is hardly ever meant; two jobs of one name are the usual case.";
+    YAML_DUPLICATE_ANCHOR = Warning "yaml-duplicate-anchor", "An anchor is written twice in the same file.",
+        "Aliases mean the last anchor of their name above them: what stands below the second one gets something else than what stands above it.";
     YAML_MERGE = Error "yaml-merge", "`<<` is given something that is not a map.",
         "A merge key takes an alias of a map (`<<: *defaults`) or a list of such aliases (`<<: [*a, *b]`).";
     YAML_DATE = Error "yaml-date", "A value without quotes is a date.",
