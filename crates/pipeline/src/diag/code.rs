@@ -162,6 +162,8 @@ codes! {
         "Limits count jobs and steps after everything is expanded.";
     CIRCLECI_NO_EFFECT = Warning "circleci-no-effect", "Something is written that does nothing here.",
         "It is valid on CircleCI's cloud, but there is nothing that it could change on runners of your own.";
+    CIRCLECI_STEP_REFUSED = Warning "circleci-step-refused", "A step that no runner of tasuki does.",
+        "The job is made as it is written; the runner that gets it refuses it and says why. The hint names what does the same.";
     GITHUB_FORMAT = Error "github-format", "A workflow, action or part of it has the wrong shape.",
         "A workflow is a map with at least `on` and `jobs`; an action is a map with `name`, `description` and `runs`. The message says what was found and what may stand there.";
     GITHUB_UNKNOWN_KEY = Error "github-unknown-key", "A key is not one of those that may stand here.",
