@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Job, Server};
-use crate::triggers::{git, next};
+use crate::triggers::{git, next_of_ours as next};
 
 const SETUP: &str = "
 version: 2.1
