@@ -38,7 +38,7 @@ macro_rules! codes {
 
 codes! {
     YAML_SYNTAX = Error "yaml-syntax", "The file is not YAML.",
-        "The place named is where the parser could not go on; the cause is often on the line before it: a missing quote, a missing space after a colon, indentation by tabs, or a text with `: ` or ` #` in it that needs quotes.";
+        "The place named is that of the mistake, as far as it can be told from the lines around the one where reading stopped; the hint says what to write. Usual ones are a missing quote or bracket, a missing space after a colon, indentation by tabs or by another number of spaces, and a text with `: ` in it that needs quotes.";
     YAML_TOO_BIG = Error "yaml-too-big", "The file is larger, deeper or more repetitive than allowed.",
         "Bytes, nesting and the number of values are bounded so that a file cannot exhaust the server. Values count as often as their aliases repeat them. Split the file with `include`, or raise the limits in the server's configuration.";
     YAML_DUPLICATE_KEY = Warning "yaml-duplicate-key", "A key is written twice in the same map.",

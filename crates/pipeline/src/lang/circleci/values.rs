@@ -232,7 +232,8 @@ fn pipeline(context: &Context, out: &mut Values) {
 
 /// What started the pipeline, in the words of CircleCI's older ways to say it. What is not known here is empty.
 fn trigger_parameters(context: &Context, out: &mut Values) {
-    const EMPTY: &str = "user_id user_avatar project_id total_commits_count type x_gitlab_event_id is_fork_merge_request";
+    const EMPTY: &str =
+        "user_id user_avatar project_id total_commits_count type x_gitlab_event_id is_fork_merge_request";
     let trigger = &context.trigger;
     let commit = &trigger.commit;
     let (branch, _) = branch_and_tag(trigger);

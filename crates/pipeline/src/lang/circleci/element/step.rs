@@ -265,7 +265,10 @@ impl Compiler<'_, '_> {
             "store_artifacts" => self.store_artifacts(key, value, sink),
             "store_test_results" => self.store_test_results(key, value, sink),
             "add_ssh_keys" => {
-                self.refused(key, "put the key into a variable of the kind file and load it in a `run` step");
+                self.refused(
+                    key,
+                    "put the key into a variable of the kind file and load it in a `run` step",
+                );
                 self.add_ssh_keys(value)
             }
             "setup_remote_docker" => {

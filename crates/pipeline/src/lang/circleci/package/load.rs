@@ -42,7 +42,8 @@ pub(in crate::lang::circleci) fn load(session: &Session<'_>, root: &Node) -> Opt
     setup(session, map);
     for (key, _) in map.iter() {
         if let Some(text) = key.text().filter(|text| IDLE.contains(&&***text)) {
-            let message = format!("`{text}` does nothing here: it is for CircleCI's own notifications or its list of orbs");
+            let message =
+                format!("`{text}` does nothing here: it is for CircleCI's own notifications or its list of orbs");
             session.error(&code::CIRCLECI_NO_EFFECT, key.span, message);
         }
         let Some(text) = key.text().filter(|text| !TOP.contains(&&***text)) else {
