@@ -13,8 +13,8 @@ pub(super) fn tab(page: &Page<'_>, stop: Stop<'_>) -> Option<Fault> {
         line.chars().take_while(|c| c.is_whitespace()).position(|c| c == '\t')
     };
     // A text that goes on in the next line is told of where it begins.
-    let lines = stop.line..page.count().min(stop.line.saturating_add(2));
-    if let Some((line, column)) = lines.clone().find_map(|at| Some((at, has_tab(at)?))) {
+    let mut lines = stop.line..page.count().min(stop.line.saturating_add(2));
+    if let Some((line, column)) = lines.find_map(|at| Some((at, has_tab(at)?))) {
         let fault = Fault::new(line, column, 1, "this line is indented by a tab");
         return Some(match page.above(line) {
             Some(above) => {
