@@ -212,10 +212,14 @@ fn is_of_this_run(expr: &Expr) -> bool {
 /// `concurrency` as a group. None for one that only this run is in: `${{ github.head_ref || github.run_id }}` is how
 /// people say that pushes do not wait for one another.
 pub(super) fn group(session: &Session<'_>, scope: &Scope<'_>, given: &entry::Concurrency) -> Option<ResourceGroup> {
-    if is_of_this_run(&scope.fold(session, &given.group)) {
+    let folded = scope.folded(session, &given.group)?;
+    if is_of_this_run(&folded) {
         return None;
     }
-    let key = scope.text(session, &given.group, "`concurrency`")?;
+    let key = scope
+        .known(session, &given.group, &folded, "`concurrency`")?
+        .to_text()
+        .to_string();
     let cancel = match &given.cancel {
         Some(field) => scope.value(session, field, "`cancel-in-progress`")?.is_truthy(),
         None => false,

@@ -10,7 +10,7 @@ use tasuki_model::reason::FailureReason;
 use super::files;
 use super::hashes::{self, Hashes};
 use super::matcher::Matchers;
-use super::program::{Post, environment, inputs_as_variables, literal, node, take};
+use super::program::{Post, environment, inputs_as_variables, lasting, literal, node};
 use super::scope::{Cancelled, Conclusion, Failed, Record, Scope};
 use crate::executor::Sandbox;
 use crate::job::build::Build;
@@ -281,7 +281,7 @@ impl Build<'_> {
                 let mut env = environment(work, level, &own);
                 env.push(("GITHUB_ACTION".to_owned(), action_name(step, work)));
                 let (ended, left) = self.program(sandbox, step, env, work, number).await?;
-                Ok(take(ended, &left, work))
+                Ok(self.take(ended, &left, work))
             }
             StepKind::Node {
                 main,
@@ -291,13 +291,12 @@ impl Build<'_> {
                 folder,
             } => {
                 let place = sandbox.paths().project.join(folder).to_string_lossy().into_owned();
-                let mut env = environment(work, level, &own);
+                let mut env = lasting(level, &own);
                 env.extend(inputs_as_variables(inputs));
                 env.push(("GITHUB_ACTION_PATH".to_owned(), place.clone()));
                 env.push(("GITHUB_ACTION".to_owned(), action_name(step, work)));
-                let (ended, left) = self
-                    .program(sandbox, &node(&place, main), env.clone(), work, number)
-                    .await?;
+                let now = work.env.iter().chain(&env).cloned().collect();
+                let (ended, left) = self.program(sandbox, &node(&place, main), now, work, number).await?;
                 if let Some(post) = post {
                     let state = files::pairs(&left.state).unwrap_or_default();
                     let state = left.old_state.iter().cloned().chain(state);
@@ -309,7 +308,7 @@ impl Build<'_> {
                         env,
                     });
                 }
-                Ok(take(ended, &left, work))
+                Ok(self.take(ended, &left, work))
             }
             StepKind::Composite {
                 steps,
