@@ -58,8 +58,8 @@ async fn what_a_pages_job_left_is_shown() {
     // Each job is told where its own pages will be: of a name the last one counts.
     let shown_at = main.variable("CI_SERVER_URL").unwrap().to_owned() + here.trim_end_matches('/');
     for (job, address) in [(&main, shown_at.clone()), (&preview, format!("{shown_at}/next"))] {
-        let variables = job.payload["variables"].as_array().unwrap().iter();
-        let told = variables.filter(|v| v["key"] == "CI_PAGES_URL").next_back();
+        let mut variables = job.payload["variables"].as_array().unwrap().iter();
+        let told = variables.rfind(|v| v["key"] == "CI_PAGES_URL");
         assert_eq!(told.unwrap()["value"], address);
     }
     let site = [
