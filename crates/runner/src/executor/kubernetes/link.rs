@@ -13,6 +13,8 @@ use tokio::sync::Mutex;
 
 use super::cluster::Cluster;
 use super::fault::Fault;
+use super::pod;
+use super::settings::GuestStart;
 use super::watch::Watcher;
 
 /// What waits in each direction of a connection.
@@ -30,8 +32,7 @@ pub(super) struct Link {
     pub(super) cluster: Cluster,
     pub(super) namespace: String,
     pub(super) pod: String,
-    /// What starts the guest in every container.
-    pub(super) guest: Vec<String>,
+    pub(super) start: GuestStart,
     pub(super) watcher: Arc<Watcher>,
     pub(super) tasks: Tasks,
 }
@@ -91,7 +92,7 @@ impl Link {
 
     /// Starts the guest.
     pub(super) async fn guest(&self, container: &str, arguments: &[&str]) -> Result<Attached, Fault> {
-        let mut command = self.guest.clone();
+        let mut command = pod::guest_command(container, self.start);
         command.extend(arguments.iter().map(|&argument| argument.to_owned()));
         self.exec(container, &command).await
     }

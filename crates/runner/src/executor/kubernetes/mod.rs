@@ -1,9 +1,9 @@
 //! The kubernetes executor: one pod of a cluster for one task.
 //!
 //! ```text
-//! init-permissions   the helper image: copies the guest into a volume that build and helper mount
+//! helper             the helper image: sources, caches, artifacts, file variables, held open by the guest, which its first hook
+//!                    copies into a volume that build mounts
 //! build              the job's image: scripts, held open by the guest
-//! helper             the helper image: sources, caches, artifacts, file variables, held open by the guest
 //! svc-<n>, <alias>   services
 //! ```
 //!
