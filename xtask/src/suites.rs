@@ -262,7 +262,7 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: CHARTS_INSTALLED,
-        about: "the runner's chart in the cluster of $KUBECONFIG",
+        about: "the charts in the cluster of $KUBECONFIG",
         needs: &[],
         beside: Beside::Helm,
         commands: &[&[
