@@ -191,7 +191,7 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: KUBERNETES,
-        about: "jobs in pods of the cluster of $KUBECONFIG; $TASUKI_TEST_KUBERNETES_LOAD puts an image's archive on its nodes",
+        about: "jobs in pods of the cluster of $KUBECONFIG; $TASUKI_TEST_KUBERNETES_LOAD puts an image's archive on its nodes; $TASUKI_TEST_KUBERNETES_REGISTRY names one with a password",
         needs: &[PYTHON],
         beside: Beside::StoreForPods,
         commands: &[
@@ -205,6 +205,8 @@ const SUITES: &[Suite] = &[
                 "cluster",
                 "--",
                 "--ignored",
+                // What is skipped says so.
+                "--show-output",
                 "--test-threads",
                 "4",
                 "--skip",
@@ -260,7 +262,7 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: CHARTS_INSTALLED,
-        about: "the runner's chart in the cluster of $KUBECONFIG",
+        about: "the charts in the cluster of $KUBECONFIG",
         needs: &[],
         beside: Beside::Helm,
         commands: &[&[
