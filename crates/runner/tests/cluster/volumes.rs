@@ -70,8 +70,12 @@ async fn provision(own: &Own, class: &str) {
             }
         }
         for name in known.iter().filter(|name| !wanted.contains_key(*name)) {
-            let gone = volumes.delete(name, &DeleteParams::default()).await;
-            gone.expect("is removed");
+            // One that was told to go a moment ago may be gone by now.
+            match volumes.delete(name, &DeleteParams::default()).await {
+                Ok(_) => {}
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => panic!("{name} is not removed: {error}"),
+            }
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
