@@ -186,6 +186,32 @@ pub enum StepKind {
         /// Folder of the action, relative to the project folder.
         folder: String,
     },
+    /// Runs a container beside the job's own (GitHub: actions that are images).
+    Container {
+        image: ActionImage,
+        /// In place of the image's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        entrypoint: Option<Expr>,
+        /// In place of the image's command, each evaluated inside; absent = the image's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        args: Option<Vec<Expr>>,
+        /// In place of `args`: one text that falls into words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line: Option<Expr>,
+        /// Environment of the action's own, evaluated inside.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        env: BTreeMap<String, Expr>,
+        /// Entrypoint of another container of the image that runs after the last step of the job, in reverse order, where this
+        /// one ran.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        post: Option<String>,
+        /// Condition of `post`; absent = always.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        post_condition: Option<Expr>,
+        /// Given as `INPUT_<NAME>`.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        inputs: BTreeMap<String, Expr>,
+    },
     /// A native step of GitLab's `run:` keyword, passed through as written.
     Native {
         definition: serde_json::Value,
@@ -211,5 +237,20 @@ pub enum ActionRef {
     },
     Docker {
         image: String,
+    },
+}
+
+/// What a container of an action is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionImage {
+    /// An image of a registry.
+    Named(String),
+    /// A file of instructions that an image is built by.
+    Built {
+        /// What it may copy from: the action's, relative to the project folder.
+        folder: String,
+        /// Relative to `folder`.
+        file: String,
     },
 }
