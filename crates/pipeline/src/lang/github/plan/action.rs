@@ -101,7 +101,7 @@ impl Maker<'_, '_> {
             entrypoint: input(&given, ENTRYPOINT),
             args: None,
             line: input(&given, ARGS),
-            env: BTreeMap::new(),
+            action_env: BTreeMap::new(),
             post: None,
             post_condition: None,
             inputs,
@@ -135,7 +135,7 @@ impl Maker<'_, '_> {
             entrypoint: input(given, ENTRYPOINT).or(own),
             args: args.map(|args| args.iter().map(|field| as_text(scope.fold(session, field))).collect()),
             line: input(given, ARGS),
-            env: scope
+            action_env: scope
                 .entries(session, &action.env, "`env`")
                 .into_iter()
                 .map(|(key, expr)| (key, as_text(expr)))

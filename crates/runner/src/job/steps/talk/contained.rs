@@ -89,7 +89,7 @@ impl Build<'_> {
             entrypoint,
             args,
             line,
-            env: of_action,
+            action_env: of_action,
             inputs,
             ..
         } = &step.kind
