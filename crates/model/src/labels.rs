@@ -60,6 +60,9 @@ fn needs_extension(job: &Job) -> bool {
             || step.condition.is_some()
             || step.background
             || step.continue_on_error
+            || step.timeout_s.is_some()
+            || step.no_output_timeout_s.is_some()
+            || step.max_reruns > 0
             || step.late.is_some()
             || !step.env.is_empty()
     })
@@ -268,6 +271,40 @@ mod tests {
         check_words("", "project=2", Err(Mismatch::OtherProject));
         check_words("+tasuki", "", Err(Mismatch::LacksFeatures(vec!["tasuki".into()])));
         check_words("+tasuki", "+tasuki +cache", Ok(()));
+    }
+
+    /// A runner that knows only GitLab's protocol is given nothing of which it would leave a part out.
+    #[test]
+    fn what_the_protocol_cannot_say_needs_a_runner_that_knows_more() {
+        use crate::plan::{Step, StepKind};
+
+        fn demands(change: impl FnOnce(&mut Step)) -> bool {
+            let mut step = Step::new(StepKind::Run {
+                command: "make".to_owned(),
+                lines: Vec::new(),
+                shell: None,
+                directory: None,
+            });
+            change(&mut step);
+            let job = Job {
+                steps: vec![step],
+                ..Job::new("job")
+            };
+            Demand::of(&job, false).features.contains(EXTENSION)
+        }
+        assert!(!demands(|_| ()));
+        assert!(!demands(|step| step.when = crate::plan::StepWhen::Always));
+        assert!(demands(|step| step.no_output_timeout_s = Some(600)));
+        assert!(demands(|step| step.timeout_s = Some(60)));
+        assert!(demands(|step| step.max_reruns = 1));
+        assert!(demands(|step| step.background = true));
+        assert!(demands(|step| step.continue_on_error = true));
+        assert!(demands(|step| _ = step.env.insert("A".to_owned(), "b".to_owned())));
+        assert!(demands(|step| step.kind = StepKind::Checkout {
+            path: None,
+            depth: None,
+            method: None,
+        }));
     }
 
     /// Covers: CM-RC-01, CM-RC-03, CM-RC-04

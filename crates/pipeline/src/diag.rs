@@ -73,6 +73,9 @@ impl Diagnostic {
     }
 }
 
+/// Words that a hint lists, at most.
+const MOST_LISTED: usize = 12;
+
 /// A finding with a place in the tree. See [`Session::report`](crate::Session::report).
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -108,6 +111,22 @@ impl Problem {
     pub fn suggest<'a>(mut self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         if let Some(near) = did_you_mean(word, known) {
             self.hint = Some(format!("did you mean `{near}`?"));
+        }
+        self
+    }
+
+    /// Where nothing is suggested: all that is known, `what` in front, if that is not too much to read.
+    #[must_use]
+    pub fn or_list<T: std::fmt::Display>(mut self, what: &str, known: impl IntoIterator<Item = T>) -> Self {
+        if self.hint.is_none() {
+            let known: Vec<String> = known
+                .into_iter()
+                .take(MOST_LISTED + 1)
+                .map(|one| one.to_string())
+                .collect();
+            if known.len() <= MOST_LISTED {
+                self.hint = Some(format!("{what} {}", known.join(", ")));
+            }
         }
         self
     }

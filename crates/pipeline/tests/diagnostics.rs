@@ -58,7 +58,7 @@ warning[yaml-duplicate-key]: the key `.base` was already written on line 5; this
         .iter()
         .map(|d| human(d, &Files, Colour::Never))
         .collect();
-    assert!(found.contains("--> ci/jobs.yml:1:18"), "{found}");
+    assert!(found.contains("--> ci/jobs.yml:1:7"), "{found}");
     assert!(found.contains("= included from .gitlab-ci.yml:1:10"), "{found}");
 }
 

@@ -13,6 +13,7 @@
 //! | `forms` | what configurations ask of whoever starts a pipeline by hand |
 //! | `here` | a folder of this machine as a project (`compile`, `exec`) |
 //! | `housekeeping` | mirrors are kept small |
+//! | `key` | what tells one start from another |
 //! | `local` | folders of this machine: their refs are watched |
 //! | `merges` | pipelines of merge requests |
 //! | `message` | what a commit's message says |
@@ -36,6 +37,7 @@ pub mod forge;
 mod forms;
 pub mod here;
 mod housekeeping;
+mod key;
 mod local;
 mod merges;
 mod message;
@@ -65,6 +67,7 @@ pub use create::{Circumstances, Read, Start, Started, project_info};
 pub use deliveries::Received;
 pub use downstream::{Continued, continuation_of, setup_of};
 pub use error::{Error, HookRefused, NoPipeline};
+pub use key::Key;
 pub use request::Want;
 pub use schedules::{BadSchedule, next as next_turn};
 pub use select::Selection;

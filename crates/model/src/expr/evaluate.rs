@@ -98,8 +98,8 @@ impl Evaluation<'_> {
             Expr::Concat(parts) => {
                 let mut text = String::new();
                 for part in parts {
-                    text.push_str(&self.value(part, next)?.to_text());
-                    self.within_limit(text.len())?;
+                    self.value(part, next)?.push_to(&mut text);
+                    within_limit(text.len())?;
                 }
                 self.made(text)?
             }
@@ -110,16 +110,8 @@ impl Evaluation<'_> {
     pub(super) fn made(&self, text: String) -> Result<Value, Error> {
         let all = self.made.get().saturating_add(text.len());
         self.made.set(all);
-        self.within_limit(all)?;
+        within_limit(all)?;
         Ok(Value::text(text))
-    }
-
-    pub(super) fn within_limit(&self, bytes: usize) -> Result<(), Error> {
-        if bytes > MOST_TEXT {
-            Err(Error::TooLarge)
-        } else {
-            Ok(())
-        }
     }
 
     fn binary(&self, op: BinaryOp, left: &Expr, right: &Expr, depth: usize) -> Result<Value, Error> {
@@ -129,27 +121,65 @@ impl Evaluation<'_> {
             BinaryOp::Or if left.is_truthy() => return Ok(left),
             _ => {}
         }
-        let right = self.value(right, depth)?;
-        let loose_equal = || compare::loose_equal(&left, &right);
-        let order = || compare::strict_order(&left, &right);
-        Ok(Value::Bool(match op {
-            BinaryOp::And | BinaryOp::Or => return Ok(right),
-            BinaryOp::LooseEq => loose_equal(),
-            BinaryOp::LooseNe => !loose_equal(),
-            BinaryOp::LooseLt => compare::loose_less(&left, &right),
-            BinaryOp::LooseLe => loose_equal() || compare::loose_less(&left, &right),
-            BinaryOp::LooseGt => compare::loose_less(&right, &left),
-            BinaryOp::LooseGe => loose_equal() || compare::loose_less(&right, &left),
-            BinaryOp::StrictEq => compare::strict_equal(&left, &right),
-            BinaryOp::StrictNe => !compare::strict_equal(&left, &right),
-            BinaryOp::StrictLt => order() == Some(Ordering::Less),
-            BinaryOp::StrictLe => order().is_some_and(Ordering::is_le),
-            BinaryOp::StrictGt => order() == Some(Ordering::Greater),
-            BinaryOp::StrictGe => order().is_some_and(Ordering::is_ge),
-            BinaryOp::Matches => matches(&left, &right)?,
-            BinaryOp::NotMatches => !matches(&left, &right)?,
-            BinaryOp::StartsWith => left.is_primitive() && left.to_text().starts_with(right.to_text().as_ref()),
-        }))
+        binary(op, left, self.value(right, depth)?)
+    }
+}
+
+pub(super) fn within_limit(bytes: usize) -> Result<(), Error> {
+    if bytes > MOST_TEXT {
+        Err(Error::TooLarge)
+    } else {
+        Ok(())
+    }
+}
+
+/// The value of `left op right`.
+///
+/// # Errors
+/// The right side is to be a regular expression and is none.
+pub fn binary(op: BinaryOp, left: Value, right: Value) -> Result<Value, Error> {
+    let loose_equal = || compare::loose_equal(&left, &right);
+    let order = || compare::strict_order(&left, &right);
+    Ok(Value::Bool(match op {
+        BinaryOp::And => return Ok(if left.is_truthy() { right } else { left }),
+        BinaryOp::Or => return Ok(if left.is_truthy() { left } else { right }),
+        BinaryOp::LooseEq => loose_equal(),
+        BinaryOp::LooseNe => !loose_equal(),
+        BinaryOp::LooseLt => compare::loose_less(&left, &right),
+        BinaryOp::LooseLe => loose_equal() || compare::loose_less(&left, &right),
+        BinaryOp::LooseGt => compare::loose_less(&right, &left),
+        BinaryOp::LooseGe => loose_equal() || compare::loose_less(&right, &left),
+        BinaryOp::StrictEq => compare::strict_equal(&left, &right),
+        BinaryOp::StrictNe => !compare::strict_equal(&left, &right),
+        BinaryOp::StrictLt => order() == Some(Ordering::Less),
+        BinaryOp::StrictLe => order().is_some_and(Ordering::is_le),
+        BinaryOp::StrictGt => order() == Some(Ordering::Greater),
+        BinaryOp::StrictGe => order().is_some_and(Ordering::is_ge),
+        BinaryOp::Matches => matches(&left, &right)?,
+        BinaryOp::NotMatches => !matches(&left, &right)?,
+        BinaryOp::StartsWith => left.is_primitive() && left.to_text().starts_with(right.to_text().as_ref()),
+    }))
+}
+
+/// The values as one text.
+///
+/// # Errors
+/// It is too large.
+pub fn concat(parts: &[Value]) -> Result<Value, Error> {
+    let mut text = String::new();
+    for part in parts {
+        part.push_to(&mut text);
+        within_limit(text.len())?;
+    }
+    Ok(Value::text(text))
+}
+
+/// `of.key`: null where there is no such thing.
+#[must_use]
+pub fn property(of: &Value, key: &str) -> Value {
+    match of {
+        Value::Object(object) => object.get(key).cloned().unwrap_or_default(),
+        other => item(other, &Value::text(key)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::ast::Expr;
 use super::compare;
-use super::evaluate::{Error, Evaluation};
+use super::evaluate::{Error, Evaluation, within_limit};
 use super::json;
 use super::value::{Value, fold};
 
@@ -93,7 +93,7 @@ fn join(evaluation: &Evaluation<'_>, arguments: &[Expr], depth: usize) -> Result
             text.push_str(&separator);
         }
         text.push_str(&item.to_text());
-        evaluation.within_limit(text.len())?;
+        within_limit(text.len())?;
     }
     evaluation.made(text)
 }
@@ -149,7 +149,7 @@ fn format(evaluation: &Evaluation<'_>, arguments: &[Expr], depth: usize) -> Resu
             out.push_str(&evaluation.value(argument, depth)?.to_text());
             rest = after;
         }
-        evaluation.within_limit(out.len())?;
+        within_limit(out.len())?;
     }
     out.push_str(rest);
     evaluation.made(out)

@@ -14,7 +14,7 @@ pub mod syntax;
 mod value;
 
 pub use ast::{BinaryOp, Expr, Literal};
-pub use evaluate::{Context, Error, evaluate, holds, item};
+pub use evaluate::{Context, Error, binary, concat, evaluate, holds, item, property};
 pub use value::{Array, Keys, Object, Value};
 
 #[cfg(test)]

@@ -210,6 +210,14 @@ impl Value {
             Self::Object(_) => "Object".into(),
         }
     }
+
+    /// Writes it as a text behind another.
+    pub(super) fn push_to(&self, text: &mut String) {
+        match self {
+            Self::Text(own) => text.push_str(own),
+            other => text.push_str(&other.to_text()),
+        }
+    }
 }
 
 impl From<&serde_json::Value> for Value {

@@ -426,7 +426,7 @@ fn nanoseconds(text: &str) -> Option<i64> {
 fn is_inside(path: &str) -> bool {
     let mut parts = path.split('/');
     path.starts_with('/')
-        && path.trim_matches('/') != ""
+        && !path.trim_matches('/').is_empty()
         && !path.contains(['\0', '\n'])
         && parts.all(|part| part != ".." && part != ".")
 }

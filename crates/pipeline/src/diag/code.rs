@@ -38,11 +38,13 @@ macro_rules! codes {
 
 codes! {
     YAML_SYNTAX = Error "yaml-syntax", "The file is not YAML.",
-        "The place named is where the parser could not go on; the cause is often on the line before it: a missing quote, a missing space after a colon, indentation by tabs, or a text with `: ` or ` #` in it that needs quotes.";
+        "The place named is that of the mistake, as far as it can be told from the lines around the one where reading stopped; the hint says what to write. Usual ones are a missing quote or bracket, a missing space after a colon, indentation by tabs or by another number of spaces, and a text with `: ` in it that needs quotes.";
     YAML_TOO_BIG = Error "yaml-too-big", "The file is larger, deeper or more repetitive than allowed.",
         "Bytes, nesting and the number of values are bounded so that a file cannot exhaust the server. Values count as often as their aliases repeat them. Split the file with `include`, or raise the limits in the server's configuration.";
     YAML_DUPLICATE_KEY = Warning "yaml-duplicate-key", "A key is written twice in the same map.",
         "The last one counts, the first is lost without a trace. This is hardly ever meant; two jobs of one name are the usual case.";
+    YAML_DUPLICATE_ANCHOR = Warning "yaml-duplicate-anchor", "An anchor is written twice in the same file.",
+        "Aliases mean the last anchor of their name above them: what stands below the second one gets something else than what stands above it.";
     YAML_MERGE = Error "yaml-merge", "`<<` is given something that is not a map.",
         "A merge key takes an alias of a map (`<<: *defaults`) or a list of such aliases (`<<: [*a, *b]`).";
     YAML_DATE = Error "yaml-date", "A value without quotes is a date.",
@@ -160,6 +162,8 @@ codes! {
         "Limits count jobs and steps after everything is expanded.";
     CIRCLECI_NO_EFFECT = Warning "circleci-no-effect", "Something is written that does nothing here.",
         "It is valid on CircleCI's cloud, but there is nothing that it could change on runners of your own.";
+    CIRCLECI_STEP_REFUSED = Warning "circleci-step-refused", "A step that no runner of tasuki does.",
+        "The job is made as it is written; the runner that gets it refuses it and says why. The hint names what does the same.";
     GITHUB_FORMAT = Error "github-format", "A workflow, action or part of it has the wrong shape.",
         "A workflow is a map with at least `on` and `jobs`; an action is a map with `name`, `description` and `runs`. The message says what was found and what may stand there.";
     GITHUB_UNKNOWN_KEY = Error "github-unknown-key", "A key is not one of those that may stand here.",

@@ -7,7 +7,9 @@
 //! Every cost is bounded by [`Limits`]: bytes, nodes written, nodes after aliases are followed, depth. A file
 //! that exceeds one is refused at the place where it does, before the memory is spent.
 
+mod anchors;
 mod documents;
+mod fault;
 mod node;
 mod parse;
 mod schema;

@@ -3,6 +3,8 @@
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span as EventSpan, StrInput};
 
+use super::anchors;
+use super::fault;
 use super::node::MapBuilder;
 use super::text::Interner;
 use super::{Document, FileId, Kind, Map, Node, Schema, Seq, Span, Style, Tag, Text, Value};
@@ -80,6 +82,7 @@ pub fn parse(
         parser: Parser::new_from_str(text),
         interner: Interner::default(),
         anchors: HashMap::new(),
+        last_anchor: 0,
         pending: Vec::new(),
         levels: Vec::new(),
         nodes: 0,
@@ -95,6 +98,8 @@ struct Builder<'t, 'p> {
     parser: Parser<'t, StrInput<'t>>,
     interner: Interner,
     anchors: HashMap<usize, Node>,
+    /// Anchors are numbered from 1.
+    last_anchor: usize,
     /// Finished children of all open containers: each container takes its own from the end when it is closed.
     pending: Vec<Node>,
     levels: Vec<Level>,
@@ -140,14 +145,52 @@ impl Builder<'_, '_> {
                 }
             };
             if anchor != 0 {
+                self.last_anchor = self.last_anchor.max(anchor);
                 self.anchors.insert(anchor, node.clone());
             }
             if self.levels.is_empty() {
+                self.end()?;
+                self.repeated_anchors();
                 return Ok(Some(node));
             }
             self.add(node)?;
         }
         Ok(None)
+    }
+
+    /// What is left behind the root is not read by anybody: it belongs to another document, or the text is no YAML.
+    fn end(&mut self) -> Result1<()> {
+        // The end of the document, then the start of the next one or the end of the text.
+        for _ in 0..2 {
+            if let Some(Err(error)) = self.parser.next_event() {
+                return Err(self.syntax(&error));
+            }
+        }
+        Ok(())
+    }
+
+    fn repeated_anchors(&mut self) {
+        for (anchor, before) in anchors::repeated(self.text, self.last_anchor) {
+            let length = anchor.name.chars().count() + 1;
+            let span = self.place(anchor.line, anchor.column, length);
+            let message = format!(
+                "the anchor `&{}` was already written on line {}; aliases below mean this one",
+                anchor.name,
+                number(before.line).saturating_add(self.line_offset)
+            );
+            self.problems
+                .push(Problem::new(&code::YAML_DUPLICATE_ANCHOR, span, message).hint("give one of them another name"));
+        }
+    }
+
+    /// A place that counts from 0.
+    fn place(&self, line: usize, column: usize, length: usize) -> Span {
+        Span {
+            file: self.options.file,
+            length: u16::try_from(length).unwrap_or(u16::MAX),
+            line: number(line).saturating_add(self.line_offset),
+            column: number(column),
+        }
     }
 
     fn open(&mut self, is_map: bool, anchor: usize, tag: Option<&saphyr_parser::Tag>, at: EventSpan) -> Result1<()> {
@@ -322,56 +365,28 @@ impl Builder<'_, '_> {
         }
     }
 
-    /// At the end of the text the parser counts lines that are not there: the end of the last written line is meant.
-    fn in_text(&self, span: Span) -> Span {
-        let written = self.text.trim_end();
-        let last = u32::try_from(written.matches('\n').count())
-            .unwrap_or(u32::MAX)
-            .saturating_add(1);
-        let last = last.saturating_add(self.line_offset);
-        if span.line <= last {
-            return span;
-        }
-        let line = written.rsplit('\n').next().unwrap_or_default();
-        Span {
-            line: last,
-            column: u32::try_from(line.chars().count()).unwrap_or(u32::MAX).max(1),
-            ..span
-        }
-    }
-
     fn too_deep(&self, span: Span) -> Box<Problem> {
         let message = format!("the file is nested deeper than {} levels", self.options.limits.depth);
         Box::new(Problem::new(&code::YAML_TOO_BIG, span, message))
     }
 
     fn syntax(&self, error: &ScanError) -> Box<Problem> {
-        let mark = *error.marker();
-        let span = self.in_text(self.span(EventSpan::new(mark, mark)));
-        let info = error.info();
+        let (mark, info) = (*error.marker(), error.info());
         if info.contains("recursion limit") {
             // The parser has a limit of its own, which a flow of brackets reaches before the first node is built.
-            return self.too_deep(span);
+            return self.too_deep(self.span(EventSpan::new(mark, mark)));
         }
-        let hint = if info.contains("tab") || info.contains("cannot start any token") {
-            Some("YAML is indented with spaces; a value that starts with a special character needs quotes")
-        } else if info.contains("mapping values are not allowed") {
-            Some("a text with `: ` in it needs quotes around all of it")
-        } else if info.contains("unknown anchor") {
-            Some("anchors (`&name`) must stand before their aliases (`*name`), in the same file")
-        } else if info.contains("quoted scalar") {
-            Some("the quote that opens here is not closed, or its text goes on at the wrong indentation")
-        } else if info.contains("flow mapping") || info.contains("flow sequence") {
-            Some("a `{` or `[` is not closed, or a value inside has one of `{ } [ ] ,` and needs quotes")
-        } else if info.contains("simple key") || info.contains("expected ':'") {
-            Some("a line of a map is `key: value`; check the line above and the indentation")
-        } else {
-            None
-        };
-        let mut problem = Problem::new(&code::YAML_SYNTAX, span, info.to_owned());
-        problem.hint = hint.map(str::to_owned);
+        let found = fault::find(self.text, info, mark.line().saturating_sub(1), mark.col());
+        let span = self.place(found.line, found.column, found.length);
+        let mut problem = Problem::new(&code::YAML_SYNTAX, span, found.message);
+        problem.hint = found.hint;
         Box::new(problem)
     }
+}
+
+/// What counts from 0, as people count.
+fn number(from_zero: usize) -> u32 {
+    u32::try_from(from_zero).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 fn is_merge(key: &Node) -> bool {

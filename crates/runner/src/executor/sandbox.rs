@@ -27,6 +27,10 @@ pub trait Executor: Send + Sync {
     /// exist is written down before it is made. What it has to say (image pulls, …) goes to `output`.
     async fn prepare(&self, task: Task, stop: Stop, output: Arc<dyn Output>) -> Result<Box<dyn Sandbox>>;
 
+    /// A task has come. What its place will need, whatever task it is, may be begun while the server is asked whether the
+    /// task is still ours. If it is not, that serves the next one.
+    fn expect(&self) {}
+
     /// Removes what earlier lives of this runner left: processes, folders, containers, networks.
     ///
     /// Called once at start before the first `prepare`, and whenever an operator asks. Idempotent, safe beside

@@ -12,7 +12,7 @@ use crate::process::{self, Stop};
 #[must_use]
 pub fn main(mut arguments: impl Iterator<Item = String>) -> ExitCode {
     match arguments.next().as_deref() {
-        Some("supervise") => process::supervise(arguments),
+        Some("supervise") => process::supervise(),
         Some("terminal") => process::lead(arguments),
         Some("inside") => super::inside::work(),
         Some("hold") => super::inside::hold(arguments),

@@ -73,6 +73,7 @@ async fn run_job(host: Host, job: JobResponse, slot: Slot, shutdown: Shutdown) -
             return report(None, Some(Failure::system(chain(&error))), Outcome::GaveUp);
         }
     };
+    host.executor.expect();
     let (mut uploader, contact) = Uploader::new(
         host.client.clone(),
         log.clone(),

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
 
 use super::{Error, Result};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A cgroup of one sandbox. Version 2 wherever it is mounted (also beside version 1), else version 1's freezer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cgroup {
     dir: PathBuf,
 }

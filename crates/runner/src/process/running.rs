@@ -76,27 +76,28 @@ pub struct Nets {
 pub struct Waiting(Running);
 
 impl Waiting {
-    /// Starts a supervisor.
+    /// Starts a supervisor with [`MARKER`] in its environment. It is in no cgroup and needs no folder, so that both can be
+    /// made meanwhile.
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn new(binary: &Binary, nets: &Nets) -> Result<Self> {
+    pub fn new(binary: &Binary, marker: Option<&str>) -> Result<Self> {
         let (stdout, stdout_writer) = pipe()?;
         let (stderr, stderr_writer) = pipe()?;
         Ok(Self(Running {
-            supervisor: Supervisor::spawn(binary, nets, stdout_writer, stderr_writer)?,
+            supervisor: Supervisor::spawn(binary, marker, stdout_writer, stderr_writer)?,
             stdout,
             stderr,
         }))
     }
 
-    /// Starts the program.
+    /// Starts the program, in the cgroup.
     ///
     /// # Errors
     /// [`Error::Start`] when the program cannot be started: mostly the job's fault. All others are ours.
-    pub async fn start(self, spec: Spec) -> Result<Running> {
+    pub async fn start(self, spec: Spec, cgroup: Option<&Cgroup>) -> Result<Running> {
         let Self(mut running) = self;
-        running.supervisor.begin(spec).await?;
+        running.supervisor.begin(spec, cgroup).await?;
         Ok(running)
     }
 
@@ -115,7 +116,8 @@ impl Running {
     /// # Errors
     /// [`Error::Start`] when the program cannot be started: mostly the job's fault. All others are ours.
     pub async fn start(binary: &Binary, nets: &Nets, spec: Spec) -> Result<Self> {
-        Waiting::new(binary, nets)?.start(spec).await
+        let waiting = Waiting::new(binary, nets.marker.as_deref())?;
+        waiting.start(spec, nets.cgroup.as_ref()).await
     }
 
     /// Passes the output on until the program has ended, or ends it.
@@ -215,11 +217,13 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     /// Starts the program.
-    pub(super) async fn begin(&mut self, spec: Spec) -> Result<()> {
+    pub(super) async fn begin(&mut self, spec: Spec, cgroup: Option<&Cgroup>) -> Result<()> {
         let program = spec.argv.first().cloned().unwrap_or_default();
-        self.order(&Order::Start(Box::new(spec)))
-            .await
-            .map_err(|_| Error::SupervisorLost)?;
+        let order = Order::Start {
+            spec: Box::new(spec),
+            cgroup: cgroup.cloned(),
+        };
+        self.order(&order).await.map_err(|_| Error::SupervisorLost)?;
         match self.event().await? {
             Some(Event::Started { .. }) => Ok(()),
             Some(Event::NotStarted { errno }) => Err(Error::Start {
@@ -231,7 +235,7 @@ impl Supervisor {
     }
 
     /// Starts a supervisor with these channels.
-    pub(super) fn spawn(binary: &Binary, nets: &Nets, stdout: OwnedFd, stderr: OwnedFd) -> Result<Self> {
+    pub(super) fn spawn(binary: &Binary, marker: Option<&str>, stdout: OwnedFd, stderr: OwnedFd) -> Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(Error::system("make a socket pair"))?;
         ours.set_nonblocking(true).map_err(Error::system("set up a socket"))?;
         let control = UnixStream::from_std(ours).map_err(Error::system("set up a socket"))?;
@@ -242,9 +246,8 @@ impl Supervisor {
             .arg0("tasuki")
             .args(before)
             .args(["guest", "supervise"])
-            .args(nets.cgroup.as_ref().map(Cgroup::dir))
             .env_clear()
-            .envs(nets.marker.iter().map(|value| (MARKER, value)))
+            .envs(marker.map(|value| (MARKER, value)))
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(stdout))

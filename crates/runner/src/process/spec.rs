@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::User;
+use super::{Cgroup, User};
 
 /// The largest frame: scripts, environments and guest requests of many megabytes fit.
 const MAX_FRAME: usize = 256 << 20;
@@ -40,7 +40,11 @@ pub enum Stdin {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Order {
-    Start(Box<Spec>),
+    Start {
+        spec: Box<Spec>,
+        /// That of the program.
+        cgroup: Option<Cgroup>,
+    },
     Terminate,
     Kill,
 }

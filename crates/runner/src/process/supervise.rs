@@ -19,26 +19,24 @@ use super::fork::{Fork, fork_into};
 use super::spec::{self, End, Event, Order, Spec, Stdin};
 use super::{Binary, Cgroup, User, tree};
 
-/// `arguments`: the folder of the program's cgroup, where it has one.
-///
 /// Runs until the runner's program and all its descendants are gone. The exit code has no meaning to the runner.
 #[must_use]
-pub fn main(mut arguments: impl Iterator<Item = String>) -> ExitCode {
-    match supervise(arguments.next().map(Cgroup::at)) {
+pub fn main() -> ExitCode {
+    match supervise() {
         Ok(()) => ExitCode::SUCCESS,
         // Nobody reads our output any more; the runner sees the socket break.
         Err(_) => ExitCode::from(3),
     }
 }
 
-fn supervise(cgroup: Option<Cgroup>) -> io::Result<()> {
+fn supervise() -> io::Result<()> {
     let control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     // Our copy on descriptor 0 must not keep the socket open, nor be the program's input.
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     rustix::process::setsid()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let Some(Order::Start(spec)) = spec::receive(&control)? else {
+    let Some(Order::Start { spec, cgroup }) = spec::receive(&control)? else {
         return Ok(());
     };
     let main = match start(*spec, cgroup.as_ref()) {
@@ -189,7 +187,7 @@ fn obey(orders: &UnixStream) {
             Ok(Some(Order::Terminate)) => {
                 tree::signal_descendants(rustix::process::getpid(), Signal::TERM);
             }
-            Ok(Some(Order::Start(_))) => {}
+            Ok(Some(Order::Start { .. })) => {}
             Ok(Some(Order::Kill) | None) | Err(_) => kill_all(),
         }
     }

@@ -90,8 +90,8 @@ impl OnTerminal {
         let screen = Receiver::from_owned_fd_unchecked(master).map_err(Error::system(what))?;
         let keys = Sender::from_owned_fd_unchecked(second).map_err(Error::system(what))?;
         let second = slave.try_clone().map_err(Error::system(what))?;
-        let mut supervisor = Supervisor::spawn(binary, nets, slave, second)?;
-        supervisor.begin(spec).await?;
+        let mut supervisor = Supervisor::spawn(binary, nets.marker.as_deref(), slave, second)?;
+        supervisor.begin(spec, nets.cgroup.as_ref()).await?;
         Ok(Self {
             supervisor,
             screen,

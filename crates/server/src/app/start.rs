@@ -138,7 +138,13 @@ impl App {
         }));
         app.triggers().start().await?;
         environments::start(&app);
-        http::serve(&app.0.tasks, listener, http::router(&app), limits.connections);
+        let served = app.clone();
+        http::serve(
+            &app.0.tasks,
+            listener,
+            move || http::router(&served),
+            limits.connections,
+        );
         tracing::info!(%address, url = app.url(), "serving");
         Ok(Running { app, address })
     }

@@ -9,6 +9,7 @@
 
 mod command;
 mod error;
+mod loose;
 mod mirror;
 mod object;
 mod read;

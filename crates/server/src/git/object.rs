@@ -1,6 +1,6 @@
 //! Object ids and commit objects, read from git's own text.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -44,6 +44,15 @@ impl FromStr for Oid {
             Err(Error::NotAnId(text.chars().take(80).collect()))
         }
     }
+}
+
+/// A digest as git writes it.
+pub(super) fn hex(digest: &[u8]) -> String {
+    let mut text = String::with_capacity(digest.len() * 2);
+    for byte in digest {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 impl fmt::Display for Oid {

@@ -12,6 +12,7 @@ use tasuki_model::id::{PipelineId, ProjectId};
 use tasuki_model::trigger::GitRef;
 use tasuki_rt::Tasks;
 
+use super::read::named_commit;
 use super::*;
 
 /// A repository to fetch from, made by the real program.
@@ -255,6 +256,60 @@ async fn an_empty_repository_and_a_linked_worktree_are_read() {
         common_dir(&path).unwrap(),
         origin.path().canonicalize().unwrap().join(".git")
     );
+}
+
+/// Where the commit is in a file of its own no git is asked, and what is read is what git says. Else git is asked.
+#[tokio::test]
+async fn head_is_read_without_git_where_it_can_be() {
+    let (origin, data) = (Origin::new(), data());
+    assert!(loose::head(origin.path()).is_none(), "there is no commit");
+    let before = origin.commit("a", "1");
+    let commit = origin.commit("a", "2");
+    let tree = tempfile::tempdir().unwrap();
+    let linked = tree.path().join("tree");
+    git(
+        origin.path(),
+        &["worktree", "add", "-q", "--detach", linked.to_str().unwrap(), "HEAD~1"],
+    );
+    let asked = async |dir: &Path| named_commit(data.mirrors.git(), dir, "HEAD").await.unwrap();
+    for dir in [origin.path(), &linked] {
+        let read = loose::head(dir);
+        assert!(read.is_some() && read == asked(dir).await, "{}", dir.display());
+    }
+    git(origin.path(), &["checkout", "-q", "--detach"]);
+    assert_eq!(loose::head(origin.path()).unwrap().sha, commit.as_str());
+    git(origin.path(), &["checkout", "-q", "main"]);
+    git(origin.path(), &["pack-refs", "--all"]);
+    assert_eq!(loose::head(origin.path()).unwrap().sha, commit.as_str());
+
+    let whole = async |dir: &Path| Worktree::read(data.mirrors.git(), dir).await.unwrap().commit.unwrap();
+    git(origin.path(), &["replace", commit.as_str(), "HEAD~1"]);
+    assert!(loose::head(origin.path()).is_none(), "another commit stands for it");
+    assert_eq!(whole(origin.path()).await.sha, commit.as_str());
+    git(origin.path(), &["replace", "-d", commit.as_str()]);
+    std::fs::remove_dir(origin.path().join(".git/refs/replace")).unwrap();
+
+    let (folder, file) = commit.as_str().split_at(2);
+    let object = origin.path().join(".git/objects").join(folder).join(file);
+    let good = std::fs::read(&object).unwrap();
+    std::fs::remove_file(&object).unwrap();
+    for bad in [&b"no zlib"[..], &good[..good.len() / 2]] {
+        std::fs::write(&object, bad).unwrap();
+        assert!(loose::head(origin.path()).is_none());
+    }
+    std::fs::remove_file(&object).unwrap();
+    let (folder, file) = before.as_str().split_at(2);
+    std::fs::copy(origin.path().join(".git/objects").join(folder).join(file), &object).unwrap();
+    assert!(
+        loose::head(origin.path()).is_none(),
+        "the object is not what its id says"
+    );
+    std::fs::remove_file(&object).unwrap();
+    std::fs::write(&object, good).unwrap();
+    git(origin.path(), &["repack", "-q", "-a", "-d"]);
+    git(origin.path(), &["prune-packed"]);
+    assert!(loose::head(origin.path()).is_none(), "it is in a pack");
+    assert_eq!(whole(origin.path()).await.sha, commit.as_str());
 }
 
 #[derive(Clone)]

@@ -1,7 +1,6 @@
 //! Reading a repository that somebody works in: the folder of a local project, the folder `exec` is started in.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
@@ -9,8 +8,9 @@ use sha1::Digest as _;
 use tasuki_model::trigger::{Commit, GitRef};
 
 use super::command::Call;
+use super::object::hex;
 use super::read::{last_commit, named_commit, refs, resolve};
-use super::{Error, Git, Oid, Ref, TreeEntry};
+use super::{Error, Git, Oid, Ref, TreeEntry, loose};
 
 /// A checked-out repository as it stands now.
 #[derive(Debug, Clone)]
@@ -24,13 +24,16 @@ pub struct Worktree {
 }
 
 impl Worktree {
-    /// Reads where HEAD stands: one small git call.
+    /// Reads where HEAD stands: without git where its commit is in a file of its own, else by one small git call.
     ///
     /// # Errors
     /// `dir` is not inside a repository, or git fails.
     pub async fn read(git: &Git, dir: &Path) -> Result<Self, Error> {
         let root = top_level(dir)?;
-        let commit = named_commit(git, &root, "HEAD").await?;
+        let commit = match loose::head(&root) {
+            Some(commit) => Some(commit),
+            None => named_commit(git, &root, "HEAD").await?,
+        };
         Ok(Self {
             branch: branch(&root),
             commit,
@@ -177,14 +180,7 @@ pub(crate) fn hash_blob(path: &Path) -> Option<String> {
     let mut hash = sha1::Sha1::new();
     hash.update(format!("blob {}\0", content.len()));
     hash.update(&content);
-    Some(
-        hash.finalize()
-            .iter()
-            .fold(String::with_capacity(40), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            }),
-    )
+    Some(hex(&hash.finalize()))
 }
 
 fn paths(raw: &[u8]) -> impl Iterator<Item = PathBuf> {
@@ -256,7 +252,8 @@ pub fn common_dir(root: &Path) -> Result<PathBuf, Error> {
     }
 }
 
-fn git_dir(root: &Path) -> Result<PathBuf, Error> {
+/// The folder of what the work tree at `root` has of its own: HEAD, the index.
+pub(super) fn git_dir(root: &Path) -> Result<PathBuf, Error> {
     let entry = root.join(".git");
     if entry.is_dir() {
         return Ok(entry);

@@ -24,12 +24,23 @@ const MAX_HEADERS: usize = 100;
 /// Pause after the system refused a connection (out of descriptors), so that the loop does not spin.
 const REFUSED: Duration = Duration::from_millis(50);
 
-/// Serves `router` on `listener` until the token of `tasks` is cancelled. Connections finish the request
-/// that they are in; idle ones close at once. At most `connections` are open at a time.
-pub fn serve(tasks: &Tasks, listener: TcpListener, router: Router, connections: usize) {
+/// Serves what `routes` gives on `listener` until the token of `tasks` is cancelled. Connections finish the request
+/// that they are in; idle ones close at once. At most `connections` are open at a time. Who connects while the routes are
+/// made (a millisecond, beside whatever the caller does next) is served then.
+pub fn serve(
+    tasks: &Tasks,
+    listener: TcpListener,
+    routes: impl FnOnce() -> Router + Send + 'static,
+    connections: usize,
+) {
     let places = Arc::new(Semaphore::new(connections));
     let group = tasks.clone();
+    let routes = tokio::task::spawn_blocking(routes);
     tasks.spawn("http listener", async move {
+        let router = match routes.await {
+            Ok(router) => router,
+            Err(error) => return tracing::error!(%error, "the routes cannot be made: nothing is served"),
+        };
         let stop = group.token();
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else {

@@ -114,11 +114,8 @@ fn gitlab_sources(facts: &Facts<'_>, repository: &str) -> Sources {
     let environment = facts.job.environment.as_ref();
     let settings = settings(context, environment.map(|e| e.name.as_str()));
     let mut pipeline = predefined::pipeline(context, facts.pipeline_name);
-    // The address where this job's own pages will be.
     if let Some(prefix) = &facts.job.pages_prefix {
-        for variable in pipeline.iter_mut().filter(|variable| variable.key == "CI_PAGES_URL") {
-            variable.value = format!("{}/{prefix}", variable.value);
-        }
+        pipeline.push(predefined::pages_below(context, prefix));
     }
     Sources {
         persisted: predefined::persisted(&TaskFacts {

@@ -34,7 +34,9 @@ pub(super) struct Allocation {
 }
 
 /// Who gets a group next. Pure; GitLab's process modes, GitHub's pending slot, CircleCI's serial groups.
-pub(super) fn allocate(mode: ProcessMode, claims: &[Claimant]) -> Allocation {
+///
+/// `cancels`: a newer one does not wait for an older one (`cancel-in-progress`).
+pub(super) fn allocate(mode: ProcessMode, cancels: bool, claims: &[Claimant]) -> Allocation {
     let mut waiting: Vec<&Claimant> = claims
         .iter()
         .filter(|claim| !claim.held && claim.status == Status::WaitingForResource)
@@ -44,8 +46,12 @@ pub(super) fn allocate(mode: ProcessMode, claims: &[Claimant]) -> Allocation {
     let mut all = Allocation::default();
     match mode {
         ProcessMode::LatestOnly => {
-            if let Some((_, older)) = waiting.split_last() {
-                all.canceled = older.iter().map(|claim| claim.job).collect();
+            // A free group is taken by the first of those that come at the same time; the next one waits for it, until a
+            // newer one takes its place.
+            let first = usize::from(holder.is_none() && !cancels);
+            let overtaken = waiting.len().saturating_sub(1);
+            if first < overtaken {
+                all.canceled = waiting[first..overtaken].iter().map(|claim| claim.job).collect();
             }
         }
         ProcessMode::SerialNewerWins => {
@@ -73,8 +79,8 @@ pub(super) fn allocate(mode: ProcessMode, claims: &[Claimant]) -> Allocation {
         )
     });
     let next = match mode {
-        ProcessMode::Unordered | ProcessMode::SerialNewerWins => waiting.first().copied(),
-        ProcessMode::LatestOnly => waiting.last().copied(),
+        ProcessMode::LatestOnly if cancels => waiting.last().copied(),
+        ProcessMode::Unordered | ProcessMode::SerialNewerWins | ProcessMode::LatestOnly => waiting.first().copied(),
         ProcessMode::NewestReadyFirst => first_of(waiting.last().map(|claim| claim.pipeline), &waiting),
         ProcessMode::OldestFirst => first_of(coming.map(|claim| claim.pipeline).min(), &waiting),
         ProcessMode::NewestFirst => first_of(coming.map(|claim| claim.pipeline).max(), &waiting),
@@ -115,7 +121,7 @@ impl Op<'_, '_> {
             return Ok(());
         };
         let (mode, cancels_holder) = self.mode(project, key, first)?;
-        let decided = allocate(mode, &claims);
+        let decided = allocate(mode, cancels_holder, &claims);
         for id in decided.canceled {
             self.with_job(id, |op, entry, node| op.cancel_job(entry, node))?;
         }

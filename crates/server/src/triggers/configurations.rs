@@ -11,7 +11,7 @@ use tasuki_pipeline::lang::github::{self, FOLDER as WORKFLOWS};
 use super::answer::{Answerer, Place};
 use super::create::{Start, Started};
 use super::error::NoPipeline;
-use super::{Error, Triggers};
+use super::{Error, Key, Triggers};
 use crate::config::ProjectSettings;
 
 /// The files that are looked for, in this order, unless the project names one.
@@ -106,7 +106,7 @@ impl Triggers {
         let (mut made, mut unknown) = (Vec::with_capacity(all.len()), None);
         for (at, found) in all.iter().enumerate() {
             let start = Start {
-                key: key(start.key.as_deref(), &found.path, at),
+                key: start.key.as_ref().map(|key| key_of(key, &found.path, at)),
                 ..start.clone()
             };
             match Box::pin(self.create_of(&start, &settings, &trigger, found)).await {
@@ -167,13 +167,8 @@ fn other(before: Option<Error>, error: Error) -> Result<Error, Error> {
 }
 
 /// The key of the pipelines of one configuration. The first one's is that of the start.
-fn key(of_start: Option<&str>, path: &str, at: usize) -> Option<String> {
-    let key = of_start?;
-    Some(if at == 0 {
-        key.to_owned()
-    } else {
-        format!("{key}#{path}")
-    })
+fn key_of(start: &Key, path: &str, at: usize) -> Key {
+    if at == 0 { start.clone() } else { start.part(path) }
 }
 
 /// The configuration that is named, or those that are at the usual places.
@@ -218,9 +213,10 @@ mod tests {
 
     #[test]
     fn keys_differ_by_configuration() {
-        assert_eq!(key(None, "x", 1), None);
-        assert_eq!(key(Some("k"), "x", 0).as_deref(), Some("k"));
-        assert_eq!(key(Some("k"), "x", 1).as_deref(), Some("k#x"));
+        let start = Key::delivery("1:d");
+        assert_eq!(key_of(&start, "x", 0), start);
+        let (x, y) = (key_of(&start, "x", 1), key_of(&start, "y", 1));
+        assert!(x != y && x != start && y != start, "{x} {y}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::configurations::{CONFIG_PATHS, Found, Made};
 use super::error::NoPipeline;
 use super::forge::PushOptions;
 use super::message::{MESSAGE_LIMIT, asks_to_skip, truncate};
-use super::{Error, Selection, Triggers, fit};
+use super::{Error, Key, Selection, Triggers, fit};
 use crate::config::ProjectSettings;
 use crate::git::{Git, Mirror, Oid, Worktree};
 use crate::scheduler::{Content, Created, NewPipeline};
@@ -37,7 +37,7 @@ pub struct Start {
     pub options: PushOptions,
     pub payload: Option<Value>,
     /// The same start repeated with the same key makes no second pipeline.
-    pub key: Option<String>,
+    pub key: Option<Key>,
     /// Only a part of the configuration (`exec JOB`).
     pub selection: Option<Selection>,
     pub more: Circumstances,
@@ -223,7 +223,7 @@ impl Triggers {
         // Beside the pipeline of what is good one that shows the errors.
         let key = match made.is_empty() {
             true => start.key.clone(),
-            false => start.key.as_ref().map(|key| format!("{key}#errors")),
+            false => start.key.as_ref().map(|key| key.part("errors")),
         };
         let start = Start { key, ..start.clone() };
         let errors = errors.into_iter().map(|found| found.message).collect();
@@ -252,7 +252,7 @@ impl Triggers {
             trigger,
             content,
             diagnostics_json: serde_json::to_string(diagnostics).unwrap_or_else(|_| "[]".to_owned()),
-            idempotency_key: start.key.clone(),
+            idempotency_key: start.key.as_ref().map(|key| key.as_str().to_owned()),
             priority: 0,
             cancels_older: true,
         };

@@ -16,7 +16,7 @@ use super::create::{Circumstances, Read, Start, Started};
 use super::error::NoPipeline;
 use super::forge::{Event, Forge, Push, same_place};
 use super::local::Chain;
-use super::{Error, HookRefused, Triggers};
+use super::{Error, HookRefused, Key, Triggers};
 use crate::config::ProjectSettings;
 
 /// Webhooks that are worked on at the same time.
@@ -202,7 +202,7 @@ impl Triggers {
         let Some(project) = self.inner.parts.store.read(move |tx| projects::get(tx, id)).await? else {
             return Ok("the project was removed".to_owned());
         };
-        let key = format!("hook:{}", delivery.dedupe_key);
+        let key = Key::delivery(&delivery.dedupe_key);
         match event {
             Event::Ignored(why) => Ok(why.to_owned()),
             Event::Push(push) => self.pushed(project, *push, key).await,
@@ -228,7 +228,7 @@ impl Triggers {
         Ok(format!("the ref was deleted; environments stopped: {stopped}"))
     }
 
-    async fn pushed(&self, project: Project, push: Push, key: String) -> Result<String, Error> {
+    async fn pushed(&self, project: Project, push: Push, key: Key) -> Result<String, Error> {
         let id = project.id;
         let mirror = self.fetched(&project).await?;
         let commit = self.commit(&project, &mirror, &push.after).await?;

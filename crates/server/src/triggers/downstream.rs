@@ -25,7 +25,7 @@ use super::create::{Circumstances, Read, Start, Started};
 use super::error::NoPipeline;
 use super::forge::PushOptions;
 use super::local::Chain;
-use super::{Error, Triggers};
+use super::{Error, Key, Triggers};
 use crate::config::ProjectSettings;
 use crate::scheduler::outputs;
 
@@ -140,7 +140,7 @@ impl Triggers {
         let Some(downstream) = wanting.job.downstream.clone() else {
             return self.mirrored(&wanting).await;
         };
-        let key = format!("bridge:{}:{}", bridge.job_id, bridge.attempt);
+        let key = Key::bridge(bridge.job_id, bridge.attempt);
         let start = match &downstream.target {
             DownstreamTarget::Child { include } => self.child(&wanting, &downstream, include, key).await?,
             DownstreamTarget::Part { file, job } => self.part(&wanting, file, job, key).await?,
@@ -176,7 +176,7 @@ impl Triggers {
         wanting: &Wanting,
         downstream: &Downstream,
         include: &Value,
-        key: String,
+        key: Key,
     ) -> Result<Start, Error> {
         let trigger = &wanting.trigger;
         let variables = self.forwarded(wanting, downstream).await?;
@@ -205,7 +205,7 @@ impl Triggers {
     }
 
     /// The job itself, now that it is known what the jobs that it needs have given.
-    async fn part(&self, wanting: &Wanting, file: &str, job: &str, key: String) -> Result<Start, Error> {
+    async fn part(&self, wanting: &Wanting, file: &str, job: &str, key: Key) -> Result<Start, Error> {
         let row = wanting.row.clone();
         let needs = self
             .inner
@@ -280,7 +280,7 @@ impl Triggers {
         downstream: &Downstream,
         path: &str,
         branch: Option<&str>,
-        key: String,
+        key: Key,
     ) -> Result<Result<Start, String>, Error> {
         if wanting.trigger.is_from_fork() {
             return Ok(Err(

@@ -15,7 +15,7 @@ use super::create::{Circumstances, Read, Start, Started};
 use super::error::NoPipeline;
 use super::forge::{PushOptions, git_ref};
 use super::watch::{Following, Hint, fingerprint};
-use super::{Error, Triggers};
+use super::{Error, Key, Triggers};
 use crate::git::{Oid, Ref, Worktree};
 
 /// Pipelines that one look may start; the tips of all refs are noted all the same. GitLab's limit for one push.
@@ -297,11 +297,7 @@ impl Triggers {
             payload: None,
             selection: None,
             more: Circumstances::default(),
-            // A branch may go to and fro between two commits; when it was seen at the former tip tells the turns apart.
-            key: Some(format!(
-                "local:{}:{}:{before}:{}:{since}",
-                project.id, moved.name, moved.after
-            )),
+            key: Some(Key::moved(project.id, &moved.name, before, moved.after.as_str(), since)),
         };
         for made in self.create(start).await? {
             match made.started {

@@ -7,7 +7,7 @@ use tasuki_store::projects::Project;
 
 use super::create::{Circumstances, Read, Start};
 use super::forge::{Change, Merge, PushOptions};
-use super::{Error, Triggers};
+use super::{Error, Key, Triggers};
 use crate::config::ProjectSettings;
 
 impl Triggers {
@@ -17,7 +17,7 @@ impl Triggers {
         &self,
         project: Project,
         merge: Merge,
-        key: String,
+        key: Key,
     ) -> Result<Result<Start, &'static str>, Error> {
         let row = merge_requests::MergeRequest {
             project_id: project.id,

@@ -9,7 +9,7 @@ use tracing::warn;
 use super::configurations::Made;
 use super::create::{Circumstances, Read, Start};
 use super::forge::PushOptions;
-use super::{Error, Triggers};
+use super::{Error, Key, Triggers};
 use crate::git::{Mirror, Oid};
 
 /// What somebody asks for.
@@ -24,8 +24,7 @@ pub struct Want {
     pub inputs: Vec<(String, Value)>,
     /// Login, name, e-mail.
     pub user: Option<(String, String, String)>,
-    /// Of the caller; unique within the project.
-    pub key: Option<String>,
+    pub key: Option<Key>,
     /// What the caller was told of (`TRIGGER_PAYLOAD`).
     pub payload: Option<Value>,
     pub more: Circumstances,
@@ -53,7 +52,7 @@ impl Start {
     /// What somebody asked for, of a ref that was found.
     pub(super) fn asked(project: Project, git_ref: GitRef, read: Read, want: Want) -> Self {
         Self {
-            key: want.key.map(|key| format!("request:{}:{key}", project.id)),
+            key: want.key,
             project,
             git_ref,
             read,

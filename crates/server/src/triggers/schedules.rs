@@ -16,7 +16,7 @@ use super::create::{Circumstances, Started};
 use super::deliveries::outcomes;
 use super::local::Chain;
 use super::request::Want;
-use super::{Error, Triggers};
+use super::{Error, Key, Triggers};
 
 /// Schedules that are looked at in one round.
 const AT_ONCE: u32 = 32;
@@ -109,7 +109,7 @@ impl Triggers {
             warn!(schedule.id = id, error = %wrong, "a stored schedule cannot be read; it does not run again");
             None
         });
-        let key = format!("schedule:{id}:{}", turn.0);
+        let key = Key::turn(id, turn);
         let (pipeline, said) = match self.run_schedule(&schedule, key).await {
             Ok(started) => (made(&started), outcomes(&started)),
             Err(failed) => {
@@ -136,7 +136,7 @@ impl Triggers {
     ///
     /// # Errors
     /// There is no such ref, or something of ours fails.
-    pub async fn run_schedule(&self, schedule: &Schedule, key: String) -> Result<Vec<Made>, Error> {
+    pub async fn run_schedule(&self, schedule: &Schedule, key: Key) -> Result<Vec<Made>, Error> {
         let id = schedule.project_id;
         let project: Option<Project> = self.inner.parts.store.read(move |tx| projects::get(tx, id)).await?;
         let Some(project) = project else {

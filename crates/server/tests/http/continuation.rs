@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Job, Server};
-use crate::triggers::{git, next};
+use crate::triggers::{git, next_of_ours as next};
 
 const SETUP: &str = "
 version: 2.1
@@ -134,4 +134,33 @@ async fn parameters_are_given_once() {
     let narrow = "{version: 2.1, jobs: {build: {machine: true, steps: [checkout]}}}";
     let missing = follow(&server, &key, narrow, json!({})).await.expect(400);
     assert!(missing.text.contains("asked"), "{}", missing.text);
+}
+
+/// A key of the caller's that is spelt as one of the server's own keeps nothing from being continued, and is never taken
+/// for what follows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_key_of_a_caller_blocks_a_continuation() {
+    let server = Server::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let (_, job) = world(&server, dir.path(), json!({})).await;
+    let setup = job.variable("CIRCLE_WORKFLOW_ID").unwrap().rsplit('-').next().unwrap();
+    let setup = i64::from_str_radix(setup, 16).unwrap();
+    let project = server.get(&format!("/pipelines/{setup}")).await["project_id"].clone();
+    for attack in [
+        format!("continue:{setup}"),
+        format!("request:{project}:continue:{setup}"),
+    ] {
+        let request = server
+            .by_admin(Method::POST, &format!("/projects/{project}/pipelines"))
+            .header("idempotency-key", &attack)
+            .json(&json!({"ref": "main"}));
+        Answer::of(request.send().await.unwrap()).await.expect(201);
+        let page = server.get(&format!("/pipelines/{setup}")).await;
+        assert_eq!(page.get("continuation"), None, "{attack}");
+    }
+    let key = job.variable("CIRCLE_CONTINUATION_KEY").unwrap();
+    follow(&server, key, FOLLOWING, json!({"deep": true})).await.expect(200);
+    let page = server.get(&format!("/pipelines/{setup}")).await;
+    let following = server.get(&format!("/pipelines/{}", page["continuation"])).await;
+    assert_eq!(following["setup"], setup);
 }

@@ -11,7 +11,7 @@ use crate::ui::log_in;
 
 const CONFIG: &str = "
 pages: {script: make, artifacts: {expire_in: 1 hour}}
-preview: {script: make, pages: {publish: out, path_prefix: Next}}
+preview: {script: make, pages: {publish: out, path_prefix: Next}, environment: {name: review, url: '$CI_PAGES_URL/about'}}
 ";
 
 fn zip(files: &[(&str, &str)]) -> Vec<u8> {
@@ -55,6 +55,13 @@ async fn what_a_pages_job_left_is_shown() {
     };
     let here = format!("/projects/{id}/pages/");
     read(&server, &cookie, &here).await.expect(404);
+    // Each job is told where its own pages will be: of a name the last one counts.
+    let shown_at = main.variable("CI_SERVER_URL").unwrap().to_owned() + here.trim_end_matches('/');
+    for (job, address) in [(&main, shown_at.clone()), (&preview, format!("{shown_at}/next"))] {
+        let mut variables = job.payload["variables"].as_array().unwrap().iter();
+        let told = variables.rfind(|v| v["key"] == "CI_PAGES_URL");
+        assert_eq!(told.unwrap()["value"], address);
+    }
     let site = [
         ("public/index.html", "<h1>first</h1>"),
         ("public/a b/index.html", "inside"),
@@ -65,6 +72,11 @@ async fn what_a_pages_job_left_is_shown() {
     ];
     publish(&server, &main, &site).await;
     publish(&server, &preview, &[("out/index.html", "<h1>next</h1>")]).await;
+    let environments = server.get(&format!("/projects/{id}/environments")).await;
+    assert_eq!(
+        environments["items"][0]["external_url"],
+        format!("{shown_at}/next/about")
+    );
 
     let first = read(&server, &cookie, &here).await.expect(200);
     assert_eq!(

@@ -114,11 +114,15 @@ impl Server {
             .timeout(Duration::from_secs(30))
     }
 
+    /// A request to our own API by the administrator, which is not sent yet.
+    pub(crate) fn by_admin(&self, method: Method, path: &str) -> RequestBuilder {
+        self.raw(method, &format!("/api/v1{path}"))
+            .bearer_auth(self.running.admin_token().expose())
+    }
+
     /// A request to our own API by the administrator.
     pub(crate) async fn api(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let mut request = self
-            .raw(method, &format!("/api/v1{path}"))
-            .bearer_auth(self.running.admin_token().expose());
+        let mut request = self.by_admin(method, path);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -242,7 +246,19 @@ impl Server {
 
     /// Gets a job and acknowledges it; its id and token.
     pub(crate) async fn take(&self, token: &str) -> Job {
-        let job = self.ask(token).await.expect(201).json();
+        self.taken(request(token)).await
+    }
+
+    /// The same as a runner of tasuki, which gets jobs that GitLab's protocol has no words for.
+    pub(crate) async fn take_as_ours(&self, token: &str) -> Job {
+        let mut asked = request(token);
+        asked["info"]["features"]["tasuki"] = json!(true);
+        self.taken(asked).await
+    }
+
+    async fn taken(&self, request: Value) -> Job {
+        let job = self.runner(Method::POST, "/jobs/request", request).await;
+        let job = job.expect(201).json();
         let job = Job {
             id: job["id"].as_i64().unwrap(),
             token: text(&job["token"]),

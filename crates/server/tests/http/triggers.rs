@@ -40,12 +40,22 @@ pub(crate) async fn project(server: &Server, dir: &Path, files: &[(&str, &str)])
 
 /// Gets the next job, waiting for the pipeline that it is in.
 pub(crate) async fn next(server: &Server, runner: &str) -> Job {
+    until_pending(server).await;
+    server.take(runner).await
+}
+
+/// The same for a runner of tasuki.
+pub(crate) async fn next_of_ours(server: &Server, runner: &str) -> Job {
+    until_pending(server).await;
+    server.take_as_ours(runner).await
+}
+
+async fn until_pending(server: &Server) {
     until(server, "/pipelines", |page| {
         let pending = |p: &Value| p["counts"]["pending"].as_u64().is_some_and(|n| n > 0);
         page["items"].as_array().unwrap().iter().any(pending)
     })
     .await;
-    server.take(runner).await
 }
 
 async fn until(server: &Server, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {

@@ -29,8 +29,10 @@ use super::trigger::TriggerArgs;
 use crate::config::client;
 use crate::exit::{Exit, Mark as _, Outcome, wrong_usage};
 use crate::print::{self, Form};
-use crate::role::{Interrupts, LocalExecutor, LocalRunner, Registration, Request, RunningRunner, block_on, reachable};
-use database::Database;
+use crate::role::{
+    Interrupts, LocalExecutor, LocalRunner, Request, RunningRunner, block_on, new_token, reachable, register_inside,
+};
+pub(crate) use database::Database;
 use scratch::Scratch;
 
 /// Run the pipeline of the folder you are in, without a server.
@@ -78,6 +80,9 @@ pub(crate) struct Exec {
     trigger: TriggerArgs,
 }
 
+/// As in `up`: a job is told its runner's name.
+const RUNNER: &str = "local";
+
 /// A server and a runner that live as long as the pipeline.
 struct Engine {
     server: Running,
@@ -86,8 +91,8 @@ struct Engine {
 }
 
 impl Exec {
-    pub(crate) fn run(self) -> Outcome {
-        let database = Database::open()?;
+    pub(crate) fn run(self, database: Option<Database>) -> Outcome {
+        let database = database.map_or_else(Database::open, Ok)?;
         let here = std::env::current_dir()?;
         let configs = match &self.file {
             Some(file) => vec![Config::read(file, None)?],
@@ -352,21 +357,22 @@ async fn start_engine(
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.with_context(|| format!("cannot listen at {}", config.listen))?;
     let bound = listener.local_addr()?;
-    let store = database.get().await?;
-    let clock = Clock::system();
-    let registration = Registration::inside(&store, &clock, "local").await?;
-    // Runner and server come up at the same time: the runner's first connection waits until the server takes it.
+    let token = new_token()?;
+    // The runner comes up while the database and the server do: its first connection waits until the server takes it, and
+    // by then it is registered.
     let runner = LocalRunner {
-        // As in `up`: a job is told its runner's name.
-        name: "local".to_owned(),
+        name: RUNNER.to_owned(),
         url: url_of_jobs(bound, address)?,
-        registration,
+        token: token.clone(),
         slots,
         executor,
         folder: scratch.folder().join("runner"),
         trusts_snapshots: true,
     };
     let runner = runner.start()?;
+    let store = database.get().await?;
+    let clock = Clock::system();
+    register_inside(&store, &clock, RUNNER, &token).await?;
     let server = App::start_on(store, listener, config, clock).await;
     let server = server.context("the engine cannot start")?;
     let api = client(&reachable(bound), Some(server.admin_token().clone()), None)?;

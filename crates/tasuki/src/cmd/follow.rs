@@ -64,7 +64,7 @@ pub(super) async fn pipelines(client: &ApiClient, ids: &[i64], form: Form) -> Ou
 /// ended; gives its exit code.
 pub(super) async fn pipeline(client: &ApiClient, id: i64, form: Form) -> Outcome {
     // What a start changes at once is one group, too; and who starts has something better to do than to answer.
-    tokio::time::sleep(GROUP).await;
+    tokio::time::sleep(2 * GROUP).await;
     let mut details = vec![client.pipeline(id).await?];
     let names: Vec<String> = jobs(&details[0]).map(|job| job.name.clone()).collect();
     let mut shown = Shown::new(Live::new(form, Style::stdout(), &names));

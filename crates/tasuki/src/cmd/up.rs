@@ -113,7 +113,7 @@ async fn start_runner(
     let runner = LocalRunner {
         name: "local".to_owned(),
         url: url.to_owned(),
-        registration,
+        token: registration.token,
         slots,
         executor,
         folder,

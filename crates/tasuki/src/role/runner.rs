@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Registration {
     id: i64,
-    token: Secret,
+    pub(crate) token: Secret,
 }
 
 impl Registration {
@@ -50,42 +50,6 @@ impl Registration {
         Ok(made)
     }
 
-    /// A new registration at a server of this process, past its API.
-    pub(crate) async fn inside(store: &Store, clock: &Clock, name: &str) -> anyhow::Result<Self> {
-        let token = token::new(token::Kind::Runner).context("there are no random numbers")?;
-        let (hash, name, now) = (
-            token::digest(token.expose()),
-            name.to_owned(),
-            Timestamp(clock.now_ms()),
-        );
-        let mut tags = labels();
-        tags.sort_unstable();
-        let tags = serde_json::to_string(&tags)?;
-        let create = move |tx: &mut Tx<'_>| {
-            let new = runners::NewRunner {
-                token_hash: &hash,
-                description: &name,
-                scope: "instance",
-                project_id: None,
-                resource_class_id: None,
-                tags_json: &tags,
-                run_untagged: true,
-                locked: false,
-                paused: false,
-                access_level: "not_protected",
-                maximum_timeout_s: None,
-                maintenance_note: "",
-                token_expires_ms: None,
-            };
-            runners::create(tx, &new, now)
-        };
-        let made = store.write(create).await;
-        Ok(Self {
-            id: made.context("the local runner cannot be registered")?.0,
-            token,
-        })
-    }
-
     /// A new registration.
     pub(crate) async fn new(client: &ApiClient, name: &str) -> anyhow::Result<Self> {
         let new = NewRunner {
@@ -103,6 +67,43 @@ impl Registration {
             token: Secret::new(made.token),
         })
     }
+}
+
+/// A token for a runner that is going to be registered by [`register_inside`].
+pub(crate) fn new_token() -> anyhow::Result<Secret> {
+    token::new(token::Kind::Runner).context("there are no random numbers")
+}
+
+/// Registers a runner at a server of this process, past its API.
+pub(crate) async fn register_inside(store: &Store, clock: &Clock, name: &str, token: &Secret) -> anyhow::Result<()> {
+    let (hash, name, now) = (
+        token::digest(token.expose()),
+        name.to_owned(),
+        Timestamp(clock.now_ms()),
+    );
+    let mut tags = labels();
+    tags.sort_unstable();
+    let tags = serde_json::to_string(&tags)?;
+    let create = move |tx: &mut Tx<'_>| {
+        let new = runners::NewRunner {
+            token_hash: &hash,
+            description: &name,
+            scope: "instance",
+            project_id: None,
+            resource_class_id: None,
+            tags_json: &tags,
+            run_untagged: true,
+            locked: false,
+            paused: false,
+            access_level: "not_protected",
+            maximum_timeout_s: None,
+            maintenance_note: "",
+            token_expires_ms: None,
+        };
+        runners::create(tx, &new, now)
+    };
+    let made = store.write(create).await;
+    made.context("the local runner cannot be registered").map(drop)
 }
 
 /// The labels that GitHub gives to a runner on such a machine, and those of its own machines of that kind: workflows
@@ -125,7 +126,7 @@ fn labels() -> Vec<String> {
 pub(crate) struct LocalRunner {
     pub(crate) name: String,
     pub(crate) url: String,
-    pub(crate) registration: Registration,
+    pub(crate) token: Secret,
     /// Jobs at a time.
     pub(crate) slots: u32,
     pub(crate) executor: LocalExecutor,
@@ -239,8 +240,7 @@ impl LocalRunner {
                 LocalExecutor::Shell | LocalExecutor::Docker { .. } => String::new(),
             },
             url: self.url,
-            id: self.registration.id,
-            token: self.registration.token,
+            token: self.token,
             executor: self.executor.name().to_owned(),
             docker: self.executor.clone().docker(),
             kubernetes: self.executor.kubernetes(),

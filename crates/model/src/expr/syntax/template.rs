@@ -65,6 +65,6 @@ fn end(text: &str) -> Option<usize> {
     let mut quoted = false;
     (0..bytes.len()).find(|at| {
         quoted ^= bytes[*at] == b'\'';
-        !quoted && bytes[*at..].starts_with(b"}}")
+        !quoted && bytes[*at] == b'}' && bytes.get(at + 1) == Some(&b'}')
     })
 }

@@ -101,15 +101,12 @@ impl<'a> Words<'a> {
     }
 
     fn quoted(&self, rest: &str) -> Result<(Token<'a>, usize), SyntaxError> {
-        let mut text = String::new();
-        let mut chars = rest.char_indices().skip(1).peekable();
-        while let Some((at, c)) = chars.next() {
-            if c != '\'' {
-                text.push(c);
-            } else if chars.next_if(|(_, c)| *c == '\'').is_some() {
-                text.push('\'');
+        let mut from = 1;
+        while let Some(quote) = rest[from..].find('\'').map(|found| from + found) {
+            if rest[quote + 1..].starts_with('\'') {
+                from = quote + 2;
             } else {
-                return Ok((Token::Text(text), at + 1));
+                return Ok((Token::Text(rest[1..quote].replace("''", "'")), quote + 1));
             }
         }
         Err(self.symbol_error(rest.len()))

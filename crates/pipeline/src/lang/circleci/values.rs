@@ -223,10 +223,62 @@ fn pipeline(context: &Context, out: &mut Values) {
         "pipeline.schedule.name",
         trigger.schedule_description.as_deref().unwrap_or_default(),
     );
+    trigger_parameters(context, out);
     out.text("pipeline.deploy.component_name", "");
     out.text("pipeline.deploy.environment_name", "");
     out.text("pipeline.deploy.target_version", "");
     events(context, out);
+}
+
+/// What started the pipeline, in the words of CircleCI's older ways to say it. What is not known here is empty.
+fn trigger_parameters(context: &Context, out: &mut Values) {
+    const EMPTY: &str =
+        "user_id user_avatar project_id total_commits_count type x_gitlab_event_id is_fork_merge_request";
+    let trigger = &context.trigger;
+    let commit = &trigger.commit;
+    let (branch, _) = branch_and_tag(trigger);
+    let (url, (login, name, _)) = (repository_url(context), trigger.user.clone().unwrap_or_default());
+    let full_ref = trigger.git_ref.full();
+    let repository = context.project.path.rsplit('/').next().unwrap_or_default();
+    for integration in ["github_app", "gitlab"] {
+        let at = |field: &str| format!("pipeline.trigger_parameters.{integration}.{field}");
+        for field in EMPTY.split(' ') {
+            out.text(&at(field), "");
+        }
+        for (field, value) in [
+            ("ref", full_ref.as_str()),
+            ("branch", branch),
+            ("default_branch", &context.project.default_branch),
+            ("checkout_sha", &commit.sha),
+            ("commit_sha", &commit.sha),
+            ("commit_title", commit.message.lines().next().unwrap_or_default()),
+            ("commit_message", &commit.message),
+            ("commit_timestamp", &commit.timestamp),
+            ("commit_author_name", &commit.author_name),
+            ("commit_author_email", &commit.author_email),
+            ("user_name", &name),
+            ("user_username", &login),
+            ("repo_name", repository),
+            ("repo_url", &url),
+            ("web_url", &url),
+        ] {
+            out.text(&at(field), value);
+        }
+    }
+    let at = |field: &str| format!("pipeline.trigger_parameters.circleci.{field}");
+    let received = jiff::Timestamp::from_millisecond(context.pipeline.created_at.0)
+        .ok()
+        .filter(|at| at.as_millisecond() > 0)
+        .map(|at| at.to_string())
+        .unwrap_or_default();
+    let source = source(trigger.origin.unwrap_or(trigger.source));
+    out.text(&at("event_time"), received.as_str());
+    out.text(&at("event_type"), "");
+    out.text(&at("trigger_type"), source);
+    out.text(&at("trigger_id"), "");
+    out.text(&at("actor_id"), login.as_str());
+    out.text(&at("project_id"), context.project.id.to_string());
+    out.text("pipeline.trigger.received_at", received);
 }
 
 /// What a forge's event says, in GitHub's words; nothing where the event has no such thing.

@@ -1,5 +1,7 @@
 //! Reading values: what kind they are, where they stand, and what is wrong with them.
 
+use std::fmt::Display;
+
 use tasuki_model::expr::syntax::{self, Names, Problem as Fault, SyntaxError};
 use tasuki_model::expr::{Expr, Literal, Value as ExprValue};
 
@@ -44,7 +46,7 @@ pub(super) enum Wanted {
     Any,
 }
 
-pub(super) fn wrong(session: &Session<'_>, node: &Node, what: &str, wanted: &str) {
+pub(super) fn wrong(session: &Session<'_>, node: &Node, what: &dyn Display, wanted: &str) {
     let message = format!("{what} must be {wanted}, not {}", value(node).describe());
     let mut problem = Problem::new(&code::GITHUB_VALUE, node.span, message);
     problem.hint = reshaped(node, wanted);
@@ -52,7 +54,7 @@ pub(super) fn wrong(session: &Session<'_>, node: &Node, what: &str, wanted: &str
 }
 
 /// The map that a node must be.
-pub(super) fn map<'n>(session: &Session<'_>, node: &'n Node, what: &str) -> Option<&'n Map> {
+pub(super) fn map<'n>(session: &Session<'_>, node: &'n Node, what: &dyn Display) -> Option<&'n Map> {
     let found = node.as_map();
     if found.is_none() {
         wrong(session, node, what, "a map");
@@ -61,7 +63,7 @@ pub(super) fn map<'n>(session: &Session<'_>, node: &'n Node, what: &str) -> Opti
 }
 
 /// The map that a node must be, with no other keys than these.
-pub(super) fn keyed<'n>(session: &Session<'_>, node: &'n Node, what: &str, known: &[&str]) -> Option<&'n Map> {
+pub(super) fn keyed<'n>(session: &Session<'_>, node: &'n Node, what: &dyn Display, known: &[&str]) -> Option<&'n Map> {
     let map = map(session, node, what)?;
     for (key, _) in map.iter() {
         let name = key.text().map_or("", |text| text);
@@ -95,7 +97,7 @@ pub(super) fn own_path(uses: &str) -> Option<&str> {
 }
 
 /// A text without expressions.
-pub(super) fn plain<'n>(session: &Session<'_>, node: &'n Node, what: &str) -> Option<&'n str> {
+pub(super) fn plain<'n>(session: &Session<'_>, node: &'n Node, what: &dyn Display) -> Option<&'n str> {
     match (&node.kind, value(node)) {
         (Kind::Scalar(..), Value::Null) | (Kind::Map(_) | Kind::Seq(_), _) => {
             wrong(session, node, what, "a text");
@@ -106,7 +108,7 @@ pub(super) fn plain<'n>(session: &Session<'_>, node: &'n Node, what: &str) -> Op
 }
 
 /// `true` or `false`, without expressions.
-pub(super) fn flag(session: &Session<'_>, node: &Node, what: &str) -> Option<bool> {
+pub(super) fn flag(session: &Session<'_>, node: &Node, what: &dyn Display) -> Option<bool> {
     if let Value::Bool(flag) = value(node) {
         return Some(flag);
     }
@@ -118,7 +120,7 @@ pub(super) fn flag(session: &Session<'_>, node: &Node, what: &str) -> Option<boo
 pub(super) fn field(
     session: &Session<'_>,
     node: &Node,
-    what: &str,
+    what: &dyn Display,
     wanted: Wanted,
     names: &Names<'_>,
 ) -> Option<Field> {
@@ -173,7 +175,7 @@ pub(super) fn field(
 }
 
 /// A condition: the braces may be missing; `Ok(None)` where it is empty.
-pub(super) fn condition(session: &Session<'_>, node: &Node, what: &str, names: &Names<'_>) -> Option<Field> {
+pub(super) fn condition(session: &Session<'_>, node: &Node, what: &dyn Display, names: &Names<'_>) -> Option<Field> {
     let Kind::Scalar(text, style) = &node.kind else {
         wrong(session, node, what, "a condition");
         return None;
@@ -291,7 +293,7 @@ pub(super) enum Entry {
 }
 
 /// A map of names to values, whose names are different without case.
-pub(super) fn entries(session: &Session<'_>, node: &Node, what: &str, names: &Names<'_>) -> Vec<Entry> {
+pub(super) fn entries(session: &Session<'_>, node: &Node, what: &dyn Display, names: &Names<'_>) -> Vec<Entry> {
     if let Some(text) = node.text()
         && syntax::has_expression(text)
     {
@@ -312,7 +314,7 @@ pub(super) fn entries(session: &Session<'_>, node: &Node, what: &str, names: &Na
             found.extend(field(session, item, what, Wanted::Any, names).map(Entry::All));
         } else if syntax::has_expression(name) {
             computed_name(session, key, what, names);
-        } else if let Some(item) = field(session, item, &format!("`{name}` of {what}"), Wanted::Any, names) {
+        } else if let Some(item) = field(session, item, &format_args!("`{name}` of {what}"), Wanted::Any, names) {
             found.push(Entry::One(name.to_owned(), item));
         }
     }
@@ -320,8 +322,8 @@ pub(super) fn entries(session: &Session<'_>, node: &Node, what: &str, names: &Na
 }
 
 /// A name that an expression gives: checked as GitHub checks it, and refused.
-fn computed_name(session: &Session<'_>, key: &Node, what: &str, names: &Names<'_>) {
-    if field(session, key, &format!("a name in {what}"), Wanted::Text, names).is_some() {
+fn computed_name(session: &Session<'_>, key: &Node, what: &dyn Display, names: &Names<'_>) {
+    if field(session, key, &format_args!("a name in {what}"), Wanted::Text, names).is_some() {
         let message = format!("names in {what} cannot be expressions yet");
         session.report(
             Problem::new(&code::UNSUPPORTED, key.span, message)
@@ -338,7 +340,10 @@ pub(super) fn is_insert(name: &str) -> bool {
 }
 
 /// Names that differ by case only are refused.
-pub(super) fn unique(session: &Session<'_>, map: &Map, what: &str) {
+pub(super) fn unique(session: &Session<'_>, map: &Map, what: &dyn Display) {
+    if map.len() < 2 {
+        return;
+    }
     let mut seen = foldhash::HashSet::default();
     for (key, _) in map.iter() {
         let name = key.text().map_or("", |text| text).to_ascii_lowercase();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tasuki_model::expr::{BinaryOp, Context, Error, Expr, Literal, Value, evaluate, item};
+use tasuki_model::expr::{self, BinaryOp, Context, Error, Expr, Literal, Value, evaluate, item, property};
 
 /// What is known of a context.
 pub(super) enum Known {
@@ -133,8 +133,17 @@ impl Folding<'_> {
             Expr::Filter(of) => self.combine(vec![self.fold(of)?], |mut parts| {
                 Expr::Filter(Box::new(parts.remove(0)))
             })?,
-            Expr::Not(of) => self.combine(vec![self.fold(of)?], |mut parts| Expr::Not(Box::new(parts.remove(0))))?,
-            Expr::Concat(parts) => self.combine(self.all(parts)?, Expr::Concat)?,
+            Expr::Not(of) => match self.fold(of)? {
+                Folded::Known(value) => Folded::Known(Value::Bool(!value.is_truthy())),
+                Folded::Late(of) => Folded::Late(Expr::Not(Box::new(of))),
+            },
+            Expr::Concat(parts) => {
+                let parts = self.all(parts)?;
+                match values(&parts) {
+                    Some(values) => Folded::Known(expr::concat(&values)?),
+                    None => Folded::Late(Expr::Concat(settled(parts)?)),
+                }
+            }
             Expr::Binary { op, left, right } => return self.binary(*op, left, right),
             Expr::Call { function, arguments } => {
                 if let Some(stands) = self.world.call(function, arguments) {
@@ -149,8 +158,7 @@ impl Folding<'_> {
                     arguments,
                 };
                 if is_late(function) {
-                    let parts = parts.into_iter().map(Folded::settle).collect::<Result<_, _>>()?;
-                    return Ok(Folded::Late(make(parts)));
+                    return Ok(Folded::Late(make(settled(parts)?)));
                 }
                 self.combine(parts, make)?
             }
@@ -163,37 +171,39 @@ impl Folding<'_> {
 
     /// The value, where all parts are known; else the node above the parts.
     fn combine(&self, parts: Vec<Folded>, make: impl FnOnce(Vec<Expr>) -> Expr) -> Result<Folded, Error> {
-        let values: Option<Vec<Value>> = parts
-            .iter()
-            .map(|part| match part {
-                Folded::Known(value) => Some(value.clone()),
-                Folded::Late(_) => None,
-            })
-            .collect();
-        if let Some(values) = values {
+        if let Some(values) = values(&parts) {
             let count = values.len();
             let places = Places(values);
             let holes = (0..count).map(|at| Expr::Context(at.to_string())).collect();
             return Ok(Folded::Known(evaluate(&make(holes), &places)?));
         }
-        let parts = parts.into_iter().map(Folded::settle).collect::<Result<_, _>>()?;
-        Ok(Folded::Late(make(parts)))
+        Ok(Folded::Late(make(settled(parts)?)))
     }
 
     fn index(&self, whole: &Expr, of: &Expr, index: &Expr) -> Result<Folded, Error> {
-        if let Some((root, keys)) = path(whole)
-            && let Some((stands, used)) = self.world.path(root, &keys)
-        {
-            let mut found = match known(&stands) {
-                Some(value) => Folded::Known(value),
-                None => Folded::Late(stands),
+        let Some((root, keys)) = path(whole) else {
+            return item_of(self.fold(of)?, self.fold(index)?);
+        };
+        let (mut found, used) = match self.world.path(root, &keys) {
+            Some((stands, used)) => match known(&stands) {
+                Some(value) => (Folded::Known(value), used),
+                None => (Folded::Late(stands), used),
+            },
+            None => match self.world.root(root) {
+                Known::Value(value) => (Folded::Known(value), 0),
+                Known::Late => return Ok(Folded::Late(whole.clone())),
+            },
+        };
+        for key in &keys[used..] {
+            found = match found {
+                Folded::Known(of) => Folded::Known(property(&of, key)),
+                Folded::Late(of) => Folded::Late(Expr::Index {
+                    of: Box::new(of),
+                    index: Box::new(Expr::Literal(Literal::Text((*key).to_owned()))),
+                }),
             };
-            for key in &keys[used..] {
-                found = item_of(found, Folded::Known(Value::text(*key)))?;
-            }
-            return Ok(found);
         }
-        item_of(self.fold(of)?, self.fold(index)?)
+        Ok(found)
     }
 
     fn binary(&self, op: BinaryOp, left: &Expr, right: &Expr) -> Result<Folded, Error> {
@@ -204,18 +214,32 @@ impl Folding<'_> {
             _ => None,
         };
         match decided {
-            Some(true) => Ok(left),
-            Some(false) => self.fold(right),
-            None => self.combine(vec![left, self.fold(right)?], |mut parts| {
-                let right = parts.pop().map(Box::new);
-                let left = parts.pop().map(Box::new);
-                match (left, right) {
-                    (Some(left), Some(right)) => Expr::Binary { op, left, right },
-                    _ => Expr::Literal(Literal::Null),
-                }
-            }),
+            Some(true) => return Ok(left),
+            Some(false) => return self.fold(right),
+            None => {}
         }
+        Ok(match (left, self.fold(right)?) {
+            (Folded::Known(left), Folded::Known(right)) => Folded::Known(expr::binary(op, left, right)?),
+            (left, right) => Folded::Late(Expr::Binary {
+                op,
+                left: Box::new(left.settle()?),
+                right: Box::new(right.settle()?),
+            }),
+        })
     }
+}
+
+/// The values, where all parts are known.
+fn values(parts: &[Folded]) -> Option<Vec<Value>> {
+    let one = |part: &Folded| match part {
+        Folded::Known(value) => Some(value.clone()),
+        Folded::Late(_) => None,
+    };
+    parts.iter().map(one).collect()
+}
+
+fn settled(parts: Vec<Folded>) -> Result<Vec<Expr>, Error> {
+    parts.into_iter().map(Folded::settle).collect()
 }
 
 fn item_of(of: Folded, index: Folded) -> Result<Folded, Error> {

@@ -33,6 +33,14 @@ pub fn pipeline(context: &Context, name: Option<&str>) -> Vec<Variable> {
     out.list
 }
 
+/// `CI_PAGES_URL` of a job whose pages will stand below a prefix. It takes the place of the project's, which
+/// [`pipeline`] gives.
+#[must_use]
+pub fn pages_below(context: &Context, prefix: &str) -> Variable {
+    let url = format!("{}/{prefix}", project::pages_url(context));
+    Variable::plain("CI_PAGES_URL", &url)
+}
+
 /// `GITLAB_USER_…`: who started the pipeline. YAML cannot override them.
 #[must_use]
 pub fn user(context: &Context) -> Vec<Variable> {

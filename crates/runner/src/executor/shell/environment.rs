@@ -65,7 +65,7 @@ pub(super) fn build(
     }
     all.extend(config.environment.iter().cloned());
     add(&mut all, variables)?;
-    all.insert(MARKER.to_owned(), place.record.sandbox().to_owned());
+    all.insert(MARKER.to_owned(), place.record.marker().to_owned());
     Ok(split(all))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tasuki_rt::Tasks;
@@ -10,8 +10,8 @@ use tasuki_rt::Tasks;
 use super::folders::{self, Folders};
 use super::record::{self, Record};
 use super::sandbox::ShellSandbox;
-use crate::executor::{Error, Executor, Output, Result, Sandbox, Stop, Swept, Task};
-use crate::process::{Binary, Cgroup, User, sweep_marked};
+use crate::executor::{Error, Executor, Output, Result, Sandbox, Stop, Swept, Task, unique};
+use crate::process::{Binary, Cgroup, User, Waiting, sweep_marked};
 
 /// Settings of the shell executor.
 #[derive(Debug, Clone)]
@@ -58,6 +58,25 @@ pub struct Shell {
     tasks: Tasks,
     /// Project folders in use by this process.
     in_use: Arc<Mutex<BTreeSet<PathBuf>>>,
+    /// For the next task, where one is expected.
+    expected: Mutex<Option<Expected>>,
+}
+
+/// What every sandbox needs, and what takes longest to come up.
+#[derive(Debug)]
+struct Expected {
+    /// That of the sandbox to be.
+    marker: String,
+    /// For the first script. Where it could not be started, the script meets the error.
+    supervisor: Option<Waiting>,
+}
+
+impl Expected {
+    fn new(binary: &Binary) -> Result<Self> {
+        let marker = unique()?;
+        let supervisor = Waiting::new(binary, Some(&marker)).ok();
+        Ok(Self { marker, supervisor })
+    }
 }
 
 impl Shell {
@@ -81,7 +100,12 @@ impl Shell {
             user,
             tasks,
             in_use: Arc::default(),
+            expected: Mutex::default(),
         })
+    }
+
+    fn expected(&self) -> MutexGuard<'_, Option<Expected>> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -107,9 +131,11 @@ impl Executor for Shell {
             return Err(Error::Stopped);
         }
         let (config, user, in_use) = (Arc::clone(&self.config), self.user.clone(), Arc::clone(&self.in_use));
+        let expected = self.expected().take();
+        let Expected { marker, supervisor } = expected.map_or_else(|| Expected::new(&config.binary), Ok)?;
         // Folders are made in microseconds, but an old one of the same name may have to be removed.
         let place = blocking("make the workspace", move || {
-            Place::make(&task, &config, user.as_ref(), in_use)
+            Place::make(&task, &marker, &config, user.as_ref(), in_use)
         })
         .await?;
         Ok(Box::new(ShellSandbox::new(
@@ -117,7 +143,16 @@ impl Executor for Shell {
             self.user.clone(),
             self.tasks.clone(),
             place,
+            supervisor,
         )))
+    }
+
+    fn expect(&self) {
+        let mut expected = self.expected();
+        if expected.is_none() {
+            // Where it cannot be started, the task meets the error.
+            *expected = Expected::new(&self.config.binary).ok();
+        }
     }
 
     async fn sweep(&self) -> Result<Swept> {
@@ -136,7 +171,13 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn make(task: &Task, config: &Config, user: Option<&User>, in_use: Arc<Mutex<BTreeSet<PathBuf>>>) -> Result<Self> {
+    fn make(
+        task: &Task,
+        marker: &str,
+        config: &Config,
+        user: Option<&User>,
+        in_use: Arc<Mutex<BTreeSet<PathBuf>>>,
+    ) -> Result<Self> {
         let slug = {
             let mut used = in_use.lock().unwrap_or_else(PoisonError::into_inner);
             let folder = folders::choose(&config.builds_dir, task, &used)?;
@@ -150,7 +191,7 @@ impl Place {
             keep: false,
         };
         let folders = Folders::below(config, slug.clone());
-        let mut record = Record::create(&config.builds_dir, task.id, &folders)?;
+        let mut record = Record::create(&config.builds_dir, task.id, marker, &folders)?;
         if let Err(taken) = record::clear_old(&config.builds_dir, &folders, &record, task.clone_path.is_some()) {
             // Left there, it would speak of a folder that is another's.
             record.remove();
@@ -160,7 +201,7 @@ impl Place {
         let made = record.save(&folders, cgroup.as_ref()).and_then(|()| folders.make(user));
         if let Err(error) = made {
             // What cannot be removed now stays written down for the sweep.
-            if remove(record.sandbox(), cgroup.as_ref(), &folders).is_ok() {
+            if remove(record.marker(), cgroup.as_ref(), &folders).is_ok() {
                 record.remove();
             }
             return Err(error);
@@ -176,7 +217,7 @@ impl Place {
 
     /// Kills who is left and removes everything. The record goes last.
     pub(super) fn remove(self) -> Result<()> {
-        let result = remove(self.record.sandbox(), self.cgroup.as_ref(), &self.folders).map(drop);
+        let result = remove(self.record.marker(), self.cgroup.as_ref(), &self.folders).map(drop);
         if result.is_ok() {
             self.record.remove();
         }
@@ -221,7 +262,7 @@ fn sweep(builds: &Path) -> Result<Swept> {
             tracing::warn!(record = %record.sandbox(), "a record names folders outside the builds folder; left alone");
             continue;
         };
-        swept.processes += remove(record.sandbox(), cgroup.as_ref(), &folders)?;
+        swept.processes += remove(record.marker(), cgroup.as_ref(), &folders)?;
         swept.sandboxes += 1;
         record.remove();
     }
@@ -229,14 +270,14 @@ fn sweep(builds: &Path) -> Result<Swept> {
 }
 
 /// Kills, then removes. Idempotent.
-fn remove(sandbox: &str, cgroup: Option<&Cgroup>, folders: &Folders) -> Result<usize> {
+fn remove(marker: &str, cgroup: Option<&Cgroup>, folders: &Folders) -> Result<usize> {
     let in_cgroup = match cgroup {
         Some(cgroup) => cgroup
             .destroy()
             .map_err(|error| Error::system("end the task's processes", error))?,
         None => 0,
     };
-    let marked = sweep_marked(sandbox).map_err(|error| Error::system("end the task's processes", error))?;
+    let marked = sweep_marked(marker).map_err(|error| Error::system("end the task's processes", error))?;
     folders.remove()?;
     Ok(in_cgroup + marked)
 }

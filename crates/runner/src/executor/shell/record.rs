@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tasuki_model::id::TaskId;
 
 use super::folders::{Folders, clone_path_taken};
-use crate::executor::{Error, Result, unique};
+use crate::executor::{Error, Result};
 use crate::process::Cgroup;
 
 const FOLDER: &str = ".tasuki";
@@ -33,11 +33,11 @@ pub(super) struct Old {
 }
 
 impl Record {
-    /// Writes a new record for these folders.
-    pub(super) fn create(builds: &Path, task: TaskId, folders: &Folders) -> Result<Self> {
+    /// Writes a new record for these folders. Nothing else has this `marker`.
+    pub(super) fn create(builds: &Path, task: TaskId, marker: &str, folders: &Folders) -> Result<Self> {
         let failed = |error: io::Error| Error::system("write down the new sandbox", error);
         let folder = builds.join(FOLDER);
-        let sandbox = format!("{task}-{}", unique()?);
+        let sandbox = format!("{task}-{marker}");
         let path = folder.join(&sandbox).with_extension(ENDING);
         // Locked and filled under another name: whoever sees the final one sees a locked, whole record.
         let draft = path.with_extension("new");
@@ -80,9 +80,14 @@ impl Record {
         self.lock.write_all(&text)
     }
 
-    /// Id of the sandbox: in the marker and in the cgroup's name.
+    /// Id of the sandbox: the task's, and the marker.
     pub(super) fn sandbox(&self) -> &str {
         &self.sandbox
+    }
+
+    /// What the environment of its programs is marked with.
+    pub(super) fn marker(&self) -> &str {
+        self.sandbox.rsplit('-').next().unwrap_or_default()
     }
 
     /// The sandbox is gone.

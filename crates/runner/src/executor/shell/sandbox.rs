@@ -33,7 +33,7 @@ pub(super) struct ShellSandbox {
     place: Place,
     paths: Paths,
     scripts: AtomicU64,
-    /// For the first script. Where it could not be started, the script meets the error.
+    /// For the first script.
     waiting: Mutex<Option<Waiting>>,
     /// Background processes of commands that ended.
     lingering: Mutex<Vec<Lingering>>,
@@ -44,11 +44,16 @@ pub(super) struct ShellSandbox {
 }
 
 impl ShellSandbox {
-    pub(super) fn new(config: Arc<Config>, user: Option<User>, tasks: Tasks, place: Place) -> Self {
+    pub(super) fn new(
+        config: Arc<Config>,
+        user: Option<User>,
+        tasks: Tasks,
+        place: Place,
+        supervisor: Option<Waiting>,
+    ) -> Self {
         let paths = place.folders.paths();
-        let waiting = Waiting::new(&config.binary, &nets(&place)).ok();
         Self {
-            waiting: Mutex::new(waiting),
+            waiting: Mutex::new(supervisor),
             config,
             user,
             tasks,
@@ -131,8 +136,10 @@ impl ShellSandbox {
             stop: command.stop.clone(),
         };
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let waiting = waiting.map_or_else(|| Waiting::new(&self.config.binary, &nets(&self.place)), Ok);
-        let running = async { waiting?.start(spec).await }.await.map_err(start_error)?;
+        let marker = self.place.record.marker();
+        let waiting = waiting.map_or_else(|| Waiting::new(&self.config.binary, Some(marker)), Ok);
+        let running = async { waiting?.start(spec, self.place.cgroup.as_ref()).await };
+        let running = running.await.map_err(start_error)?;
         let finished = running
             .finish(&limits, output, &self.tasks)
             .await
@@ -360,7 +367,7 @@ impl Sandbox for ShellSandbox {
 
 fn nets(place: &Place) -> Nets {
     Nets {
-        marker: Some(place.record.sandbox().to_owned()),
+        marker: Some(place.record.marker().to_owned()),
         cgroup: place.cgroup.clone(),
     }
 }

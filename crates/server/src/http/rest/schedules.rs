@@ -17,7 +17,7 @@ use crate::http::error::{Problem, Result};
 use crate::http::extract::{Id, Json as Body, Name};
 use crate::identity::Access::{Read, Write};
 use crate::identity::Caller;
-use crate::triggers::{BadSchedule, Started, first, next_turn};
+use crate::triggers::{BadSchedule, Key, Started, first, next_turn};
 
 pub(super) fn declare(api: &mut Api) {
     api.add(
@@ -194,7 +194,7 @@ async fn remove(State(app): State<App>, Id(id): Id) -> Result<StatusCode> {
 async fn run(State(app): State<App>, Id(id): Id) -> Result<Response> {
     let schedule = app.store().read(move |tx| schedules::get(tx, id)).await?;
     let schedule = schedule.ok_or_else(|| unknown(id))?;
-    let key = format!("schedule:{id}:by-hand:{}", app.now().0);
+    let key = Key::by_hand(id, app.now());
     match first(app.triggers().run_schedule(&schedule, key).await?) {
         Started::New { id, .. } | Started::Existing(id) => {
             Ok((StatusCode::CREATED, Json(read(&app, id).await?)).into_response())

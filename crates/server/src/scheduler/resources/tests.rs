@@ -2,6 +2,10 @@ use super::*;
 
 /// Claims as `job.pipeline:status`, `*` marks the holder; `next canceled skipped` as job ids.
 fn check(mode: ProcessMode, claims: &str, expected: (Option<i64>, &[i64], &[i64])) {
+    allocates(mode, false, claims, expected);
+}
+
+fn allocates(mode: ProcessMode, cancels: bool, claims: &str, expected: (Option<i64>, &[i64], &[i64])) {
     let claims: Vec<Claimant> = claims
         .split_whitespace()
         .map(|text| {
@@ -29,7 +33,7 @@ fn check(mode: ProcessMode, claims: &str, expected: (Option<i64>, &[i64], &[i64]
         canceled: ids(canceled),
         skipped: ids(skipped),
     };
-    assert_eq!(allocate(mode, &claims), wanted, "{mode:?} {claims:?}");
+    assert_eq!(allocate(mode, cancels, &claims), wanted, "{mode:?} {claims:?}");
 }
 
 #[test]
@@ -54,7 +58,11 @@ fn process_modes() {
     check(OldestFirst, "1.1:c 2.1:w", (Some(2), &[], &[]));
     // GitHub: one waits, a newer one takes its place.
     check(LatestOnly, "*1.1:r 2.2:w 3.3:w", (None, &[2], &[]));
-    check(LatestOnly, "2.2:w 3.3:w", (Some(3), &[2], &[]));
+    // Of those that come at the same time the first takes the group, and the last one waits for it.
+    check(LatestOnly, "2.2:w 3.2:w", (Some(2), &[], &[]));
+    check(LatestOnly, "2.2:w 3.2:w 4.2:w", (Some(2), &[3], &[]));
+    allocates(LatestOnly, true, "2.2:w 3.2:w 4.2:w", (Some(4), &[2, 3], &[]));
+    allocates(LatestOnly, true, "*1.1:r 2.2:w 3.3:w", (None, &[2], &[]));
     // CircleCI: who is older than the active one is not run.
     check(SerialNewerWins, "*5.5:r 2.2:w 6.6:w", (None, &[], &[2]));
 }

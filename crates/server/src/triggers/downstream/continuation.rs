@@ -11,7 +11,7 @@ use tasuki_store::{Tx, tasks};
 use super::{Wanting, before, upstream, wanting_of};
 use crate::triggers::create::{Circumstances, Read, Start, Started};
 use crate::triggers::forge::PushOptions;
-use crate::triggers::{Error, NoPipeline, Triggers, first};
+use crate::triggers::{Error, Key, NoPipeline, Triggers, first};
 
 /// What became of a configuration that a job gave.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Triggers {
             user: trigger.user.clone(),
             options: PushOptions::default(),
             payload: trigger.payload.clone(),
-            key: Some(key_of(wanting.pipeline.id)),
+            key: Some(Key::continuation(wanting.pipeline.id)),
             selection: None,
             more: Circumstances {
                 config: Some(configuration),
@@ -94,23 +94,15 @@ impl Triggers {
     }
 }
 
-const KEY: &str = "continue:";
-
-/// The key of the pipeline that follows a `setup` pipeline: there is one at most.
-fn key_of(setup: PipelineId) -> String {
-    format!("{KEY}{setup}")
-}
-
 /// The pipeline that follows a `setup` pipeline.
 ///
 /// # Errors
 /// The database fails.
 pub fn continuation_of(tx: &mut Tx<'_>, setup: &Pipeline) -> tasuki_store::Result<Option<Pipeline>> {
-    let Some(id) = pipelines::by_idempotency_key(tx, &key_of(setup.id))? else {
-        return Ok(None);
-    };
-    // Whoever starts a pipeline of their own may have chosen that key.
-    Ok(pipelines::get(tx, id)?.filter(|found| is_continuation(found) && found.project_id == setup.project_id))
+    match pipelines::by_idempotency_key(tx, Key::continuation(setup.id).as_str())? {
+        Some(id) => pipelines::get(tx, id),
+        None => Ok(None),
+    }
 }
 
 /// The `setup` pipeline that a pipeline follows.
@@ -118,16 +110,10 @@ pub fn continuation_of(tx: &mut Tx<'_>, setup: &Pipeline) -> tasuki_store::Resul
 /// # Errors
 /// The database fails.
 pub fn setup_of(tx: &mut Tx<'_>, following: &Pipeline) -> tasuki_store::Result<Option<Pipeline>> {
-    let key = following.idempotency_key.as_deref().unwrap_or_default();
-    let id = key.strip_prefix(KEY).and_then(|id| id.parse().ok());
-    let Some(id) = id.filter(|_| is_continuation(following)) else {
-        return Ok(None);
-    };
-    Ok(pipelines::get(tx, PipelineId(id))?.filter(|found| found.project_id == following.project_id))
-}
-
-fn is_continuation(pipeline: &Pipeline) -> bool {
-    pipeline.source == Source::ParentPipeline.as_str()
+    match following.idempotency_key.as_deref().and_then(Key::continued) {
+        Some(id) => pipelines::get(tx, id),
+        None => Ok(None),
+    }
 }
 
 /// The job that runs with this token, where it may continue its pipeline.

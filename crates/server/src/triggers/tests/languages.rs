@@ -5,7 +5,7 @@ use tasuki_store::pipelines::Pipeline;
 use tasuki_store::schedules;
 
 use super::world::{World, commit};
-use crate::triggers::{Circumstances, NoPipeline, Started, Want};
+use crate::triggers::{Circumstances, Key, NoPipeline, Started, Want};
 
 const GITLAB: (&str, &str) = (".gitlab-ci.yml", "lab: {script: [x]}\n");
 const CIRCLE: (&str, &str) = (
@@ -85,7 +85,7 @@ async fn a_request_starts_what_is_for_requests_and_never_twice() {
         variables: Vec::new(),
         inputs: Vec::new(),
         user: None,
-        key: Some("k".to_owned()),
+        key: Some(Key::request(project.id, "k")),
         payload: None,
         more: Circumstances::default(),
     };
@@ -179,7 +179,11 @@ async fn workflow_files_have_schedules() {
     ];
     assert_eq!(shown, expected);
     let first = all.iter().find(|s| s.cron == "0 4 * * *").unwrap();
-    let made = world.triggers.run_schedule(first, "now".to_owned()).await.unwrap();
+    let made = world
+        .triggers
+        .run_schedule(first, Key::by_hand(first.id, first.updated_ms))
+        .await
+        .unwrap();
     assert_eq!(made.len(), 1, "{made:?}");
     assert_eq!(shown_last(&world).await, "Nightly: Files pending 1");
 

@@ -4,7 +4,7 @@ use tasuki_model::plan::Variable;
 use tasuki_model::trigger::Source;
 
 use super::world::{World, commit, git};
-use crate::triggers::{Circumstances, Error, NoPipeline, Started, Want};
+use crate::triggers::{Circumstances, Error, Key, NoPipeline, Started, Want};
 
 fn want(git_ref: Option<&str>) -> Want {
     Want {
@@ -60,7 +60,7 @@ async fn whoever_asks_gets_a_pipeline_or_the_reason() {
         );
     }
     let keyed = || Want {
-        key: Some("k".to_owned()),
+        key: Some(Key::request(project.id, "k")),
         ..go(want(None))
     };
     let Ok(Started::New { id: made, .. }) = run(keyed()).await else {

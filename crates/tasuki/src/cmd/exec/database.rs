@@ -5,13 +5,13 @@ use tasuki_store::{DbUrl, Error, Store};
 use tokio::sync::oneshot;
 
 /// A database that is being made. Its tables take as long as all that comes before the engine needs them (the command line,
-/// the configuration, what git says of the folder), so they are made meanwhile, on another processor.
-pub(super) struct Database(oneshot::Receiver<Result<Store, Error>>);
+/// the configuration, the folders), so they are made meanwhile, on another processor.
+pub(crate) struct Database(oneshot::Receiver<Result<Store, Error>>);
 
 impl Database {
     /// # Errors
     /// No thread can be started.
-    pub(super) fn open() -> anyhow::Result<Self> {
+    pub(crate) fn open() -> anyhow::Result<Self> {
         let (send, opened) = oneshot::channel();
         // Nobody listens where the command line or the configuration was wrong.
         let work = move || drop(send.send(Store::open(&DbUrl::Memory)));

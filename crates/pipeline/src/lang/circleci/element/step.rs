@@ -142,6 +142,13 @@ impl Compiler<'_, '_> {
         }
     }
 
+    /// A step that the runner will refuse, with what to write instead.
+    fn refused(&self, key: &Node, instead: &str) {
+        let name = key.text().map_or("", |text| text);
+        let message = format!("no runner does `{name}`: the job will be refused there");
+        self.report(Problem::new(&code::CIRCLECI_STEP_REFUSED, key.span, message).hint(instead));
+    }
+
     fn command(
         &self,
         owner: &Rc<Package>,
@@ -257,8 +264,17 @@ impl Compiler<'_, '_> {
             "attach_workspace" => self.attach(key, value, sink),
             "store_artifacts" => self.store_artifacts(key, value, sink),
             "store_test_results" => self.store_test_results(key, value, sink),
-            "add_ssh_keys" => self.add_ssh_keys(value),
-            "setup_remote_docker" => self.setup_remote_docker(value),
+            "add_ssh_keys" => {
+                self.refused(
+                    key,
+                    "put the key into a variable of the kind file and load it in a `run` step",
+                );
+                self.add_ssh_keys(value)
+            }
+            "setup_remote_docker" => {
+                self.refused(key, "leave it out: the jobs of a runner use the docker of its machine");
+                self.setup_remote_docker(value)
+            }
             "install_signing_bundle" => {
                 let message = "`install_signing_bundle` is not supported: import the certificate in a `run` step";
                 self.error(&code::UNSUPPORTED, key.span, message);

@@ -28,6 +28,9 @@ const TOP: [&str; 14] = [
     "examples",
 ];
 
+/// Those of them that change no pipeline.
+const IDLE: [&str; 4] = ["experimental", "notify", "display", "examples"];
+
 /// Reads what the main file defines. `None`: it is no configuration.
 pub(in crate::lang::circleci) fn load(session: &Session<'_>, root: &Node) -> Option<Rc<Package>> {
     let Some(map) = root.as_map() else {
@@ -38,6 +41,11 @@ pub(in crate::lang::circleci) fn load(session: &Session<'_>, root: &Node) -> Opt
     version(session, root, map);
     setup(session, map);
     for (key, _) in map.iter() {
+        if let Some(text) = key.text().filter(|text| IDLE.contains(&&***text)) {
+            let message =
+                format!("`{text}` does nothing here: it is for CircleCI's own notifications or its list of orbs");
+            session.error(&code::CIRCLECI_NO_EFFECT, key.span, message);
+        }
         let Some(text) = key.text().filter(|text| !TOP.contains(&&***text)) else {
             continue;
         };

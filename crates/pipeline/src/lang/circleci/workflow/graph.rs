@@ -8,9 +8,6 @@ use crate::yaml::Span;
 
 use super::entry::{Edge, Entry};
 
-/// Jobs of a workflow that a hint lists, at most.
-const MOST_LISTED: usize = 12;
-
 impl Compiler<'_, '_> {
     /// Makes names unique: where there are several, they get numbers.
     pub(super) fn name(&self, entries: &mut [Entry]) {
@@ -75,16 +72,13 @@ impl Compiler<'_, '_> {
                         entry.name
                     );
                     let problem = Problem::new(&code::CIRCLECI_REQUIRES, requirement.span, message);
-                    let mut problem = if self.session.may_suggest() {
+                    let problem = if self.session.may_suggest() {
                         problem.suggest(name, entries.iter().map(|entry| entry.name.as_str()))
                     } else {
                         problem
                     };
-                    if problem.hint.is_none() && entries.len() <= MOST_LISTED {
-                        let names: Vec<String> = entries.iter().map(|entry| format!("`{}`", entry.name)).collect();
-                        problem = problem.hint(format!("the jobs of {what} are {}", names.join(", ")));
-                    }
-                    self.report(problem);
+                    let names = entries.iter().map(|entry| format!("`{}`", entry.name));
+                    self.report(problem.or_list(&format!("the jobs of {what} are"), names));
                     continue;
                 }
                 let new = found.into_iter().filter(|to| !edges.iter().any(|edge| edge.to == *to));

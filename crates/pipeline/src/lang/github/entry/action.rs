@@ -57,14 +57,14 @@ pub(crate) fn parse(session: &Session<'_>, node: &Node) -> Option<Action> {
         );
         return None;
     };
-    fields::keyed(session, node, "an action", KEYS);
+    fields::keyed(session, node, &"an action", KEYS);
     for key in ["name", "description", "author"] {
         if let Some(node) = root.get(key) {
-            fields::plain(session, node, &format!("`{key}`"));
+            fields::plain(session, node, &format_args!("`{key}`"));
         }
     }
     if let Some(node) = root.get("branding") {
-        fields::keyed(session, node, "`branding`", &["color", "icon"]);
+        fields::keyed(session, node, &"`branding`", &["color", "icon"]);
     }
     let Some(runs) = root.get("runs") else {
         session.error(&code::GITHUB_FORMAT, node.span, "the action has no `runs`");
@@ -87,17 +87,17 @@ pub(crate) fn parse(session: &Session<'_>, node: &Node) -> Option<Action> {
 }
 
 fn inputs(session: &Session<'_>, node: &Node) -> Vec<ActionInput> {
-    let Some(map) = fields::map(session, node, "`inputs`") else {
+    let Some(map) = fields::map(session, node, &"`inputs`") else {
         return Vec::new();
     };
-    fields::unique(session, map, "`inputs`");
+    fields::unique(session, map, &"`inputs`");
     let known = ["description", "required", "default", "deprecationMessage"];
     let one = |(key, node): &(Node, Node)| {
         let name = key.text().map_or("", |text| text);
-        let map = fields::keyed(session, node, &format!("input `{name}`"), &known)?;
+        let map = fields::keyed(session, node, &format_args!("input `{name}`"), &known)?;
         let default = map
             .get("default")
-            .and_then(|node| fields::field(session, node, "`default`", Wanted::Any, &names::ACTION_DEFAULT));
+            .and_then(|node| fields::field(session, node, &"`default`", Wanted::Any, &names::ACTION_DEFAULT));
         Some(ActionInput {
             name: name.to_owned(),
             default,
@@ -107,19 +107,24 @@ fn inputs(session: &Session<'_>, node: &Node) -> Vec<ActionInput> {
 }
 
 fn outputs(session: &Session<'_>, node: &Node, is_composite: bool) -> Vec<(String, Field)> {
-    let Some(map) = fields::map(session, node, "`outputs`") else {
+    let Some(map) = fields::map(session, node, &"`outputs`") else {
         return Vec::new();
     };
-    fields::unique(session, map, "`outputs`");
+    fields::unique(session, map, &"`outputs`");
     let mut found = Vec::new();
     for (key, node) in map.iter() {
         let name = key.text().map_or("", |text| text);
-        let Some(map) = fields::keyed(session, node, &format!("output `{name}`"), &["description", "value"]) else {
+        let Some(map) = fields::keyed(
+            session,
+            node,
+            &format_args!("output `{name}`"),
+            &["description", "value"],
+        ) else {
             continue;
         };
         match map.get("value") {
             Some(value) => {
-                let value = fields::field(session, value, "`value`", Wanted::Any, &names::ACTION_OUTPUT);
+                let value = fields::field(session, value, &"`value`", Wanted::Any, &names::ACTION_OUTPUT);
                 found.extend(value.map(|value| (name.to_owned(), value)));
             }
             None if is_composite => {
@@ -136,14 +141,14 @@ fn outputs(session: &Session<'_>, node: &Node, is_composite: bool) -> Vec<(Strin
 }
 
 fn runs_of(session: &Session<'_>, node: &Node) -> Option<Runs> {
-    let map = fields::map(session, node, "`runs`")?;
+    let map = fields::map(session, node, &"`runs`")?;
     let Some(using) = map.get("using") else {
         session.error(&code::GITHUB_FORMAT, node.span, "`runs` has no `using`");
         return None;
     };
-    match fields::plain(session, using, "`using`")? {
+    match fields::plain(session, using, &"`using`")? {
         "composite" => {
-            fields::keyed(session, node, "`runs` of a composite action", &["using", "steps"]);
+            fields::keyed(session, node, &"`runs` of a composite action", &["using", "steps"]);
             let Some(steps) = map.get("steps") else {
                 session.error(&code::GITHUB_FORMAT, node.span, "the composite action has no `steps`");
                 return None;
@@ -152,7 +157,7 @@ fn runs_of(session: &Session<'_>, node: &Node) -> Option<Runs> {
         }
         "node12" | "node16" | "node20" | "node24" => {
             let known = ["using", "main", "pre", "pre-if", "post", "post-if"];
-            fields::keyed(session, node, "`runs` of a JavaScript action", &known);
+            fields::keyed(session, node, &"`runs` of a JavaScript action", &known);
             node_of(session, node, map)
         }
         "docker" => {
@@ -167,7 +172,7 @@ fn runs_of(session: &Session<'_>, node: &Node) -> Option<Runs> {
                 "pre-if",
                 "post-if",
             ];
-            fields::keyed(session, node, "`runs` of a container action", &known);
+            fields::keyed(session, node, &"`runs` of a container action", &known);
             container_of(session, node, map)
         }
         other => {
@@ -184,7 +189,7 @@ fn runs_of(session: &Session<'_>, node: &Node) -> Option<Runs> {
 fn node_of(session: &Session<'_>, node: &Node, map: &Map) -> Option<Runs> {
     let text = |key: &str| {
         map.get(key)
-            .and_then(|node| fields::plain(session, node, &format!("`{key}`")))
+            .and_then(|node| fields::plain(session, node, &format_args!("`{key}`")))
     };
     let Some(main) = text("main") else {
         session.error(&code::GITHUB_FORMAT, node.span, "the JavaScript action has no `main`");
@@ -193,7 +198,7 @@ fn node_of(session: &Session<'_>, node: &Node, map: &Map) -> Option<Runs> {
     no_pre(session, map, "pre");
     for key in ["pre-if", "post-if"] {
         if let Some(node) = map.get(key) {
-            fields::condition(session, node, &format!("`{key}`"), &names::ACTION_IF);
+            fields::condition(session, node, &format_args!("`{key}`"), &names::ACTION_IF);
         }
     }
     Some(Runs::Node {
@@ -201,7 +206,7 @@ fn node_of(session: &Session<'_>, node: &Node, map: &Map) -> Option<Runs> {
         post: text("post").map(str::to_owned),
         post_if: map
             .get("post-if")
-            .and_then(|node| fields::condition(session, node, "`post-if`", &names::ACTION_IF)),
+            .and_then(|node| fields::condition(session, node, &"`post-if`", &names::ACTION_IF)),
     })
 }
 
@@ -219,7 +224,7 @@ fn no_pre(session: &Session<'_>, map: &Map, key: &str) {
 fn container_of(session: &Session<'_>, node: &Node, map: &Map) -> Option<Runs> {
     let text = |key: &str| {
         let found = map.get(key)?;
-        fields::plain(session, found, &format!("`{key}`")).map(str::to_owned)
+        fields::plain(session, found, &format_args!("`{key}`")).map(str::to_owned)
     };
     let Some(image) = text("image") else {
         session.error(&code::GITHUB_FORMAT, node.span, "the container action has no `image`");
@@ -235,15 +240,15 @@ fn container_of(session: &Session<'_>, node: &Node, map: &Map) -> Option<Runs> {
     no_pre(session, map, "pre-entrypoint");
     let condition = |key: &str| {
         let found = map.get(key)?;
-        fields::condition(session, found, &format!("`{key}`"), &names::ACTION_IF)
+        fields::condition(session, found, &format_args!("`{key}`"), &names::ACTION_IF)
     };
     condition("pre-if");
     let args = map.get("args").and_then(|node| {
         let Some(items) = node.as_seq() else {
-            fields::wrong(session, node, "`args`", "a list");
+            fields::wrong(session, node, &"`args`", "a list");
             return None;
         };
-        let one = |item| fields::field(session, item, "an entry of `args`", Wanted::Text, &names::ACTION_STEP);
+        let one = |item| fields::field(session, item, &"an entry of `args`", Wanted::Text, &names::ACTION_STEP);
         Some(items.iter().filter_map(one).collect())
     });
     Some(Runs::Container(Container {
@@ -252,7 +257,7 @@ fn container_of(session: &Session<'_>, node: &Node, map: &Map) -> Option<Runs> {
         args,
         env: map
             .get("env")
-            .map(|env| fields::entries(session, env, "`env`", &names::ACTION_STEP))
+            .map(|env| fields::entries(session, env, &"`env`", &names::ACTION_STEP))
             .unwrap_or_default(),
         post: text("post-entrypoint"),
         post_if: condition("post-if"),

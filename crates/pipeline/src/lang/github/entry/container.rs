@@ -54,7 +54,7 @@ pub(super) fn parse(session: &Session<'_>, node: &Node) -> Option<Container> {
     match value(node) {
         Value::Null => None,
         Value::Map(_) => {
-            let map = fields::keyed(session, node, "`container`", KEYS)?;
+            let map = fields::keyed(session, node, &"`container`", KEYS)?;
             of_map(session, node, map, "`container`")
         }
         _ => plain(session, node, "`container`"),
@@ -64,7 +64,7 @@ pub(super) fn parse(session: &Session<'_>, node: &Node) -> Option<Container> {
 /// Reads `services` that an expression gives as a whole.
 pub(super) fn computed(session: &Session<'_>, node: &Node) -> Option<Field> {
     let is_expression = node.text().is_some_and(|text| has_expression(text));
-    is_expression.then(|| fields::field(session, node, "`services`", Wanted::Any, &names::JOB))?
+    is_expression.then(|| fields::field(session, node, &"`services`", Wanted::Any, &names::JOB))?
 }
 
 /// Reads `services`.
@@ -72,10 +72,10 @@ pub(super) fn services(session: &Session<'_>, node: &Node) -> Vec<Service> {
     if node.text().is_some_and(|text| has_expression(text)) {
         return Vec::new();
     }
-    let Some(map) = fields::map(session, node, "`services`") else {
+    let Some(map) = fields::map(session, node, &"`services`") else {
         return Vec::new();
     };
-    fields::unique(session, map, "`services`");
+    fields::unique(session, map, &"`services`");
     let one = |(key, node): &(Node, Node)| {
         let id = key.text().map_or("", |text| text);
         fields::check_id(session, id, key.span, "a service");
@@ -97,7 +97,7 @@ pub(super) fn services(session: &Session<'_>, node: &Node) -> Vec<Service> {
 
 fn plain(session: &Session<'_>, node: &Node, what: &str) -> Option<Container> {
     Some(Container {
-        image: fields::field(session, node, what, Wanted::Text, &names::JOB)?,
+        image: fields::field(session, node, &what, Wanted::Text, &names::JOB)?,
         credentials: None,
         env: Vec::new(),
         ports: Vec::new(),
@@ -113,18 +113,26 @@ fn of_map(session: &Session<'_>, node: &Node, map: &Map, what: &str) -> Option<C
         session.error(&code::GITHUB_FORMAT, node.span, format!("{what} has no `image`"));
         return None;
     };
-    let text = |key: &str| fields::field(session, map.get(key)?, &format!("`{key}`"), Wanted::Text, &names::JOB);
+    let text = |key: &str| {
+        fields::field(
+            session,
+            map.get(key)?,
+            &format_args!("`{key}`"),
+            Wanted::Text,
+            &names::JOB,
+        )
+    };
     let list = |key: &str| -> Vec<Field> {
         let Some(node) = map.get(key) else { return Vec::new() };
         let Some(items) = node.as_seq() else {
-            fields::wrong(session, node, &format!("`{key}`"), "a list");
+            fields::wrong(session, node, &format_args!("`{key}`"), "a list");
             return Vec::new();
         };
         let one = |item| {
             fields::field(
                 session,
                 item,
-                &format!("an entry of `{key}`"),
+                &format_args!("an entry of `{key}`"),
                 Wanted::Text,
                 &names::JOB,
             )
@@ -132,11 +140,11 @@ fn of_map(session: &Session<'_>, node: &Node, map: &Map, what: &str) -> Option<C
         items.iter().filter_map(one).collect()
     };
     Some(Container {
-        image: fields::field(session, image, "`image`", Wanted::Any, &names::JOB)?,
+        image: fields::field(session, image, &"`image`", Wanted::Any, &names::JOB)?,
         credentials: map.get("credentials").and_then(|node| credentials(session, node)),
         env: map
             .get("env")
-            .map(|node| fields::entries(session, node, "`env`", &names::CONTAINER_ENV))
+            .map(|node| fields::entries(session, node, &"`env`", &names::CONTAINER_ENV))
             .unwrap_or_default(),
         ports: list("ports"),
         volumes: list("volumes"),
@@ -148,16 +156,22 @@ fn of_map(session: &Session<'_>, node: &Node, map: &Map, what: &str) -> Option<C
 
 fn credentials(session: &Session<'_>, node: &Node) -> Option<Credentials> {
     if node.text().is_some_and(|text| has_expression(text)) {
-        let field = fields::field(session, node, "`credentials`", Wanted::Any, &names::CREDENTIALS)?;
+        let field = fields::field(session, node, &"`credentials`", Wanted::Any, &names::CREDENTIALS)?;
         return Some(Credentials::Computed(field));
     }
-    let map = fields::keyed(session, node, "`credentials`", &["username", "password"])?;
+    let map = fields::keyed(session, node, &"`credentials`", &["username", "password"])?;
     let text = |key: &str| {
         let found = map.get(key);
         if found.is_none() {
             session.error(&code::GITHUB_FORMAT, node.span, format!("`credentials` has no `{key}`"));
         }
-        fields::field(session, found?, &format!("`{key}`"), Wanted::Text, &names::CREDENTIALS)
+        fields::field(
+            session,
+            found?,
+            &format_args!("`{key}`"),
+            Wanted::Text,
+            &names::CREDENTIALS,
+        )
     };
     let (username, password) = (text("username"), text("password"));
     Some(Credentials::Written(username?, password?))

@@ -1,6 +1,7 @@
 //! `jobs`.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use tasuki_model::expr::syntax::has_expression;
 
@@ -117,10 +118,10 @@ pub(crate) enum Secrets {
 
 /// Reads `jobs`.
 pub(super) fn parse_all(session: &Session<'_>, node: &Node) -> Vec<Job> {
-    let Some(map) = fields::map(session, node, "`jobs`") else {
+    let Some(map) = fields::map(session, node, &"`jobs`") else {
         return Vec::new();
     };
-    fields::unique(session, map, "`jobs`");
+    fields::unique(session, map, &"`jobs`");
     if map.is_empty() {
         session.error(&code::GITHUB_FORMAT, node.span, "the workflow has no jobs");
     }
@@ -136,7 +137,7 @@ pub(super) fn parse_all(session: &Session<'_>, node: &Node) -> Vec<Job> {
 }
 
 fn job(session: &Session<'_>, id: &str, span: Span, node: &Node) -> Option<Job> {
-    let what = format!("job `{id}`");
+    let what = format_args!("job `{id}`");
     let is_call = node.get("uses").is_some();
     let map = fields::keyed(session, node, &what, if is_call { CALL_KEYS } else { KEYS })?;
     let needs = map.get("needs").map(|node| needs(session, node)).unwrap_or_default();
@@ -149,11 +150,11 @@ fn job(session: &Session<'_>, id: &str, span: Span, node: &Node) -> Option<Job> 
         span,
         name: map
             .get("name")
-            .and_then(|node| fields::field(session, node, "`name`", Wanted::Text, &names::JOB)),
+            .and_then(|node| fields::field(session, node, &"`name`", Wanted::Text, &names::JOB)),
         needs,
         condition: map
             .get("if")
-            .and_then(|node| fields::condition(session, node, "`if`", &names::JOB_IF)),
+            .and_then(|node| fields::condition(session, node, &"`if`", &names::JOB_IF)),
         permissions: map.get("permissions").map(|node| permissions::parse(session, node)),
         strategy: map.get("strategy").and_then(|node| strategy::parse(session, node)),
         concurrency: map
@@ -166,7 +167,7 @@ fn job(session: &Session<'_>, id: &str, span: Span, node: &Node) -> Option<Job> 
 fn needs(session: &Session<'_>, node: &Node) -> Vec<(String, Span)> {
     let mut found: Vec<(String, Span)> = Vec::new();
     for item in fields::one_or_many(node) {
-        if let Some(id) = fields::plain(session, item, "an entry of `needs`")
+        if let Some(id) = fields::plain(session, item, &"an entry of `needs`")
             && !found.iter().any(|(known, _)| known.eq_ignore_ascii_case(id))
         {
             found.push((id.to_owned(), item.span));
@@ -175,7 +176,7 @@ fn needs(session: &Session<'_>, node: &Node) -> Vec<(String, Span)> {
     found
 }
 
-fn body(session: &Session<'_>, what: &str, span: Span, map: &Map) -> Body {
+fn body(session: &Session<'_>, what: &dyn Display, span: Span, map: &Map) -> Body {
     let runs_on = match map.get("runs-on") {
         Some(node) => runs_on(session, node),
         None => {
@@ -196,7 +197,7 @@ fn body(session: &Session<'_>, what: &str, span: Span, map: &Map) -> Body {
             .unwrap_or_default(),
         env: map
             .get("env")
-            .map(|node| fields::entries(session, node, "`env`", &names::JOB_ENV))
+            .map(|node| fields::entries(session, node, &"`env`", &names::JOB_ENV))
             .unwrap_or_default(),
         defaults: map
             .get("defaults")
@@ -208,10 +209,10 @@ fn body(session: &Session<'_>, what: &str, span: Span, map: &Map) -> Body {
             .unwrap_or_default(),
         timeout: map
             .get("timeout-minutes")
-            .and_then(|node| fields::field(session, node, "`timeout-minutes`", Wanted::Number, &names::JOB)),
+            .and_then(|node| fields::field(session, node, &"`timeout-minutes`", Wanted::Number, &names::JOB)),
         continue_on_error: map
             .get("continue-on-error")
-            .and_then(|node| fields::field(session, node, "`continue-on-error`", Wanted::Bool, &names::JOB)),
+            .and_then(|node| fields::field(session, node, &"`continue-on-error`", Wanted::Bool, &names::JOB)),
         container: map.get("container").and_then(|node| container::parse(session, node)),
         computed_services: map.get("services").and_then(|node| container::computed(session, node)),
         services: map
@@ -228,7 +229,7 @@ fn beyond(session: &Session<'_>, map: &Map) {
         session.report(Problem::new(&code::UNSUPPORTED, key.span, message).hint("leave it out"));
     }
     if let Some((key, node)) = map.entry("cancel-timeout-minutes") {
-        fields::field(session, node, "`cancel-timeout-minutes`", Wanted::Number, &names::JOB);
+        fields::field(session, node, &"`cancel-timeout-minutes`", Wanted::Number, &names::JOB);
         let message = "how long a cancelled job may go on is the runner's setting";
         session.report(Problem::new(&code::GITHUB_NO_EFFECT, key.span, message));
     }
@@ -237,7 +238,7 @@ fn beyond(session: &Session<'_>, map: &Map) {
 /// `group`, which may say whose group it is.
 fn runner_group(session: &Session<'_>, node: &Node) -> Option<Field> {
     const OWNERS: [&str; 4] = ["organization", "org", "enterprise", "ent"];
-    let field = fields::field(session, node, "`group`", Wanted::Text, &names::JOB)?;
+    let field = fields::field(session, node, &"`group`", Wanted::Text, &names::JOB)?;
     let name = node.text().map_or("", |text| text);
     if has_expression(name) {
         return Some(field);
@@ -258,7 +259,7 @@ fn runner_group(session: &Session<'_>, node: &Node) -> Option<Field> {
 }
 
 fn runs_on(session: &Session<'_>, node: &Node) -> RunsOn {
-    let label = |node: &Node| fields::field(session, node, "a label of `runs-on`", Wanted::Text, &names::JOB);
+    let label = |node: &Node| fields::field(session, node, &"a label of `runs-on`", Wanted::Text, &names::JOB);
     let labels = |node: &Node| {
         fields::one_or_many(node)
             .into_iter()
@@ -267,7 +268,7 @@ fn runs_on(session: &Session<'_>, node: &Node) -> RunsOn {
     };
     match value(node) {
         Value::Map(_) => {
-            let Some(map) = fields::keyed(session, node, "`runs-on`", &["group", "labels"]) else {
+            let Some(map) = fields::keyed(session, node, &"`runs-on`", &["group", "labels"]) else {
                 return RunsOn::default();
             };
             if map.is_empty() {
@@ -295,42 +296,42 @@ fn runs_on(session: &Session<'_>, node: &Node) -> RunsOn {
 
 fn environment(session: &Session<'_>, node: &Node) -> Option<Environment> {
     if !matches!(value(node), Value::Map(_)) {
-        let name = fields::field(session, node, "`environment`", Wanted::Text, &names::JOB)?;
+        let name = fields::field(session, node, &"`environment`", Wanted::Text, &names::JOB)?;
         return Some(Environment {
             name,
             url: None,
             deploys: true,
         });
     }
-    let map = fields::keyed(session, node, "`environment`", &["name", "url", "deployment"])?;
+    let map = fields::keyed(session, node, &"`environment`", &["name", "url", "deployment"])?;
     let Some(name) = map.get("name") else {
         session.error(&code::GITHUB_FORMAT, node.span, "`environment` has no `name`");
         return None;
     };
     let deploys = map
         .get("deployment")
-        .is_none_or(|node| fields::flag(session, node, "`deployment`") != Some(false));
+        .is_none_or(|node| fields::flag(session, node, &"`deployment`") != Some(false));
     Some(Environment {
         deploys,
-        name: fields::field(session, name, "`name`", Wanted::Text, &names::JOB)?,
+        name: fields::field(session, name, &"`name`", Wanted::Text, &names::JOB)?,
         url: map
             .get("url")
-            .and_then(|node| fields::field(session, node, "`url`", Wanted::Text, &names::ENVIRONMENT_URL)),
+            .and_then(|node| fields::field(session, node, &"`url`", Wanted::Text, &names::ENVIRONMENT_URL)),
     })
 }
 
 fn outputs(session: &Session<'_>, node: &Node) -> Vec<(String, Field)> {
-    let Some(map) = fields::map(session, node, "`outputs`") else {
+    let Some(map) = fields::map(session, node, &"`outputs`") else {
         return Vec::new();
     };
-    fields::unique(session, map, "`outputs`");
+    fields::unique(session, map, &"`outputs`");
     let one = |(key, node): &(Node, Node)| {
         let name = key.text().map_or("", |text| text);
         fields::check_id(session, name, key.span, "an output");
         let value = fields::field(
             session,
             node,
-            &format!("output `{name}`"),
+            &format_args!("output `{name}`"),
             Wanted::Any,
             &names::JOB_OUTPUT,
         )?;
@@ -340,7 +341,7 @@ fn outputs(session: &Session<'_>, node: &Node) -> Vec<(String, Field)> {
 }
 
 fn call(session: &Session<'_>, uses: &Node, map: &Map) -> Option<Call> {
-    let text = fields::plain(session, uses, "`uses`")?;
+    let text = fields::plain(session, uses, &"`uses`")?;
     let (path, local) = match fields::own_path(text) {
         Some(path) => (path, true),
         None => (text.split_once('@').map_or("", |(path, _)| path), false),
@@ -382,14 +383,14 @@ fn call(session: &Session<'_>, uses: &Node, map: &Map) -> Option<Call> {
     let secrets = match map.get("secrets") {
         None => Secrets::Given(Vec::new()),
         Some(node) if value(node) == Value::Text("inherit") => Secrets::Inherit,
-        Some(node) => Secrets::Given(fields::entries(session, node, "`secrets`", &names::JOB_ENV)),
+        Some(node) => Secrets::Given(fields::entries(session, node, &"`secrets`", &names::JOB_ENV)),
     };
     Some(Call {
         uses: text.to_owned(),
         span: uses.span,
         with: map
             .get("with")
-            .map(|node| fields::entries(session, node, "`with`", &names::JOB))
+            .map(|node| fields::entries(session, node, &"`with`", &names::JOB))
             .unwrap_or_default(),
         secrets,
     })

@@ -57,7 +57,7 @@ pub(super) fn parse(session: &Session<'_>, node: &Node) -> BTreeMap<String, Stri
                     );
                     continue;
                 };
-                let Some(level) = fields::plain(session, node, &format!("permission `{name}`")) else {
+                let Some(level) = fields::plain(session, node, &format_args!("permission `{name}`")) else {
                     continue;
                 };
                 if level != "none" && !levels.contains(&level) {
@@ -72,7 +72,12 @@ pub(super) fn parse(session: &Session<'_>, node: &Node) -> BTreeMap<String, Stri
             found
         }
         _ => {
-            fields::wrong(session, node, "`permissions`", "read-all, write-all or a map of scopes");
+            fields::wrong(
+                session,
+                node,
+                &"`permissions`",
+                "read-all, write-all or a map of scopes",
+            );
             BTreeMap::new()
         }
     }

@@ -9,9 +9,29 @@ use crate::Session;
 use crate::diag::{Problem, code, did_you_mean};
 use crate::yaml::{Map, Node, Span, Value};
 
-const SHARED: [&str; 6] = ["name", "id", "if", "env", "continue-on-error", "timeout-minutes"];
-const RUN: [&str; 4] = ["run", "shell", "working-directory", "background"];
-const USES: [&str; 3] = ["uses", "with", "background"];
+const RUN: &[&str] = &[
+    "name",
+    "id",
+    "if",
+    "env",
+    "continue-on-error",
+    "timeout-minutes",
+    "run",
+    "shell",
+    "working-directory",
+    "background",
+];
+const USES: &[&str] = &[
+    "name",
+    "id",
+    "if",
+    "env",
+    "continue-on-error",
+    "timeout-minutes",
+    "uses",
+    "with",
+    "background",
+];
 /// The keys of which a step has exactly one.
 const KINDS: [&str; 6] = ["run", "uses", "wait", "wait-all", "cancel", "parallel"];
 
@@ -86,7 +106,7 @@ pub(crate) enum Uses {
 /// Reads `steps`.
 pub(super) fn parse_all(session: &Session<'_>, node: &Node, place: Place) -> Vec<Step> {
     let Some(items) = node.as_seq() else {
-        fields::wrong(session, node, "`steps`", "a list of steps");
+        fields::wrong(session, node, &"`steps`", "a list of steps");
         return Vec::new();
     };
     // Exactly: what is collected while it is filtered has room for four, and a step is large.
@@ -126,7 +146,7 @@ fn known(session: &Session<'_>, id: &str, span: Span, seen: &[String]) {
 }
 
 fn step(session: &Session<'_>, node: &Node, place: Place) -> Option<Step> {
-    let map = fields::map(session, node, "a step")?;
+    let map = fields::map(session, node, &"a step")?;
     let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| map.get(kind).is_some()).collect();
     let [kind] = kinds.as_slice() else {
         let message = match kinds.as_slice() {
@@ -146,22 +166,22 @@ fn step(session: &Session<'_>, node: &Node, place: Place) -> Option<Step> {
         session.report(problem);
         return None;
     };
-    let mut known: Vec<&str> = SHARED.to_vec();
-    match *kind {
-        "run" => known.extend(RUN),
-        "uses" => known.extend(USES),
-        control => known = vec!["name", control],
-    }
-    let map = fields::keyed(session, node, &format!("a step with `{kind}`"), &known)?;
+    let control = ["name", *kind];
+    let known = match *kind {
+        "run" => RUN,
+        "uses" => USES,
+        _ => &control,
+    };
+    let map = fields::keyed(session, node, &format_args!("a step with `{kind}`"), known)?;
     let names = place.names();
-    let field = |key: &str, wanted| fields::field(session, map.get(key)?, &format!("`{key}`"), wanted, names);
+    let field = |key: &str, wanted| fields::field(session, map.get(key)?, &format_args!("`{key}`"), wanted, names);
     let id = map.get("id").and_then(|node| {
-        let id = fields::plain(session, node, "`id`")?;
+        let id = fields::plain(session, node, &"`id`")?;
         fields::check_id(session, id, node.span, "a step");
         Some(id.to_owned())
     });
     let is_background = match map.get("background") {
-        Some(node) => fields::flag(session, node, "`background`")?,
+        Some(node) => fields::flag(session, node, &"`background`")?,
         None => false,
     };
     if place == Place::Action && (is_background || !matches!(*kind, "run" | "uses")) {
@@ -177,10 +197,10 @@ fn step(session: &Session<'_>, node: &Node, place: Place) -> Option<Step> {
         name: field("name", Wanted::Text),
         condition: map
             .get("if")
-            .and_then(|node| fields::condition(session, node, "`if`", place.condition_names())),
+            .and_then(|node| fields::condition(session, node, &"`if`", place.condition_names())),
         env: map
             .get("env")
-            .map(|node| fields::entries(session, node, "`env`", names))
+            .map(|node| fields::entries(session, node, &"`env`", names))
             .unwrap_or_default(),
         continue_on_error: field("continue-on-error", Wanted::Bool),
         timeout: field("timeout-minutes", Wanted::Number),
@@ -191,7 +211,7 @@ fn step(session: &Session<'_>, node: &Node, place: Place) -> Option<Step> {
 
 fn kind_of(session: &Session<'_>, kind: &str, node: &Node, map: &Map, place: Place) -> Option<StepKind> {
     let names = place.names();
-    let text = |key: &str| fields::field(session, map.get(key)?, &format!("`{key}`"), Wanted::Text, names);
+    let text = |key: &str| fields::field(session, map.get(key)?, &format_args!("`{key}`"), Wanted::Text, names);
     let of_kind = map.get(kind)?;
     Some(match kind {
         "run" => {
@@ -216,29 +236,29 @@ fn kind_of(session: &Session<'_>, kind: &str, node: &Node, map: &Map, place: Pla
             uses: uses(session, of_kind)?,
             with: map
                 .get("with")
-                .map(|node| fields::entries(session, node, "`with`", names))
+                .map(|node| fields::entries(session, node, &"`with`", names))
                 .unwrap_or_default(),
         },
         "wait" => {
             let ids = fields::one_or_many(of_kind)
                 .into_iter()
-                .filter_map(|node| fields::plain(session, node, "an id of `wait`").map(str::to_owned));
+                .filter_map(|node| fields::plain(session, node, &"an id of `wait`").map(str::to_owned));
             StepKind::Wait(Some(ids.collect()))
         }
         "wait-all" => {
             if !matches!(value(of_kind), Value::Null | Value::Bool(true)) {
-                fields::wrong(session, of_kind, "`wait-all`", "empty");
+                fields::wrong(session, of_kind, &"`wait-all`", "empty");
             }
             StepKind::Wait(None)
         }
-        "cancel" => StepKind::Cancel(fields::plain(session, of_kind, "`cancel`")?.to_owned()),
+        "cancel" => StepKind::Cancel(fields::plain(session, of_kind, &"`cancel`")?.to_owned()),
         _ => StepKind::Parallel(parse_parallel(session, of_kind, place)),
     })
 }
 
 fn parse_parallel(session: &Session<'_>, node: &Node, place: Place) -> Vec<Step> {
     let Some(items) = node.as_seq() else {
-        fields::wrong(session, node, "`parallel`", "a list of steps");
+        fields::wrong(session, node, &"`parallel`", "a list of steps");
         return Vec::new();
     };
     let one = |item: &Node| {
@@ -252,7 +272,7 @@ fn parse_parallel(session: &Session<'_>, node: &Node, place: Place) -> Vec<Step>
 }
 
 fn uses(session: &Session<'_>, node: &Node) -> Option<Uses> {
-    let text = fields::plain(session, node, "`uses`")?;
+    let text = fields::plain(session, node, &"`uses`")?;
     let unsupported = |message: String, hint: &str| {
         session.report(Problem::new(&code::UNSUPPORTED, node.span, message).hint(hint));
         Some(Uses::Unknown)

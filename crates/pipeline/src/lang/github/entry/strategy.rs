@@ -41,8 +41,16 @@ pub(crate) struct MatrixRows {
 
 /// Reads `strategy`.
 pub(super) fn parse(session: &Session<'_>, node: &Node) -> Option<Strategy> {
-    let map = fields::keyed(session, node, "`strategy`", &["matrix", "fail-fast", "max-parallel"])?;
-    let read = |key: &str, wanted| fields::field(session, map.get(key)?, &format!("`{key}`"), wanted, &names::STRATEGY);
+    let map = fields::keyed(session, node, &"`strategy`", &["matrix", "fail-fast", "max-parallel"])?;
+    let read = |key: &str, wanted| {
+        fields::field(
+            session,
+            map.get(key)?,
+            &format_args!("`{key}`"),
+            wanted,
+            &names::STRATEGY,
+        )
+    };
     Some(Strategy {
         matrix: map.get("matrix").and_then(|node| matrix(session, node)),
         fail_fast: read("fail-fast", Wanted::Bool),
@@ -63,15 +71,21 @@ fn matrix(session: &Session<'_>, node: &Node) -> Option<Matrix> {
             .text()
             .is_some_and(|text| tasuki_model::expr::syntax::has_expression(text));
         if !is_expression {
-            fields::wrong(session, node, "`matrix`", "a map of lists, or an expression");
+            fields::wrong(session, node, &"`matrix`", "a map of lists, or an expression");
             return None;
         }
-        found.whole = Some(fields::field(session, node, "`matrix`", Wanted::Any, &names::STRATEGY)?);
+        found.whole = Some(fields::field(
+            session,
+            node,
+            &"`matrix`",
+            Wanted::Any,
+            &names::STRATEGY,
+        )?);
         return Some(found);
     }
     let map = node.as_map()?;
     let before = session.errors();
-    fields::unique(session, map, "`matrix`");
+    fields::unique(session, map, &"`matrix`");
     for (key, node) in map.iter() {
         let name = key.text().map_or("", |text| text);
         let is_expression = node
@@ -95,7 +109,7 @@ fn matrix(session: &Session<'_>, node: &Node) -> Option<Matrix> {
             }
             _ => {
                 if !is_expression && !matches!(value(node), Value::Seq(_)) {
-                    fields::wrong(session, node, &format!("`{name}` of the matrix"), "a list");
+                    fields::wrong(session, node, &format_args!("`{name}` of the matrix"), "a list");
                     continue;
                 }
                 if matches!(value(node), Value::Seq(items) if items.is_empty()) {
@@ -124,7 +138,7 @@ fn matrix(session: &Session<'_>, node: &Node) -> Option<Matrix> {
 
 fn rows_are_maps(session: &Session<'_>, node: &Node, name: &str) -> bool {
     let Some(items) = node.as_seq() else {
-        fields::wrong(session, node, &format!("`{name}`"), "a list of maps");
+        fields::wrong(session, node, &format_args!("`{name}`"), "a list of maps");
         return false;
     };
     let mut good = true;
@@ -133,7 +147,7 @@ fn rows_are_maps(session: &Session<'_>, node: &Node, name: &str) -> bool {
             .text()
             .is_some_and(|text| tasuki_model::expr::syntax::has_expression(text));
         if item.as_map().is_none() && !is_expression {
-            fields::wrong(session, item, &format!("an entry of `{name}`"), "a map");
+            fields::wrong(session, item, &format_args!("an entry of `{name}`"), "a map");
             good = false;
         }
     }

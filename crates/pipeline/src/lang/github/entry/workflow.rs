@@ -72,7 +72,7 @@ pub(crate) fn parse(session: &Session<'_>, file: &str, node: &Node) -> Option<Wo
         );
         return None;
     };
-    fields::keyed(session, node, "a workflow", KEYS);
+    fields::keyed(session, node, &"a workflow", KEYS);
     for key in ["on", "jobs"] {
         if root.get(key).is_none() {
             let text = format!("the workflow has no `{key}`");
@@ -86,21 +86,21 @@ pub(crate) fn parse(session: &Session<'_>, file: &str, node: &Node) -> Option<Wo
         }
     }
     if let Some(text) = root.get("description") {
-        fields::plain(session, text, "`description`");
+        fields::plain(session, text, &"`description`");
     }
     Some(Workflow {
         file: file.to_owned(),
         name: root
             .get("name")
-            .and_then(|node| fields::plain(session, node, "`name`"))
+            .and_then(|node| fields::plain(session, node, &"`name`"))
             .map(str::to_owned),
         run_name: root
             .get("run-name")
-            .and_then(|node| fields::field(session, node, "`run-name`", Wanted::Text, &names::WORKFLOW)),
+            .and_then(|node| fields::field(session, node, &"`run-name`", Wanted::Text, &names::WORKFLOW)),
         on: root.get("on").map(|node| on::parse(session, node)).unwrap_or_default(),
         env: root
             .get("env")
-            .map(|node| fields::entries(session, node, "`env`", &names::WORKFLOW_ENV))
+            .map(|node| fields::entries(session, node, &"`env`", &names::WORKFLOW_ENV))
             .unwrap_or_default(),
         defaults: root
             .get("defaults")
@@ -123,12 +123,12 @@ fn start(span: Span) -> Span {
 
 /// Reads `defaults`.
 pub(super) fn defaults(session: &Session<'_>, node: &Node, names: &Names<'_>) -> Defaults {
-    let run = fields::keyed(session, node, "`defaults`", &["run"]).and_then(|map| map.get("run"));
-    let Some(run) = run.and_then(|run| fields::keyed(session, run, "`defaults.run`", &["shell", "working-directory"]))
+    let run = fields::keyed(session, node, &"`defaults`", &["run"]).and_then(|map| map.get("run"));
+    let Some(run) = run.and_then(|run| fields::keyed(session, run, &"`defaults.run`", &["shell", "working-directory"]))
     else {
         return Defaults::default();
     };
-    let text = |key: &str| fields::field(session, run.get(key)?, &format!("`{key}`"), Wanted::Text, names);
+    let text = |key: &str| fields::field(session, run.get(key)?, &format_args!("`{key}`"), Wanted::Text, names);
     Defaults {
         shell: text("shell"),
         directory: text("working-directory"),
@@ -138,7 +138,7 @@ pub(super) fn defaults(session: &Session<'_>, node: &Node, names: &Names<'_>) ->
 /// Reads `concurrency`.
 pub(super) fn concurrency(session: &Session<'_>, node: &Node, names: &Names<'_>) -> Option<Concurrency> {
     if !matches!(value(node), Value::Map(_)) {
-        let group = fields::field(session, node, "`concurrency`", Wanted::Text, names)?;
+        let group = fields::field(session, node, &"`concurrency`", Wanted::Text, names)?;
         return Some(Concurrency {
             group,
             cancel: None,
@@ -148,7 +148,7 @@ pub(super) fn concurrency(session: &Session<'_>, node: &Node, names: &Names<'_>)
     let map = fields::keyed(
         session,
         node,
-        "`concurrency`",
+        &"`concurrency`",
         &["group", "cancel-in-progress", "queue"],
     )?;
     let Some(group) = map.get("group") else {
@@ -156,7 +156,7 @@ pub(super) fn concurrency(session: &Session<'_>, node: &Node, names: &Names<'_>)
         return None;
     };
     let queue = map.get("queue").and_then(|node| {
-        let word = fields::plain(session, node, "`queue`")?;
+        let word = fields::plain(session, node, &"`queue`")?;
         if !matches!(word, "single" | "max") {
             session.error(
                 &code::GITHUB_VALUE,
@@ -167,10 +167,10 @@ pub(super) fn concurrency(session: &Session<'_>, node: &Node, names: &Names<'_>)
         Some(if word == "max" { Queue::Max } else { Queue::Single })
     });
     Some(Concurrency {
-        group: fields::field(session, group, "`group`", Wanted::Text, names)?,
+        group: fields::field(session, group, &"`group`", Wanted::Text, names)?,
         cancel: map
             .get("cancel-in-progress")
-            .and_then(|node| fields::field(session, node, "`cancel-in-progress`", Wanted::Bool, names)),
+            .and_then(|node| fields::field(session, node, &"`cancel-in-progress`", Wanted::Bool, names)),
         queue: queue.unwrap_or(Queue::Single),
     })
 }

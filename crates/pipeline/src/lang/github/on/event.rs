@@ -163,7 +163,7 @@ pub(super) fn find(session: &Session<'_>, name: &str, span: Span) -> Option<&'st
 pub(super) fn types(session: &Session<'_>, event: &Event, node: &Node) -> Vec<String> {
     let mut found = Vec::new();
     for item in fields::one_or_many(node) {
-        let Some(name) = fields::plain(session, item, "a type of an event") else {
+        let Some(name) = fields::plain(session, item, &"a type of an event") else {
             continue;
         };
         if event.types != ["*"] && !event.types.contains(&name) {

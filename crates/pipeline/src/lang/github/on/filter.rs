@@ -125,7 +125,7 @@ fn list(session: &Session<'_>, map: &Map, name: &str) -> Option<List> {
 }
 
 fn pattern(session: &Session<'_>, item: &Node, name: &str) -> Option<(Sign, Pattern)> {
-    let text = fields::plain(session, item, &format!("a pattern of `{name}`"))?;
+    let text = fields::plain(session, item, &format_args!("a pattern of `{name}`"))?;
     let (sign, rest) = match text.strip_prefix('!') {
         Some(rest) => (Sign::Leave, rest),
         None => (Sign::Take, text),

@@ -3,8 +3,11 @@
 
 /// A pattern that is compared with the whole text, with regard to case.
 #[derive(Debug, Clone)]
-pub(crate) struct Pattern {
-    regex: regex::Regex,
+pub(crate) enum Pattern {
+    /// Without a character that has a meaning, as most names of branches are.
+    Exact(String),
+    /// Of bytes: what stands for any character needs no tables of all characters then.
+    Regex(regex::bytes::Regex),
 }
 
 /// Bytes that one compiled pattern may take.
@@ -16,7 +19,10 @@ impl Pattern {
     /// # Errors
     /// What is wrong, as the end of a sentence.
     pub(crate) fn new(pattern: &str) -> Result<Self, String> {
-        let mut regex = String::from("^(?s:");
+        if !pattern.contains(['*', '?', '+', '[', '\\']) {
+            return Ok(Self::Exact(pattern.to_owned()));
+        }
+        let mut regex = String::from("^(?:");
         let mut chars = pattern.chars().peekable();
         let mut countable = false;
         while let Some(c) = chars.next() {
@@ -24,15 +30,15 @@ impl Pattern {
                 '*' if chars.next_if_eq(&'*').is_some() => {
                     // `**/` may stand for nothing.
                     if chars.next_if_eq(&'/').is_some() {
-                        regex.push_str("(?:.*/)?");
+                        regex.push_str("(?:(?s-u:.)*/)?");
                     } else {
-                        regex.push_str(".*");
+                        regex.push_str("(?s-u:.)*");
                     }
                     countable = false;
                     continue;
                 }
                 '*' => {
-                    regex.push_str("[^/]*");
+                    regex.push_str("(?-u:[^/])*");
                     countable = false;
                     continue;
                 }
@@ -52,16 +58,19 @@ impl Pattern {
             countable = true;
         }
         regex.push_str(")$");
-        regex::RegexBuilder::new(&regex)
+        regex::bytes::RegexBuilder::new(&regex)
             .size_limit(MOST_SIZE)
             .dfa_size_limit(MOST_SIZE)
             .build()
-            .map(|regex| Self { regex })
+            .map(Self::Regex)
             .map_err(|_| "it is no pattern that can be used".to_owned())
     }
 
     pub(crate) fn matches(&self, text: &str) -> bool {
-        self.regex.is_match(text)
+        match self {
+            Self::Exact(whole) => whole == text,
+            Self::Regex(regex) => regex.is_match(text.as_bytes()),
+        }
     }
 }
 
@@ -115,6 +124,8 @@ mod tests {
             ("**/migrate-*.sql", "db/sept/migrate-v1.sql", "db/migrate.sql"),
             ("a\\*b", "a*b", "axb"),
             ("a.c", "a.c", "abc"),
+            ("ü?/*/**", "ü/é/ö/ß", "u/é/ö"),
+            ("ü+é", "üüé", "üü"),
         ] {
             let found = Pattern::new(pattern).unwrap();
             assert!(found.matches(yes), "{pattern} {yes}");

@@ -80,10 +80,10 @@ pub(super) fn parse(session: &Session<'_>, node: &Node, giver: Giver) -> Vec<Inp
     if value(node) == Value::Null {
         return Vec::new();
     }
-    let Some(map) = fields::map(session, node, "`inputs`") else {
+    let Some(map) = fields::map(session, node, &"`inputs`") else {
         return Vec::new();
     };
-    fields::unique(session, map, "`inputs`");
+    fields::unique(session, map, &"`inputs`");
     if giver == Giver::Person && map.len() > MOST_INPUTS {
         let message = format!("{} inputs: there may be {MOST_INPUTS}", map.len());
         session.error(&code::GITHUB_INPUT, node.span, message);
@@ -122,10 +122,10 @@ fn input(session: &Session<'_>, name: &str, span: Span, node: &Node, giver: Give
     };
     let map = fields::keyed(session, node, &what, known)?;
     if let Some(text) = map.get("description") {
-        input.description = fields::plain(session, text, "`description`").map(str::to_owned);
+        input.description = fields::plain(session, text, &"`description`").map(str::to_owned);
     }
     if let Some(required) = map.get("required") {
-        input.required = fields::flag(session, required, "`required`")?;
+        input.required = fields::flag(session, required, &"`required`")?;
     }
     input.kind = kind(session, &what, span, map.get("type"), map.get("options"), giver)?;
     if let Some(default) = map.get("default") {
@@ -155,7 +155,7 @@ fn kind(
         }
         return Some(InputKind::Text);
     };
-    let name = fields::plain(session, node, "`type`")?;
+    let name = fields::plain(session, node, &"`type`")?;
     if name == "choice" && giver == Giver::Person {
         let Some(options) = options else {
             session.error(
@@ -168,7 +168,7 @@ fn kind(
         let options = options.as_seq().map(|items| {
             items
                 .iter()
-                .filter_map(|item| fields::plain(session, item, "an option").map(str::to_owned))
+                .filter_map(|item| fields::plain(session, item, &"an option").map(str::to_owned))
                 .collect::<Vec<_>>()
         });
         return match options.filter(|options| !options.is_empty()) {
@@ -201,7 +201,7 @@ fn kind(
 
 /// The default, which must have the type that is declared. An input without a type takes any scalar as a text.
 fn default_of(session: &Session<'_>, input: &Input, node: &Node, typed: bool) -> Option<Field> {
-    let field = fields::field(session, node, "`default`", Wanted::Any, &names::WORKFLOW)?;
+    let field = fields::field(session, node, &"`default`", Wanted::Any, &names::WORKFLOW)?;
     let Expr::Literal(literal) = &field.expr else {
         return Some(field);
     };

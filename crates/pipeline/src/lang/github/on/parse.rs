@@ -56,7 +56,7 @@ pub(crate) fn parse(session: &Session<'_>, node: &Node) -> On {
         Value::Text(name) => add(session, &mut on, name, node.span, None),
         Value::Seq(items) => {
             for item in items.iter() {
-                if let Some(name) = fields::plain(session, item, "an event") {
+                if let Some(name) = fields::plain(session, item, &"an event") {
                     add(session, &mut on, name, item.span, None);
                 }
             }
@@ -67,7 +67,7 @@ pub(crate) fn parse(session: &Session<'_>, node: &Node) -> On {
                 add(session, &mut on, name, key.span, Some(node));
             }
         }
-        _ => fields::wrong(session, node, "`on`", "an event, a list of events or a map of them"),
+        _ => fields::wrong(session, node, &"`on`", "an event, a list of events or a map of them"),
     }
     on
 }
@@ -148,7 +148,7 @@ fn schedule(session: &Session<'_>, span: Span, node: Option<&Node>) -> Vec<Turn>
     };
     let mut all = Vec::with_capacity(items.len());
     for item in items.iter() {
-        let Some(map) = fields::keyed(session, item, "a schedule", &["cron", "timezone"]) else {
+        let Some(map) = fields::keyed(session, item, &"a schedule", &["cron", "timezone"]) else {
             continue;
         };
         let Some(cron) = map.get("cron") else {
@@ -157,8 +157,8 @@ fn schedule(session: &Session<'_>, span: Span, node: Option<&Node>) -> Vec<Turn>
         };
         let zone = map
             .get("timezone")
-            .and_then(|zone| fields::plain(session, zone, "`timezone`"));
-        let Some(text) = fields::plain(session, cron, "`cron`") else {
+            .and_then(|zone| fields::plain(session, zone, &"`timezone`"));
+        let Some(text) = fields::plain(session, cron, &"`cron`") else {
             continue;
         };
         match cron::check(text) {
@@ -193,20 +193,25 @@ fn call(session: &Session<'_>, map: Option<&crate::yaml::Map>) -> Call {
 
 fn secrets(session: &Session<'_>, node: &Node) -> Vec<(String, Required)> {
     let Some(map) = (value(node) != Value::Null)
-        .then(|| fields::map(session, node, "`secrets`"))
+        .then(|| fields::map(session, node, &"`secrets`"))
         .flatten()
     else {
         return Vec::new();
     };
-    fields::unique(session, map, "`secrets`");
+    fields::unique(session, map, &"`secrets`");
     let mut found = Vec::new();
     for (key, node) in map.iter() {
         let name = key.text().map_or("", |text| text);
         let mut required = Required::No;
         if value(node) != Value::Null
-            && let Some(map) = fields::keyed(session, node, &format!("secret `{name}`"), &["description", "required"])
+            && let Some(map) = fields::keyed(
+                session,
+                node,
+                &format_args!("secret `{name}`"),
+                &["description", "required"],
+            )
             && let Some(flag) = map.get("required")
-            && fields::flag(session, flag, "`required`") == Some(true)
+            && fields::flag(session, flag, &"`required`") == Some(true)
         {
             required = Required::Yes;
         }
@@ -217,16 +222,21 @@ fn secrets(session: &Session<'_>, node: &Node) -> Vec<(String, Required)> {
 
 fn outputs(session: &Session<'_>, node: &Node) -> Vec<Output> {
     let Some(map) = (value(node) != Value::Null)
-        .then(|| fields::map(session, node, "`outputs`"))
+        .then(|| fields::map(session, node, &"`outputs`"))
         .flatten()
     else {
         return Vec::new();
     };
-    fields::unique(session, map, "`outputs`");
+    fields::unique(session, map, &"`outputs`");
     let mut found = Vec::new();
     for (key, node) in map.iter() {
         let name = key.text().map_or("", |text| text);
-        let Some(map) = fields::keyed(session, node, &format!("output `{name}`"), &["description", "value"]) else {
+        let Some(map) = fields::keyed(
+            session,
+            node,
+            &format_args!("output `{name}`"),
+            &["description", "value"],
+        ) else {
             continue;
         };
         let Some(node) = map.get("value") else {
@@ -237,7 +247,7 @@ fn outputs(session: &Session<'_>, node: &Node) -> Vec<Output> {
             );
             continue;
         };
-        if let Some(value) = fields::field(session, node, "`value`", Wanted::Any, &names::WORKFLOW_OUTPUT) {
+        if let Some(value) = fields::field(session, node, &"`value`", Wanted::Any, &names::WORKFLOW_OUTPUT) {
             found.push(Output {
                 name: name.to_owned(),
                 value,

@@ -25,11 +25,7 @@ pub(super) fn order(session: &Session<'_>, jobs: &[Job]) -> Option<Vec<usize>> {
                     if session.may_suggest() {
                         problem = problem.suggest(id, jobs.iter().map(|job| job.id.as_str()));
                     }
-                    if problem.hint.is_none() && jobs.len() <= 12 {
-                        let ids: Vec<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
-                        problem = problem.hint(format!("the jobs are {}", ids.join(", ")));
-                    }
-                    session.report(problem);
+                    session.report(problem.or_list("the jobs are", jobs.iter().map(|job| &job.id)));
                 }
             }
         }

@@ -334,6 +334,12 @@ pub(super) fn edges(needs: &[NeedScope], level: &Level<'_>) -> Vec<Need> {
 
 fn runs_on(session: &Session<'_>, made: &mut plan::Job, body: &Body, scope: &Scope<'_>) {
     for field in &body.runs_on.labels {
+        if let Expr::Literal(Literal::Text(label)) = &field.expr
+            && !label.is_empty()
+        {
+            made.tags.push(label.clone());
+            continue;
+        }
         let Some(value) = scope.value(session, field, "`runs-on`") else {
             continue;
         };
@@ -358,7 +364,8 @@ fn runs_on(session: &Session<'_>, made: &mut plan::Job, body: &Body, scope: &Sco
     }
     // Labels ignore case at GitHub, and these are the ones that are written in both ways.
     for label in &mut made.tags {
-        if ["linux", "macos", "windows", "x64", "arm", "arm64"].contains(&label.to_ascii_lowercase().as_str()) {
+        let usual = ["linux", "macos", "windows", "x64", "arm", "arm64"];
+        if usual.iter().any(|word| label.eq_ignore_ascii_case(word)) {
             label.make_ascii_lowercase();
         }
     }

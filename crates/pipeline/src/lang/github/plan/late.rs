@@ -155,7 +155,7 @@ impl Maker<'_, '_> {
                 let field = fields::field(
                     self.session,
                     node,
-                    "a value of the matrix",
+                    &"a value of the matrix",
                     Wanted::Any,
                     &names::STRATEGY,
                 );

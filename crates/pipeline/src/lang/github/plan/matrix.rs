@@ -273,7 +273,7 @@ fn node_value(session: &Session<'_>, node: &Node, scope: &Scope<'_>) -> Option<V
             Value::array(items.collect::<Option<_>>()?)
         }
         _ if node.text().is_some_and(|text| has_expression(text)) => {
-            let field = fields::field(session, node, "a value of the matrix", Wanted::Any, &names::STRATEGY)?;
+            let field = fields::field(session, node, &"a value of the matrix", Wanted::Any, &names::STRATEGY)?;
             scope.value(session, &field, "the matrix")?
         }
         Yaml::Bool(flag) => Value::Bool(flag),

@@ -87,7 +87,8 @@ impl Scope<'_> {
         self.folded(session, field).unwrap_or(Expr::Literal(Literal::Null))
     }
 
-    fn folded(&self, session: &Session<'_>, field: &Field) -> Option<Expr> {
+    /// The same; `None` for what cannot be evaluated, which is reported.
+    pub(super) fn folded(&self, session: &Session<'_>, field: &Field) -> Option<Expr> {
         if matches!(field.expr, Expr::Literal(_)) {
             return Some(field.expr.clone());
         }
@@ -106,7 +107,12 @@ impl Scope<'_> {
     /// The value of a field that must be known now.
     pub(super) fn value(&self, session: &Session<'_>, field: &Field, what: &str) -> Option<Value> {
         let folded = self.folded(session, field)?;
-        let value = fold::known(&folded);
+        self.known(session, field, &folded, what)
+    }
+
+    /// The value of a field that was folded, and must be known now.
+    pub(super) fn known(&self, session: &Session<'_>, field: &Field, folded: &Expr, what: &str) -> Option<Value> {
+        let value = fold::known(folded);
         // Without a trigger and settings, nothing may only mean that it is not known yet.
         let nothing = |value: &Value| matches!(value, Value::Null) || value.to_text().is_empty();
         let may_be_unknown = session.mode == Mode::Lint && !matches!(field.expr, Expr::Literal(_));

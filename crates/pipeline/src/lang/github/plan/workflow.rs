@@ -155,7 +155,9 @@ impl Maker<'_, '_> {
             .enumerate()
             .map(|(at, job)| (job.id.to_ascii_lowercase(), at))
             .collect();
-        let mut made: Vec<(usize, Vec<plan::Job>)> = Vec::with_capacity(order.len());
+        let first = self.jobs.len();
+        // Of which job of the file each is.
+        let mut made: Vec<usize> = Vec::with_capacity(order.len());
         for at in order {
             let job = &workflow.jobs[at];
             let needs: Vec<NeedScope> = job
@@ -163,13 +165,16 @@ impl Maker<'_, '_> {
                 .iter()
                 .filter_map(|(id, _)| done[*places.get(&id.to_ascii_lowercase())?].clone())
                 .collect();
-            let start = self.jobs.len();
             done[at] = Some(self.job(workflow, job, needs, level));
-            made.push((at, self.jobs.split_off(start)));
+            made.resize(self.jobs.len() - first, at);
         }
         // In the order of the file, as people wrote it.
-        made.sort_by_key(|(at, _)| *at);
-        self.jobs.extend(made.into_iter().flat_map(|(_, jobs)| jobs));
+        if !made.is_sorted() {
+            let jobs = self.jobs.split_off(first);
+            let mut placed: Vec<(usize, plan::Job)> = made.into_iter().zip(jobs).collect();
+            placed.sort_by_key(|(at, _)| *at);
+            self.jobs.extend(placed.into_iter().map(|(_, job)| job));
+        }
         Some(done.into_iter().flatten().collect())
     }
 
@@ -207,10 +212,14 @@ fn is_of_this_run(expr: &Expr) -> bool {
 /// `concurrency` as a group. None for one that only this run is in: `${{ github.head_ref || github.run_id }}` is how
 /// people say that pushes do not wait for one another.
 pub(super) fn group(session: &Session<'_>, scope: &Scope<'_>, given: &entry::Concurrency) -> Option<ResourceGroup> {
-    if is_of_this_run(&scope.fold(session, &given.group)) {
+    let folded = scope.folded(session, &given.group)?;
+    if is_of_this_run(&folded) {
         return None;
     }
-    let key = scope.text(session, &given.group, "`concurrency`")?;
+    let key = scope
+        .known(session, &given.group, &folded, "`concurrency`")?
+        .to_text()
+        .to_string();
     let cancel = match &given.cancel {
         Some(field) => scope.value(session, field, "`cancel-in-progress`")?.is_truthy(),
         None => false,

@@ -186,11 +186,7 @@ impl<'s> Check<'s> {
             let problem = self
                 .problem(&code::GITLAB_UNKNOWN_KEY, span, &text)
                 .suggest(name, known.iter().copied());
-            self.report(if problem.hint.is_none() && known.len() <= 12 {
-                problem.hint(format!("known keys are: {}", known.join(", ")))
-            } else {
-                problem
-            });
+            self.report(problem.or_list("known keys are:", known));
         }
     }
 

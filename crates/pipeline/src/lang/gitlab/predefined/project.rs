@@ -97,9 +97,14 @@ pub(super) fn project(context: &Context, out: &mut Set) {
 
 /// `CI_PAGES_…`: pages stand at the server's own address, in a folder of the project's.
 fn pages(context: &Context, out: &mut Set) {
-    let url = context.server.url.trim_end_matches('/');
-    let address = Address::of(url);
+    let address = Address::of(context.server.url.trim_end_matches('/'));
     out.add("CI_PAGES_DOMAIN", address.host);
     out.add("CI_PAGES_HOSTNAME", address.host);
-    out.add("CI_PAGES_URL", format!("{url}/projects/{}/pages", context.project.id));
+    out.add("CI_PAGES_URL", pages_url(context));
+}
+
+/// Where the pages of the project stand, without a slash at the end.
+pub(super) fn pages_url(context: &Context) -> String {
+    let url = context.server.url.trim_end_matches('/');
+    format!("{url}/projects/{}/pages", context.project.id)
 }

@@ -6,7 +6,7 @@ use tasuki_model::expr::{self, Expr, Value, evaluate};
 use tasuki_model::plan::{Step, StepKind, words};
 use tasuki_model::reason::FailureReason;
 
-use super::program::{Post, Posted, Runs, environment, inputs_as_variables, literal, take};
+use super::program::{Post, Posted, Runs, inputs_as_variables, lasting, literal};
 use super::run::{Level, Work, action_name};
 use crate::executor::{Contained, Sandbox, Stop};
 use crate::job::build::Build;
@@ -42,10 +42,11 @@ impl Build<'_> {
         else {
             return Ok((Ok(()), Vec::new()));
         };
-        let mut env = environment(work, level, &own);
+        let mut env = lasting(level, &own);
         env.extend(inputs_as_variables(inputs));
         env.push(("GITHUB_ACTION".to_owned(), action_name(step, work)));
-        let (what, of_action) = match self.container_of(sandbox, step, work, &env) {
+        let with_set = |env: &[(String, String)], work: &Work| work.env.iter().chain(env).cloned().collect::<Vec<_>>();
+        let (what, of_action) = match self.container_of(sandbox, step, work, &with_set(&env, work)) {
             Ok(made) => made,
             Err(problem) => {
                 let message = format!("{}: {problem}", super::super::title(step));
@@ -59,7 +60,8 @@ impl Build<'_> {
             .collect();
         env.extend(given);
         let runs = Runs::Beside(Box::new(what.clone()));
-        let (ended, left) = self.program(sandbox, step, runs, env.clone(), work, number).await?;
+        let now = with_set(&env, work);
+        let (ended, left) = self.program(sandbox, step, runs, now, work, number).await?;
         if let Some(entrypoint) = post {
             env.extend(left.kept_state());
             let what = Contained {
@@ -73,7 +75,7 @@ impl Build<'_> {
                 env,
             });
         }
-        Ok(take(ended, &left, work))
+        Ok(self.take(ended, &left, work))
     }
 
     /// The container, and what the action itself puts into its environment.

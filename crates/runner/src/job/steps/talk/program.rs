@@ -20,6 +20,7 @@ pub(super) struct Post {
     pub(super) title: String,
     pub(super) what: Posted,
     pub(super) condition: Option<Expr>,
+    /// Beside what steps have set by then.
     pub(super) env: Vec<(String, String)>,
 }
 
@@ -39,6 +40,22 @@ pub(super) enum Runs {
 }
 
 impl Build<'_> {
+    /// What a program left counts from the next step on; what is refused of it is told.
+    pub(super) fn take(
+        &self,
+        ended: Result<(), Failure>,
+        left: &Left,
+        work: &mut Work,
+    ) -> (Result<(), Failure>, Vec<(String, String)>) {
+        let pairs = files::pairs(&left.env).unwrap_or_default();
+        for (key, _) in pairs.iter().filter(|(key, _)| is_withheld(key)) {
+            self.console.error(&format!(
+                "ERROR: {key} cannot be set by the file GITHUB_ENV; it is left out"
+            ));
+        }
+        take(ended, left, work)
+    }
+
     /// Runs a program, and reads what it left, also where it failed.
     pub(super) async fn program(
         &self,
@@ -130,7 +147,9 @@ impl Build<'_> {
                         title: post.title,
                     };
                     self.console.open(&stage);
-                    let (ended, _) = self.program(sandbox, &step, runs, post.env, work, number).await?;
+                    let env = work.env.iter().cloned().chain(post.env).collect();
+                    let (ended, left) = self.program(sandbox, &step, runs, env, work, number).await?;
+                    let (ended, _) = self.take(ended, &left, work);
                     self.conclude(&step, ended, level);
                     self.console.close(&stage);
                 }
@@ -142,20 +161,14 @@ impl Build<'_> {
 }
 
 /// What a program left: its outputs are given on, the rest counts from the next step on.
-pub(super) fn take(
-    ended: Result<(), Failure>,
-    left: &Left,
-    work: &mut Work,
-) -> (Result<(), Failure>, Vec<(String, String)>) {
+fn take(ended: Result<(), Failure>, left: &Left, work: &mut Work) -> (Result<(), Failure>, Vec<(String, String)>) {
     let malformed =
         |file: &str, problem: String| Failure::job(FailureReason::ScriptFailure, format!("the file {file}: {problem}"));
     let mut ended = ended;
     match files::pairs(&left.env) {
         Ok(pairs) => {
             for (key, value) in pairs {
-                if key.eq_ignore_ascii_case("NODE_OPTIONS") {
-                    let problem = "NODE_OPTIONS cannot be set for later steps".to_owned();
-                    ended = ended.and(Err(malformed("GITHUB_ENV", problem)));
+                if is_withheld(&key) {
                     continue;
                 }
                 work.env.retain(|(known, _)| *known != key);
@@ -185,8 +198,19 @@ pub(super) fn take(
     (ended, outputs)
 }
 
+/// A variable that steps may not set for later ones: with it any step would run code in every JavaScript action.
+fn is_withheld(key: &str) -> bool {
+    key.eq_ignore_ascii_case("NODE_OPTIONS")
+}
+
+/// The environment of a step as it is now.
 pub(super) fn environment(work: &Work, level: &Level, own: &[(String, String)]) -> Vec<(String, String)> {
-    let mut env: Vec<(String, String)> = work.env.iter().chain(&level.env).chain(own).cloned().collect();
+    work.env.iter().cloned().chain(lasting(level, own)).collect()
+}
+
+/// What stays the same from a step to what is done after the last one; the rest is what steps have set by then.
+pub(super) fn lasting(level: &Level, own: &[(String, String)]) -> Vec<(String, String)> {
+    let mut env: Vec<(String, String)> = level.env.iter().chain(own).cloned().collect();
     if let Some(place) = &level.action_path {
         env.push(("GITHUB_ACTION_PATH".to_owned(), place.clone()));
     }
@@ -269,6 +293,7 @@ mod tests {
             env: "NODE_OPTIONS=--inspect\n".to_owned(),
             ..Left::default()
         };
-        assert!(take(Ok(()), &left, &mut work).0.is_err());
+        assert!(take(Ok(()), &left, &mut work).0.is_ok());
+        assert!(!work.env.iter().any(|(key, _)| key == "NODE_OPTIONS"));
     }
 }

@@ -9,7 +9,7 @@ use tasuki_model::reason::FailureReason;
 
 use super::hashes::{self, Hashes};
 use super::matcher::Matchers;
-use super::program::{Post, Posted, Runs, environment, inputs_as_variables, literal, node, take};
+use super::program::{Post, Posted, Runs, environment, inputs_as_variables, lasting, literal, node};
 use super::scope::{Cancelled, Conclusion, Failed, Record, Scope};
 use crate::executor::Sandbox;
 use crate::job::build::Build;
@@ -288,7 +288,7 @@ impl Build<'_> {
                 let mut env = environment(work, level, &own);
                 env.push(("GITHUB_ACTION".to_owned(), action_name(step, work)));
                 let (ended, left) = self.program(sandbox, step, Runs::Here, env, work, number).await?;
-                Ok(take(ended, &left, work))
+                Ok(self.take(ended, &left, work))
             }
             StepKind::Node {
                 main,
@@ -298,12 +298,13 @@ impl Build<'_> {
                 folder,
             } => {
                 let place = sandbox.paths().project.join(folder).to_string_lossy().into_owned();
-                let mut env = environment(work, level, &own);
+                let mut env = lasting(level, &own);
                 env.extend(inputs_as_variables(inputs));
                 env.push(("GITHUB_ACTION_PATH".to_owned(), place.clone()));
                 env.push(("GITHUB_ACTION".to_owned(), action_name(step, work)));
+                let now = work.env.iter().chain(&env).cloned().collect();
                 let (ended, left) = self
-                    .program(sandbox, &node(&place, main), Runs::Here, env.clone(), work, number)
+                    .program(sandbox, &node(&place, main), Runs::Here, now, work, number)
                     .await?;
                 if let Some(post) = post {
                     env.extend(left.kept_state());
@@ -314,7 +315,7 @@ impl Build<'_> {
                         env,
                     });
                 }
-                Ok(take(ended, &left, work))
+                Ok(self.take(ended, &left, work))
             }
             StepKind::Container { .. } => self.contained(sandbox, step, own, work, level, number).await,
             StepKind::Composite {

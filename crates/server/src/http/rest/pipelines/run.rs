@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::http::error::{Code, Problem, Result};
 use crate::http::extract::{Json as Body, Name, idempotency_key};
 use crate::identity::Caller;
-use crate::triggers::{Circumstances, NoPipeline, Planned, Started, Want};
+use crate::triggers::{Circumstances, Key, NoPipeline, Planned, Started, Want};
 
 /// Most variables that one request may give.
 const MOST_VARIABLES: usize = 200;
@@ -77,7 +77,7 @@ pub async fn start(app: &App, caller: &Caller, asked: Asked) -> Result<Made> {
     let project = app.store().read_as(move |tx| projects::find(tx, &name)).await?;
     let git_ref = asked.pipeline.git_ref.clone();
     let want = Want {
-        key: asked.key,
+        key: asked.key.map(|key| Key::request(project.id, &key)),
         ..wanted(caller, asked.pipeline, asked.source)?
     };
     let given = want.variables.clone();
