@@ -152,12 +152,13 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: KUBERNETES,
-        about: "jobs in pods of the cluster of $KUBECONFIG; $TASUKI_TEST_KUBERNETES_LOAD puts an image's archive on its nodes",
+        about: "jobs in pods of the cluster of $KUBECONFIG; $TASUKI_TEST_KUBERNETES_LOAD puts an image's archive on its nodes; $TASUKI_TEST_KUBERNETES_REGISTRY names one with a password",
         needs: &[PYTHON],
         beside: Beside::StoreForPods,
         commands: &[
             // Each looks at what its own jobs have in the cluster, and most wait most of the time: several at once.
-            "cargo test -p tasuki-runner --test cluster -- --ignored --test-threads 4 --skip measured::",
+            // What is skipped says so.
+            "cargo test -p tasuki-runner --test cluster -- --ignored --show-output --test-threads 4 --skip measured::",
             // Times and memory are taken of one thing at a time.
             "cargo test -p tasuki-runner --test cluster -- --ignored --show-output --test-threads 1 measured::",
             // The measured overhead beside `kubectl run`.
@@ -173,7 +174,7 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: CHARTS_INSTALLED,
-        about: "the runner's chart in the cluster of $KUBECONFIG",
+        about: "the charts in the cluster of $KUBECONFIG",
         needs: &[],
         beside: Beside::Helm,
         commands: &["cargo test -p tasuki --test charts -- --ignored installed"],

@@ -309,7 +309,7 @@ mod tests {
         }
         for (key, kind) in flags() {
             let text = match kind {
-                Kind::Text if key == "guest_delivery" => "\"exec\"",
+                Kind::Text if key == "guest_delivery" => "\"helper\"",
                 Kind::Text if key == "cleanup_resources_timeout" => "\"1m\"",
                 Kind::Text => "\"1\"",
                 Kind::Truth => "true",

@@ -325,6 +325,10 @@ impl Files {
             add(&mut builder, "/bin", 0o755, tar::EntryType::Directory, &[])?;
             link(&mut builder, "bin/sh", "/usr/bin/sh")?;
         }
+        // git starts the other side by this name where a repository is a folder: a server's image is the same.
+        if self.places.contains_key("/usr/bin/git") {
+            link(&mut builder, "usr/bin/git-upload-pack", "git")?;
+        }
         let program = format!("{FOLDER}/{}", Binary::PROGRAM);
         link(&mut builder, &format!("usr/bin/{}", Binary::PROGRAM), &program)?;
         for (place, file) in &self.places {

@@ -5,7 +5,8 @@ use kube::api::{DeleteParams, DynamicObject, ListParams, LogParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client, Config, ResourceExt as _};
 use tasuki_model::secret::Secret as Hidden;
-use tasuki_runner::executor::{Error, PushedFile, RegistryLogin, Task};
+use tasuki_runner::executor::{Command, Error, PushedFile, RegistryLogin, Task};
+use tasuki_runner::guest::Request;
 
 use crate::account::Own;
 use crate::cluster::{chain, left, place, run_in, script};
@@ -97,6 +98,30 @@ async fn text(own: &Own, group: &str, version: &str, kind: &str) -> String {
     let api: Api<DynamicObject> = Api::namespaced_with(own.client.clone(), &own.name, &kind);
     let all = api.list(&ListParams::default()).await.expect("are listed").items;
     serde_json::to_string(&all).expect("is text")
+}
+
+/// As root in its container: neither the program that it is started with, nor the one of the helper, which moves its caches and
+/// artifacts and has the token for them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a cluster: cargo xtask test kubernetes"]
+async fn a_job_changes_no_guest() {
+    let place = place("");
+    let sandbox = place.sandbox(task()).await;
+    let attack = "id -u; cp /bin/busybox /tasuki/tasuki; rm /tasuki/tasuki; mount -o remount,rw /tasuki; touch /tasuki/more; \
+                  mount | grep -c ' /tasuki .*[(,]ro[,)]'";
+    let (_, said) = run_in(&*sandbox, script(attack)).await;
+    assert!(said.starts_with("0\n"), "{said}");
+    assert_eq!(said.matches("Read-only file system").count(), 3, "{said}");
+    assert!(said.ends_with("\n1\n"), "{said}");
+    let folder = sandbox.paths().project.join("made");
+    let make = Command::guest(Request::MakeFolder { folder });
+    let (ended, said) = run_in(&*sandbox, make).await;
+    assert!(
+        ended.response.is_some_and(|response| response.failure.is_none()),
+        "{said}"
+    );
+    sandbox.teardown().await.expect("is torn down");
+    place.ends().await;
 }
 
 /// While a job runs, after one that failed, and in the arguments and environments of the pod's own programs.

@@ -113,8 +113,8 @@ async fn scripts_may_end_with_their_connection() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a cluster: cargo xtask test kubernetes"]
-async fn the_guest_may_come_without_an_init_container() {
-    let place = place("guest_delivery = \"exec\"");
+async fn the_guest_may_come_by_an_init_container() {
+    let place = place("guest_delivery = \"init-container\"");
     let sandbox = place.sandbox(task()).await;
     let (ended, said) = run_in(&*sandbox, script("echo here")).await;
     assert!(ended.exit.success() && said == "here\n", "{said}");

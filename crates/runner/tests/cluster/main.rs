@@ -7,6 +7,7 @@ mod attacks;
 mod cluster;
 #[path = "../executor/conformance.rs"]
 mod conformance;
+mod dind;
 mod faults;
 mod jobs;
 mod left;
@@ -15,6 +16,7 @@ mod measured;
 mod namespaces;
 mod parts;
 mod pause;
+mod registry;
 mod reports;
 mod rights;
 mod stream;

@@ -166,7 +166,8 @@ async fn hooks_run_when_the_container_starts_and_before_it_ends() {
         "{}host = {address:?}\nport = 8080\n",
         lifecycle("post_start", "tcp_socket")
     );
-    let place = place(&format!("namespace = {:?}\npoll_timeout = 30\n{socket}", own.name));
+    // The hook fails at once: a program that is asked to end before it can hear it ends after the pod's grace, 30 s.
+    let place = place(&format!("namespace = {:?}\npoll_timeout = 90\n{socket}", own.name));
     let (made, printed) = place.prepare(task()).await;
     let error = chain(&made.err().expect("is not done"));
     assert!(error.contains("post_start"), "{error}: {printed}");

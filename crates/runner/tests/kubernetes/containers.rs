@@ -57,7 +57,7 @@ fn pod_fields() {
             case("namespace per job", "namespace = \"ci\"\nnamespace_per_job = true\nnamespace_overwrite_allowed = \".*\"")
                 .variables(json!({"KUBERNETES_NAMESPACE_OVERWRITE": "other"})),
             case("disruption budget", "pod_disruption_budget = true"),
-            case("guest by exec", "guest_delivery = \"exec\""),
+            case("guest by an init container", "guest_delivery = \"init-container\""),
         ],
     );
 }

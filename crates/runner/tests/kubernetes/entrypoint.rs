@@ -24,8 +24,8 @@ fn honoured() {
                  FF_USE_LEGACY_KUBERNETES_EXECUTION_STRATEGY = true",
             ),
             case(
-                "guest by exec",
-                "guest_delivery = \"exec\"\n[runners.feature_flags]\nFF_KUBERNETES_HONOR_ENTRYPOINT = true",
+                "guest by an init container",
+                "guest_delivery = \"init-container\"\n[runners.feature_flags]\nFF_KUBERNETES_HONOR_ENTRYPOINT = true",
             ),
         ],
     );

@@ -56,6 +56,17 @@ fn strategic() {
                 &with("containers: [{name: build, env: [{name: NEW, value: x}, {name: CI_SERVER, value: other}]}]"),
             ),
             case(
+                "init containers",
+                &with("initContainers: [{name: init-permissions, tty: true}, {name: own, image: i}]"),
+            ),
+            case(
+                "init containers, and the guest by the helper all the same",
+                &format!(
+                    "guest_delivery = \"helper\"\n{}",
+                    with("initContainers: [{name: own, image: i}]")
+                ),
+            ),
+            case(
                 "a mount",
                 &with("containers: [{name: helper, volumeMounts: [{name: repo, mountPath: /more}]}]"),
             ),
@@ -139,6 +150,7 @@ fn json_patch() {
             case("add to a selector", &format!("{selector}{}", with("- op: add\n  path: /nodeSelector/key1\n  value: \"val1\""))),
             case("replace", &format!("terminationGracePeriodSeconds = 10\n{}", with("[{\"op\": \"replace\", \"path\": \"/terminationGracePeriodSeconds\", \"value\": 60}]"))),
             case("append to a list", &with("- op: add\n  path: /volumes/-\n  value: {name: more, emptyDir: {}}")),
+            case("an init container", &with("- op: add\n  path: /initContainers/-\n  value: {name: own, image: i}")),
             case("remove", &with("- {op: remove, path: /containers/0/stdin}")),
             case("test and fail", &with("- {op: test, path: /restartPolicy, value: Always}")),
             case("no such place", &with("- {op: replace, path: /nope/x, value: 1}")),

@@ -56,7 +56,10 @@ fn policies() {
 /// A pod for each policy, the containers apart from one another.
 #[test]
 fn the_next_policy_makes_another_pod() {
-    let case = case("several", "pull_policy = [\"always\", \"if-not-present\", \"always\"]");
+    let case = case(
+        "several",
+        "pull_policy = [\"always\", \"if-not-present\", \"always\"]\nguest_delivery = \"init-container\"",
+    );
     let mut planned = case.planned().unwrap_or_else(|error| panic!("{error}"));
     let mut seen = Vec::new();
     let mut look = |planned: &tasuki_runner::executor::kubernetes::Planned| {

@@ -104,8 +104,9 @@ pub struct KubernetesConfig {
     pub helper_image: String,
     pub helper_image_flavor: String,
     pub helper_image_autoset_arch_and_os: bool,
-    /// How the guest comes into the containers.
-    pub guest_delivery: GuestDelivery,
+    /// How the guest comes into the job's container. Absent = by the helper, unless something else is said of init containers: then
+    /// by the container `init-permissions`.
+    pub guest_delivery: Option<GuestDelivery>,
 
     pub pod_termination_grace_period_seconds: Option<i64>,
     pub cleanup_grace_period_seconds: Option<i64>,
@@ -162,15 +163,16 @@ pub struct KubernetesConfig {
     pub autoscaler: Option<Autoscaler>,
 }
 
-/// How the guest (this very program) comes into the containers of a pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+/// How the guest (this very program) comes into the job's container: by a volume, out of the helper image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GuestDelivery {
-    /// The container `init-permissions` copies it out of the helper image.
-    #[default]
+    /// The container `helper` is the pod's first, and its `postStart` hook copies it: a node starts containers in their order, and the
+    /// next one when that hook is done.
+    Helper,
+    /// The container `init-permissions` copies it: the pod takes about a second longer, since a node looks for the end of a container
+    /// once a second.
     InitContainer,
-    /// The runner copies it in when the pod runs, for clusters whose policy forbids init containers.
-    Exec,
 }
 
 /// `[[runners.kubernetes.services]]`: beside every job of the runner.

@@ -213,11 +213,11 @@ async fn start_one(
     if !devices.is_empty() {
         body["HostConfig"]["Devices"] = json!(devices);
     }
-    let own = options
+    if let Some(entrypoint) = options
         .entrypoint
-        .iter()
-        .filter(|_| !config.disable_entrypoint_overwrite);
-    if let Some(entrypoint) = own.last() {
+        .as_ref()
+        .filter(|_| !config.disable_entrypoint_overwrite)
+    {
         body["Entrypoint"] = json!([entrypoint]);
     }
     if let Some(command) = &image.command {

@@ -12,7 +12,6 @@ use super::cluster::{Cluster, Repeats};
 use super::connect::Access;
 use super::make::{self, Rest};
 use super::pause::{Active, Keeper, Policies, Shown, Work};
-use super::pod;
 use super::prepare;
 use super::record;
 use super::rights::Known;
@@ -35,8 +34,6 @@ pub(super) struct Shared {
     pub(super) tasks: Tasks,
     /// Folder of the records.
     pub(super) records: PathBuf,
-    /// What starts the guest in every container.
-    pub(super) guest: Vec<String>,
     access: Access,
     /// What the runner's own account may do.
     pub(super) known: Known,
@@ -58,13 +55,11 @@ impl Kubernetes {
         if helper_image::is_dynamic(binary.path())? {
             settings.guest_start = GuestStart::Loaded;
         }
-        let guest = pod::guest_command(settings.guest_start);
         Ok(Self {
             shared: Arc::new(Shared {
                 settings,
                 tasks,
                 records: state.join("kubernetes"),
-                guest,
                 access,
                 known: Known::default(),
                 connected: Mutex::new(None),

@@ -5,24 +5,16 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
-use kube::Api;
-use kube::api::{AttachParams, AttachedProcess};
+use kube::api::{AttachParams, Request};
+use kube::{Api, Resource as _};
 use tasuki_rt::Tasks;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::Mutex;
 
 use super::cluster::Cluster;
 use super::fault::Fault;
+use super::pod;
+use super::settings::GuestStart;
 use super::watch::Watcher;
-
-/// What waits in each direction of a connection.
-const BUFFER: usize = 256 << 10;
-
-/// How much a guest's own standard error may say when it fails.
-const MAX_NOISE: usize = 4 << 10;
-
-/// How long the status of a program may take that prints no more.
-const EPILOGUE: Duration = Duration::from_secs(10);
+use super::wire::{self, Input, Output};
 
 /// A pod whose containers can be worked in.
 #[derive(Clone)]
@@ -30,18 +22,15 @@ pub(super) struct Link {
     pub(super) cluster: Cluster,
     pub(super) namespace: String,
     pub(super) pod: String,
-    /// What starts the guest in every container.
-    pub(super) guest: Vec<String>,
+    pub(super) start: GuestStart,
     pub(super) watcher: Arc<Watcher>,
     pub(super) tasks: Tasks,
 }
 
 /// A program that runs in a container.
 pub(super) struct Attached {
-    process: AttachedProcess,
-    input: Mutex<Option<Box<dyn AsyncWrite + Send + Unpin>>>,
-    output: Box<dyn AsyncRead + Send + Unpin>,
-    noise: Box<dyn AsyncRead + Send + Unpin>,
+    pub(super) input: Input,
+    pub(super) output: Output,
 }
 
 /// How a program's connection ended.
@@ -59,85 +48,49 @@ impl Link {
     }
 
     /// Starts a program in a container.
-    pub(super) async fn exec(&self, container: &str, command: &[String]) -> Result<Attached, Fault> {
-        let pods = self.pods();
+    async fn exec(&self, container: &str, command: &[String]) -> Result<Attached, Fault> {
         let params = AttachParams {
             container: Some(container.to_owned()),
             stdin: true,
             stdout: true,
             stderr: true,
             tty: false,
-            max_stdin_buf_size: Some(BUFFER),
-            max_stdout_buf_size: Some(BUFFER),
-            // Who says more than this says nothing that the guest says.
-            max_stderr_buf_size: Some(BUFFER),
+            ..AttachParams::default()
         };
-        let mut process = self
-            .cluster
-            .call(|| pods.exec(&self.pod, command.iter().map(String::as_str), &params))
-            .await?;
-        let input = process
-            .stdin()
-            .map(|input| Box::new(input) as Box<dyn AsyncWrite + Send + Unpin>);
-        let output = process.stdout().map_or_else(empty, |output| Box::new(output) as Box<_>);
-        let noise = process.stderr().map_or_else(empty, |noise| Box::new(noise) as Box<_>);
-        Ok(Attached {
-            process,
-            input: Mutex::new(input),
-            output,
-            noise,
-        })
+        let start = async || {
+            let pods = Request::new(Pod::url_path(&(), Some(&self.namespace)));
+            let words = command.iter().map(String::as_str);
+            let request = pods
+                .exec(&self.pod, words, &params)
+                .map_err(kube::Error::BuildRequest)?;
+            self.cluster.client.connect(request).await
+        };
+        let (input, output) = wire::open(self.cluster.call(start).await?).await;
+        Ok(Attached { input, output })
     }
 
     /// Starts the guest.
     pub(super) async fn guest(&self, container: &str, arguments: &[&str]) -> Result<Attached, Fault> {
-        let mut command = self.guest.clone();
+        let mut command = pod::guest_command(container, self.start);
         command.extend(arguments.iter().map(|&argument| argument.to_owned()));
         self.exec(container, &command).await
     }
 }
 
-fn empty() -> Box<dyn AsyncRead + Send + Unpin> {
-    Box::new(tokio::io::empty())
-}
-
-/// Both directions of a connection, for use at the same time.
-pub(super) struct Ends<'a> {
-    pub(super) input: &'a Mutex<Option<Box<dyn AsyncWrite + Send + Unpin>>>,
-    pub(super) output: &'a mut (dyn AsyncRead + Send + Unpin),
-}
-
 impl Attached {
-    pub(super) fn ends(&mut self) -> Ends<'_> {
-        Ends {
-            input: &self.input,
-            output: &mut *self.output,
-        }
-    }
-
     /// Lets it run for so long, and says how it ended. What it prints is of no interest.
     pub(super) async fn finish(mut self, limit: Duration) -> Over {
-        let mut rest = vec![0; 1024];
-        let ended = async { while matches!(self.output.read(&mut rest).await, Ok(1..)) {} };
+        let ended = async { while self.output.next().await.is_some() {} };
         if tokio::time::timeout(limit, ended).await.is_err() {
             return Over::Broken(format!("it does not end within {} s", limit.as_secs()));
         }
-        self.over().await
+        self.over()
     }
 
     /// How it ended. Call it at the end of the output.
-    pub(super) async fn over(mut self) -> Over {
-        let told = async {
-            let status = match self.process.take_status() {
-                Some(status) => status.await,
-                None => None,
-            };
-            let mut noise = Vec::new();
-            let _ = (&mut self.noise).take(MAX_NOISE as u64).read_to_end(&mut noise).await;
-            over(status, String::from_utf8_lossy(&noise).trim().to_owned())
-        };
-        let told = tokio::time::timeout(EPILOGUE, told).await;
-        told.unwrap_or_else(|_| Over::Broken("nobody says how it ended".to_owned()))
+    pub(super) fn over(self) -> Over {
+        let (status, noise) = self.output.end();
+        over(status, noise)
     }
 }
 
@@ -157,16 +110,6 @@ fn over(status: Option<Status>, noise: String) -> Over {
         Some(code) => Over::Ended { code, noise },
         // The node's own troubles: the program may well go on.
         None => Over::Broken(status.message.unwrap_or_default()),
-    }
-}
-
-impl Ends<'_> {
-    /// Writes, and says whether it could. A program that is gone is seen by the end of its output.
-    pub(super) async fn write(input: &Mutex<Option<Box<dyn AsyncWrite + Send + Unpin>>>, bytes: &[u8]) -> bool {
-        match &mut *input.lock().await {
-            Some(input) => input.write_all(bytes).await.is_ok() && input.flush().await.is_ok(),
-            None => false,
-        }
     }
 }
 

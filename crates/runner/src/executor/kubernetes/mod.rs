@@ -1,9 +1,9 @@
 //! The kubernetes executor: one pod of a cluster for one task.
 //!
 //! ```text
-//! init-permissions   the helper image: copies the guest into a volume that build and helper mount
+//! helper             the helper image: sources, caches, artifacts, file variables, held open by the guest, which its first hook
+//!                    copies into a volume that build mounts
 //! build              the job's image: scripts, held open by the guest
-//! helper             the helper image: sources, caches, artifacts, file variables, held open by the guest
 //! svc-<n>, <alias>   services
 //! ```
 //!
@@ -29,7 +29,7 @@
 //! | `executor`, `prepare`, `sandbox`, `files` | the executor and its sandbox |
 //! | `record`, `make`, `names`, `there` | what is written down, made, looked for and removed |
 //! | `watch`, `sight`, `report` | following a pod; what its state means for the job; what the job's log is told of it |
-//! | `link`, `talk` | programs in containers; talking to the guest over connections that may break |
+//! | `wire`, `link`, `talk` | a program's connection; programs in containers; talking to the guest over connections that may break |
 //! | `reach` | by which address pods reach this machine |
 //! | `source` | a folder of this machine as the job's source |
 //!
@@ -65,6 +65,7 @@ mod source;
 mod talk;
 mod there;
 mod watch;
+mod wire;
 
 pub use executor::Kubernetes;
 pub use flags::Flags;

@@ -89,6 +89,7 @@ pub fn plan(settings: &Settings, task: &Task, context: &Context) -> Result<Plann
                 .to_owned(),
         );
     }
+    pod::order(settings, &mut pod);
     pod.metadata.namespace = Some(namespace.clone());
     Ok(Planned {
         new_namespace,

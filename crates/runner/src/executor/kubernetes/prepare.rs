@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 
 use super::cluster::Cluster;
 use super::executor::Shared;
-use super::link::{Link, Over};
+use super::link::Link;
 use super::make::{self, Maker, Rest};
 use super::pause::One;
 use super::plan::{Context, Planned, plan};
@@ -21,13 +21,9 @@ use super::sight::{self, Trouble};
 use super::talk;
 use super::watch::{Watcher, Way};
 use super::{names, pod, there};
-use crate::config::kubernetes::GuestDelivery;
 use crate::executor::shell::folders;
 use crate::executor::{Error, Output, Paths, PullOnDrop, Result, Stop, Stream, Task, unique};
 use crate::guest::inside::{Answer, Folder, Holder, Ready, Work, millis};
-
-/// How long the guest may take to get where the job's container waits for it.
-const DELIVERY: Duration = Duration::from_secs(120);
 
 /// Removes a sandbox that nobody tears down.
 pub(super) struct Cleanup {
@@ -361,16 +357,10 @@ impl Preparation {
             cluster: self.maker.cluster.clone(),
             namespace: self.maker.namespace.clone(),
             pod: pod.name_any(),
-            guest: self.shared.guest.clone(),
+            start: self.shared.settings.guest_start,
             watcher: Arc::new(watcher),
             tasks: self.shared.tasks.clone(),
         };
-        if self.shared.settings.guest_delivery == GuestDelivery::Exec {
-            tokio::select! {
-                delivered = self.deliver(&link) => delivered?,
-                () = stop.pulled() => return Err(Error::Stopped),
-            }
-        }
         if self.planned.flags.wait_for_reachable {
             self.reach(&link, stop, output).await?;
         }
@@ -446,20 +436,6 @@ impl Preparation {
             }
         }
         Ok(())
-    }
-
-    /// The helper image's own program puts itself where the job's container waits for it.
-    async fn deliver(&self, link: &Link) -> Result<()> {
-        let what = "put the guest into the pod";
-        let attached = link.exec(Planned::HELPER, &pod::guest_install()).await;
-        match attached.map_err(|fault| fault.explain(what))?.finish(DELIVERY).await {
-            Over::Ended { code: 0, .. } => Ok(()),
-            Over::Ended { code, noise } => Err(Error::system(
-                what,
-                format!("it ended with exit code {code} and said {noise:?}"),
-            )),
-            Over::Broken(why) => Err(Error::system(what, why)),
-        }
     }
 
     /// Waits until every service that says where listens there: all of them share the pod's address.

@@ -7,7 +7,7 @@ use super::flags::Flags;
 use super::overwrite::Guards;
 use super::patch::Patch;
 use crate::config::RunnerConfig;
-use crate::config::kubernetes::{Grade, GuestDelivery, KubernetesConfig, faults};
+use crate::config::kubernetes::{ContainerSecurityContext, Grade, GuestDelivery, KubernetesConfig, faults};
 use crate::executor::{Error, Result};
 
 /// Settings of the kubernetes executor, with defaults in place.
@@ -22,6 +22,7 @@ pub struct Settings {
     pub cache_dir: String,
     /// Where pods go, where neither a job nor `namespace_per_job` says otherwise.
     pub namespace: String,
+    /// How the guest comes into the job's container.
     pub guest_delivery: GuestDelivery,
     /// How the guest is started where it was put.
     pub guest_start: GuestStart,
@@ -111,13 +112,20 @@ impl Settings {
         let patches = patches
             .map(|(index, patch)| Patch::read(patch, index))
             .collect::<Result<Vec<_>>>()?;
+        let speaks_of_init = config.init_permissions_container_security_context != ContainerSecurityContext::default()
+            || patches.iter().any(Patch::is_of_init_containers);
+        let usual_delivery = if speaks_of_init {
+            GuestDelivery::InitContainer
+        } else {
+            GuestDelivery::Helper
+        };
         let old_grace = config.termination_grace_period_seconds;
         Ok(Self {
             runner_name: runner.name.clone(),
             builds_dir,
             cache_dir,
             namespace: folder(&config.namespace, "default"),
-            guest_delivery: config.guest_delivery,
+            guest_delivery: config.guest_delivery.unwrap_or(usual_delivery),
             guest_start: GuestStart::default(),
             retry: Retry::of(&config),
             poll_interval: seconds(config.poll_interval, 3),

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondit
 use tasuki_model::reason::FailureReason;
 
 use super::plan::Planned;
+use super::pod::GUEST;
 use crate::executor::Error;
 
 const BUILD: &str = Planned::BUILD;
@@ -130,8 +131,15 @@ pub(super) fn waiting(pod: &Pod) -> String {
 /// Why a pod is of no use any more. `gone`: it was deleted.
 pub(super) fn trouble(pod: &Pod, gone: bool) -> Option<Trouble> {
     of_the_whole(pod, gone)
-        .or_else(|| statuses(pod).find_map(|status| container(pod, status)))
+        .or_else(|| of_containers(pod))
         .or_else(|| ended(pod))
+}
+
+/// The helper brings what the job's container starts with: what befalls the one follows from what befalls the other.
+fn of_containers(pod: &Pod) -> Option<Trouble> {
+    let (first, others): (Vec<_>, Vec<_>) = statuses(pod).partition(|status| status.name == HELPER);
+    let mut all = first.into_iter().chain(others);
+    all.find_map(|status| container(pod, status))
 }
 
 /// What the pod as a whole says of its end.
@@ -265,6 +273,10 @@ fn with_hook(pod: &Pod, status: &ContainerStatus, trouble: Trouble) -> Trouble {
         .and_then(|container| container.lifecycle.as_ref())
         .is_some_and(|lifecycle| lifecycle.post_start.is_some());
     match trouble {
+        Trouble::System(message) if hooked && status.name == HELPER => Trouble::System(format!(
+            "{message}; where that was at its start, it could not copy its program to {GUEST}: the helper image has to hold `tasuki`, \
+             and its user to be one who may write to a volume of the pod (`fs_group`)"
+        )),
         Trouble::System(message) if hooked => Trouble::System(format!(
             "{message}; where that was at its start, its `post_start` hook failed: correct `container_lifecycle` \
              (the cluster can do `exec` and `http_get`, not `tcp_socket`)"
@@ -306,6 +318,10 @@ fn hindrance(status: &ContainerStatus, reason: &str, message: &str) -> Option<Tr
         "CrashLoopBackOff" => Some(Trouble::System(format!(
             "the container {container} ends again and again: {message}"
         ))),
+        "PostStartHookError" if container == HELPER => Some(Trouble::configuration(format!(
+            "the helper could not copy its program to {GUEST}: {message}; the helper image has to hold `tasuki`, and its user to be one \
+             who may write to a volume of the pod (`fs_group`)"
+        ))),
         "PostStartHookError" => Some(Trouble::configuration(format!(
             "the `post_start` hook of the container {container} failed: {message}; correct `container_lifecycle`"
         ))),
@@ -336,6 +352,13 @@ fn termination(status: &ContainerStatus, state: &ContainerState, is_init: bool) 
                 "the container {container} was killed for want of memory (OOMKilled): raise `memory_limit`, or let the job use less"
             ),
         },
+        "StartError" | "ContainerCannotRun" if container == BUILD && message.contains(GUEST) => {
+            Trouble::configuration(format!(
+                "the container {container} cannot be started: {message}; it starts with the program that the helper puts to {GUEST} \
+                 before: a patch of the pod must not change the helper's `postStart` hook, and where a cluster does not start \
+                 containers in their order, set guest_delivery = \"init-container\" in [runners.kubernetes]"
+            ))
+        }
         "StartError" | "ContainerCannotRun" => {
             Trouble::configuration(format!("the container {container} cannot be started: {message}"))
         }
@@ -552,6 +575,40 @@ mod tests {
         };
         assert_eq!(ended(29), FailureReason::RunnerSystemFailure);
         assert_eq!(ended(30), FailureReason::JobExecutionTimeout);
+    }
+
+    /// A node goes on to the job's container, which then does not find what it starts with.
+    #[test]
+    fn what_befell_the_helper_goes_before_what_followed_from_it() {
+        let start = "exec: \"/tasuki/tasuki\": stat /tasuki/tasuki: no such file or directory";
+        let build = container(
+            "build",
+            &json!({"terminated": {"exitCode": 128, "reason": "StartError", "message": start}}),
+        );
+        let hook = json!({"exec": {"command": ["tasuki", "guest", "install", "/tasuki"]}});
+        let spec = json!({"containers": [{"name": "helper", "lifecycle": {"postStart": hook}}, {"name": "build"}]});
+        for (state, wanted) in [
+            (
+                json!({"terminated": {"exitCode": 143, "reason": "Error"}}),
+                "the container helper ended in mid-job with exit code 143 Error ; where that was at its start, it could not copy",
+            ),
+            (
+                json!({"waiting": {"reason": "ErrImagePull", "message": "none"}}),
+                "the image img of the container helper",
+            ),
+            (
+                json!({"running": {}}),
+                "the container build cannot be started: exec: \"/tasuki/tasuki\"",
+            ),
+        ] {
+            let status = json!({"phase": "Pending", "containerStatuses": [build, container("helper", &state)]});
+            let mut pod = pod(&json!({}), &status);
+            pod.spec = serde_json::from_value(spec.clone()).expect("is one");
+            let error = trouble(&pod, false).expect("is over").error();
+            let text = crate::trace::chain(&error);
+            assert!(text.contains(wanted), "{text}");
+            assert_eq!(text.contains("guest_delivery"), wanted.contains("build"), "{text}");
+        }
     }
 
     #[test]

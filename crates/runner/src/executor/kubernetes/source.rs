@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::link::{Ends, Link, Over};
+use super::link::{Link, Over};
 use super::plan::Planned;
 use crate::executor::{Command, Ended, Error, Exit, Output, PullOnDrop, Result, Stream};
 use crate::guest::inside::END;
@@ -75,7 +75,7 @@ async fn put(link: &Link, who: &str, from: PathBuf, to: &Path, command: &Command
     let what = format!("send the folder into the pod {}/{}", link.namespace, link.pod);
     let to = to.to_string_lossy();
     let attached = link.guest(Planned::HELPER, &["receive", who, &to]).await;
-    let mut attached = attached.map_err(|fault| fault.explain(what.clone()))?;
+    let attached = attached.map_err(|fault| fault.explain(what.clone()))?;
     let (chunks, mut next) = mpsc::channel::<Vec<u8>>(AHEAD);
     let packed = tokio::task::spawn_blocking(move || {
         pack(
@@ -86,11 +86,10 @@ async fn put(link: &Link, who: &str, from: PathBuf, to: &Path, command: &Command
             },
         )
     });
-    let Ends { input, .. } = attached.ends();
     let sent = async {
         while let Some(chunk) = next.recv().await {
             // Whoever does not read any more says why at its end.
-            if !Ends::write(input, &chunk).await {
+            if !attached.input.write(&chunk).await {
                 break;
             }
         }

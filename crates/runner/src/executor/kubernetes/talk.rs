@@ -4,12 +4,12 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use tasuki_rt::Backoff;
-use tokio::io::{AsyncReadExt as _, AsyncWrite};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 
-use super::link::{Attached, Ends, Link, Over};
+use super::link::{Attached, Link, Over};
 use super::plan::Planned;
 use super::sight::{self, Trouble};
+use super::wire::{Input, Output as Said};
 use crate::executor::{Error, Exit, Keyboard, Output, Result, Stop, Stream};
 use crate::guest::inside::{Answer, Frames, Kind, Opening, Order, Work};
 use crate::process::encode;
@@ -47,8 +47,6 @@ const INQUIRY: Duration = Duration::from_secs(10);
 
 /// How often short work, which may be done twice, is tried.
 const TRIES: u32 = 4;
-
-type Input = Mutex<Option<Box<dyn AsyncWrite + Send + Unpin>>>;
 
 /// What one connection came to.
 enum Heard {
@@ -151,19 +149,19 @@ async fn once(
         Err(fault) if fault.is_missing() => return Ok(Heard::Over(Over::Broken(fault.to_string()))),
         Err(fault) => return Err(fault.explain(what(link, container))),
     };
-    let Ends { input, output: from } = attached.ends();
+    let Attached { input, output: from } = &mut attached;
     let mut frames = Frames::default();
     let heard = {
         let write = async {
-            Ends::write(input, &frame).await;
+            input.write(&frame).await;
+            drop(frame);
             tokio::join!(obey(input, stop), type_in(input, keyboard)).0
         };
         let read = async {
-            let mut buffer = vec![0; 64 << 10];
             loop {
-                match tokio::time::timeout(SILENCE, from.read(&mut buffer)).await {
-                    Ok(Ok(0) | Err(_)) => return Ok(None),
-                    Ok(Ok(read)) => frames.feed(&buffer[..read]),
+                match tokio::time::timeout(SILENCE, from.next()).await {
+                    Ok(None) => return Ok(None),
+                    Ok(Some(piece)) => frames.feed(&piece),
                     Err(_) => return Err(silent()),
                 }
                 while let Some((kind, bytes)) = frames.take()? {
@@ -188,7 +186,7 @@ async fn once(
     };
     match heard {
         Ok(Some(answer)) => Ok(Heard::Answer(Box::new(answer))),
-        Ok(None) => Ok(Heard::Over(attached.over().await)),
+        Ok(None) => Ok(Heard::Over(attached.over())),
         Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Ok(Heard::Over(Over::Broken(error.to_string()))),
         Err(error) => Err(Error::system("understand the guest", error)),
     }
@@ -215,17 +213,17 @@ async fn obey(input: &Input, stop: &Stop) -> Infallible {
     let order = |order: Order| encode(&order).unwrap_or_default();
     stop.pulled().await;
     if !stop.is_forced() {
-        Ends::write(input, &order(Order::Terminate)).await;
+        input.write(&order(Order::Terminate)).await;
     }
     stop.forced().await;
-    Ends::write(input, &order(Order::Kill)).await;
+    input.write(&order(Order::Kill)).await;
     std::future::pending().await
 }
 
 /// Passes keys on.
 async fn type_in(input: &Input, mut keyboard: Keyboard) {
     while let Some(typed) = keyboard.typed.recv().await {
-        Ends::write(input, &encode(&Order::from(typed)).unwrap_or_default()).await;
+        input.write(&encode(&Order::from(typed)).unwrap_or_default()).await;
     }
 }
 
@@ -276,10 +274,8 @@ impl Drop for Abandoned<'_> {
                 for order in [Order::Kill, Order::Read { to: u64::MAX }] {
                     bytes.extend(encode(&order).unwrap_or_default());
                 }
-                let Ends { input, output } = attached.ends();
-                Ends::write(input, &bytes).await;
-                let mut rest = vec![0; 1024];
-                while matches!(output.read(&mut rest).await, Ok(1..)) {}
+                attached.input.write(&bytes).await;
+                while attached.output.next().await.is_some() {}
             };
             let _ = tokio::time::timeout(FAREWELL, end).await;
         });
@@ -313,15 +309,13 @@ impl Session<'_> {
                 from: hearing.position,
                 work: None,
             };
-            let opening = match &first {
-                Some(first) if !hearing.begun => first.clone(),
-                _ => {
-                    first = None;
-                    encode(&again).map_err(failed)?
-                }
-            };
+            if hearing.begun {
+                first = None;
+            }
+            let again = encode(&again).map_err(failed)?;
+            let opening = first.as_ref().unwrap_or(&again);
             let before = hearing.heard_at;
-            let why = match self.connection(&opening, &mut hearing, stop, output).await {
+            let why = match self.connection(opening, &mut hearing, stop, output).await {
                 Ok(Heard::Answer(answer)) => break Ok(*answer),
                 Ok(Heard::Over(Over::Broken(why))) => why,
                 Ok(Heard::Over(over)) => break Err(lost(self.link, over).await),
@@ -365,12 +359,12 @@ impl Session<'_> {
             Err(fault) => return Ok(Heard::Over(Over::Broken(fault.to_string()))),
         };
         let (read_to, read) = watch::channel(hearing.position);
-        let Ends { input, output: from } = attached.ends();
+        let Attached { input, output: from } = &mut attached;
         // Half a frame of the connection before comes again as a whole.
         hearing.frames = Frames::default();
         let heard = {
             let write = async {
-                Ends::write(input, opening).await;
+                input.write(opening).await;
                 tokio::join!(obey(input, stop), acknowledge(input, read)).0
             };
             let listen = listen(from, hearing, &read_to, output);
@@ -389,7 +383,7 @@ impl Session<'_> {
                 self.leave(attached, hearing.position);
                 Ok(Heard::Answer(Box::new(answer)))
             }
-            Ok(None) => Ok(Heard::Over(attached.over().await)),
+            Ok(None) => Ok(Heard::Over(attached.over())),
             Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
                 Err(Error::system("understand the guest", error))
             }
@@ -401,10 +395,9 @@ impl Session<'_> {
     fn leave(&self, mut attached: Attached, to: u64) {
         self.link.tasks.spawn("last word to a script", async move {
             let last = async {
-                let Ends { input, output } = attached.ends();
-                Ends::write(input, &encode(&Order::Read { to }).unwrap_or_default()).await;
-                let mut rest = vec![0; 1024];
-                while matches!(output.read(&mut rest).await, Ok(1..)) {}
+                let read = encode(&Order::Read { to }).unwrap_or_default();
+                attached.input.write(&read).await;
+                while attached.output.next().await.is_some() {}
             };
             let _ = tokio::time::timeout(FAREWELL, last).await;
         });
@@ -414,25 +407,21 @@ impl Session<'_> {
 async fn acknowledge(input: &Input, mut read: watch::Receiver<u64>) {
     while read.changed().await.is_ok() {
         let to = *read.borrow_and_update();
-        Ends::write(input, &encode(&Order::Read { to }).unwrap_or_default()).await;
+        input.write(&encode(&Order::Read { to }).unwrap_or_default()).await;
     }
 }
 
 /// Passes the log on until the answer; `None`: the connection ended without one.
 async fn listen(
-    from: &mut (dyn tokio::io::AsyncRead + Send + Unpin),
+    from: &mut Said,
     hearing: &mut Hearing,
     read_to: &watch::Sender<u64>,
     output: &dyn Output,
 ) -> std::io::Result<Option<Answer>> {
-    let mut buffer = vec![0; 64 << 10];
     loop {
-        match tokio::time::timeout(SILENCE, from.read(&mut buffer))
-            .await
-            .map_err(|_| silent())?
-        {
-            Ok(0) | Err(_) => return Ok(None),
-            Ok(read) => hearing.frames.feed(&buffer[..read]),
+        match tokio::time::timeout(SILENCE, from.next()).await.map_err(|_| silent())? {
+            None => return Ok(None),
+            Some(piece) => hearing.frames.feed(&piece),
         }
         hearing.heard_at = Instant::now();
         while let Some((kind, bytes)) = hearing.frames.take()? {

@@ -120,7 +120,9 @@ impl Follower {
         Arc::clone(&self.tell.borrow().pod)
     }
 
-    fn saw(&self, pod: Pod, gone: bool) {
+    fn saw(&self, mut pod: Pod, gone: bool) {
+        // Who set which field: half of a pod's room, and of no use here.
+        pod.metadata.managed_fields = None;
         self.tell.send_replace(Seen {
             pod: Arc::new(pod),
             gone,

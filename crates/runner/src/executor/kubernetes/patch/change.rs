@@ -67,6 +67,19 @@ impl Patch {
         Ok(Self { name, change })
     }
 
+    /// Whether it changes the pod's init containers.
+    pub(in super::super) fn is_of_init_containers(&self) -> bool {
+        match &self.change {
+            Change::Strategic(fields) | Change::Merge(fields) => fields.get("initContainers").is_some(),
+            Change::Json(patch) => patch.iter().any(|operation| {
+                operation
+                    .path()
+                    .first()
+                    .is_some_and(|field| field.decoded() == "initContainers")
+            }),
+        }
+    }
+
     /// The specification with the change made.
     ///
     /// # Errors

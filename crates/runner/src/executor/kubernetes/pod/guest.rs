@@ -1,39 +1,80 @@
 //! The guest in the pod's containers.
 
-use k8s_openapi::api::core::v1::{ExecAction, Probe};
+use k8s_openapi::api::core::v1::{Container, ExecAction, Lifecycle, LifecycleHandler, Pod, Probe};
 
 use super::super::flags::Flags;
 use super::super::settings::{GuestStart, Settings};
+use super::names::{BUILD, HELPER};
 use crate::config::kubernetes::GuestDelivery;
 use crate::executor::helper_image;
 use crate::process::Binary;
 
-/// Where the guest is in build and helper; a volume of the pod.
-pub(super) const FOLDER: &str = "/tasuki";
+/// Where the guest is in the job's container, and where it is put: a volume of the pod.
+pub(in super::super) const FOLDER: &str = "/tasuki";
 /// Name of that volume.
 pub(super) const VOLUME: &str = "tasuki-guest";
+/// Which container `kubectl exec` and `logs` mean where none is named; without it, the first.
+const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 /// What an entry point that opens no shell of ours has to make in the builds folder.
 const MARKER: &str = ".gitlab-startup-marker";
 
 /// The helper image's own program puts itself into the volume.
-pub(in super::super) fn install() -> Vec<String> {
-    ["tasuki", "guest", "install", FOLDER].map(str::to_owned).to_vec()
+pub(super) fn install() -> Vec<String> {
+    let mut words = own();
+    words.extend(["install", FOLDER].map(str::to_owned));
+    words
 }
 
-/// The program in the volume.
-fn program() -> String {
-    format!("{FOLDER}/{}", Binary::PROGRAM)
+/// What starts the guest in a container: the helper image has its own.
+pub(in super::super) fn command(container: &str, start: GuestStart) -> Vec<String> {
+    if container == HELPER {
+        own()
+    } else {
+        helper_image::command(FOLDER, start == GuestStart::Loaded)
+    }
 }
 
-/// What starts the guest in build and helper.
-pub(in super::super) fn command(start: GuestStart) -> Vec<String> {
-    helper_image::command(FOLDER, start == GuestStart::Loaded)
+fn own() -> Vec<String> {
+    [Binary::PROGRAM, "guest"].map(str::to_owned).to_vec()
 }
 
-fn hold(start: GuestStart) -> Vec<String> {
-    let mut words = command(start);
+fn hold(container: &str, start: GuestStart) -> Vec<String> {
+    let mut words = command(container, start);
     words.push("hold".to_owned());
     words
+}
+
+/// Of the helper, where it brings the guest: a node starts the next container when this is done.
+pub(super) fn delivery(settings: &Settings) -> Option<Lifecycle> {
+    let install = LifecycleHandler {
+        exec: Some(ExecAction {
+            command: Some(install()),
+        }),
+        ..LifecycleHandler::default()
+    };
+    match settings.guest_delivery {
+        GuestDelivery::Helper => Some(Lifecycle {
+            post_start: Some(install),
+            ..Lifecycle::default()
+        }),
+        GuestDelivery::InitContainer => None,
+    }
+}
+
+/// Puts who brings the guest before who needs it. People who name no container still get the job's.
+pub(in super::super) fn order(settings: &Settings, pod: &mut Pod) {
+    let place = |name: &str, all: &[Container]| all.iter().position(|container| container.name == name);
+    let all = &mut pod.spec.get_or_insert_default().containers;
+    match (settings.guest_delivery, place(HELPER, all), place(BUILD, all)) {
+        (GuestDelivery::Helper, Some(helper), Some(build)) if helper > build => {
+            all[build..=helper].rotate_right(1);
+            let annotations = pod.metadata.annotations.get_or_insert_default();
+            annotations
+                .entry(DEFAULT_CONTAINER.to_owned())
+                .or_insert_with(|| BUILD.to_owned());
+        }
+        (GuestDelivery::Helper | GuestDelivery::InitContainer, _, _) => {}
+    }
 }
 
 /// `command` and `args` of a container.
@@ -43,28 +84,15 @@ pub(super) struct Main {
     pub(super) args: Option<Vec<String>>,
 }
 
-/// Holds the helper open. Where the guest comes later, it is the helper image's own program that holds.
-pub(super) fn helper(settings: &Settings) -> Main {
-    let command = match settings.guest_delivery {
-        GuestDelivery::InitContainer => hold(settings.guest_start),
-        GuestDelivery::Exec => [Binary::PROGRAM, "guest", "hold"].map(str::to_owned).to_vec(),
-    };
-    Main {
-        command: Some(command),
-        args: None,
-    }
+/// Holds the helper open.
+pub(super) fn helper(settings: &Settings) -> Vec<String> {
+    hold(HELPER, settings.guest_start)
 }
 
 /// Holds the job's container open. An entry point that is kept gets the line as its arguments, and so has to open a shell
 /// or to end with `exec "$@"`.
 pub(super) fn build(settings: &Settings, flags: Flags, entrypoint: Option<&[String]>) -> Main {
-    let program = program();
-    let hold = hold(settings.guest_start);
-    let wait = format!("until [ -x {program} ]; do sleep 0.2 2>/dev/null || sleep 1; done; ");
-    let wait = match settings.guest_delivery {
-        GuestDelivery::InitContainer => "",
-        GuestDelivery::Exec => &wait,
-    };
+    let hold = hold(BUILD, settings.guest_start);
     if flags.honor_entrypoint {
         let mark = if flags.legacy_exec {
             format!(": > {}; ", marker(settings))
@@ -74,7 +102,7 @@ pub(super) fn build(settings: &Settings, flags: Flags, entrypoint: Option<&[Stri
         let line = vec![
             "sh".to_owned(),
             "-c".to_owned(),
-            format!("{mark}{wait}exec {}", hold.join(" ")),
+            format!("{mark}exec {}", hold.join(" ")),
         ];
         let entrypoint = entrypoint.filter(|words| !words.is_empty());
         // `[""]`: none, neither the image's.
@@ -89,16 +117,8 @@ pub(super) fn build(settings: &Settings, flags: Flags, entrypoint: Option<&[Stri
             args: Some(line),
         };
     }
-    let command = match settings.guest_delivery {
-        GuestDelivery::InitContainer => hold,
-        GuestDelivery::Exec => vec![
-            "sh".to_owned(),
-            "-c".to_owned(),
-            format!("{wait}exec {}", hold.join(" ")),
-        ],
-    };
     Main {
-        command: Some(command),
+        command: Some(hold),
         args: None,
     }
 }

@@ -26,7 +26,7 @@ mod users;
 mod volumes;
 
 pub(super) use companions::{disruption_budget, namespace, port_services, pull_secret};
-pub(super) use guest::{command as guest_command, install as guest_install};
+pub(super) use guest::{FOLDER as GUEST, command as guest_command, order};
 pub(super) use names::{BUILD, HELPER, INIT, Names};
 pub use platform::own_helper_image;
 pub(super) use services::HEALTH;

@@ -16,7 +16,7 @@ use super::platform::{Platform, helper_image, own_architecture};
 use super::security::{self, text};
 use super::services::{self, Wanted};
 use super::users::{JobUser, job_user};
-use super::volumes::{Access, Volumes, helper_access};
+use super::volumes::{Access, Volumes};
 use super::{affinity, guest, hooks, network};
 use crate::config::kubernetes::GuestDelivery;
 use crate::executor::{Error, Result, Task, access};
@@ -172,12 +172,10 @@ impl Parts<'_> {
 
     fn helper(&self) -> Result<api::Container> {
         let config = &self.settings.config;
-        let main = guest::helper(self.settings);
         Ok(api::Container {
             name: HELPER.to_owned(),
             image: Some(self.helper.clone()),
-            command: main.command,
-            args: main.args,
+            command: Some(guest::helper(self.settings)),
             env: env(&Image::default(), self.task),
             resources: overwrite::resources(config, Part::Helper, self.task)?,
             security_context: Some(security::of_container(
@@ -185,7 +183,8 @@ impl Parts<'_> {
                 &config.helper_container_security_context,
                 JobUser::default(),
             )),
-            volume_mounts: Some(self.volumes.with_guest(helper_access(self.settings))),
+            volume_mounts: Some(self.volumes.of_helper(self.settings.guest_delivery)),
+            lifecycle: guest::delivery(self.settings),
             stdin: Some(true),
             ..api::Container::default()
         })
@@ -218,8 +217,9 @@ impl Parts<'_> {
     /// Brings the guest, with the build container's resources: the pod is not larger for it.
     fn init(&self) -> Result<Option<api::Container>> {
         let config = &self.settings.config;
-        if self.settings.guest_delivery == GuestDelivery::Exec {
-            return Ok(None);
+        match self.settings.guest_delivery {
+            GuestDelivery::Helper => return Ok(None),
+            GuestDelivery::InitContainer => {}
         }
         Ok(Some(api::Container {
             name: INIT.to_owned(),

@@ -180,7 +180,15 @@ impl Volumes {
         self.volumes.push(volume);
     }
 
-    /// Mounts of build and helper: the guest's volume, too.
+    /// Mounts of the helper, which has a guest of its own.
+    pub(super) fn of_helper(&self, delivery: GuestDelivery) -> Vec<api::VolumeMount> {
+        match delivery {
+            GuestDelivery::Helper => self.with_guest(Access::Write),
+            GuestDelivery::InitContainer => self.mounts.clone(),
+        }
+    }
+
+    /// The guest's volume, too.
     pub(super) fn with_guest(&self, access: Access) -> Vec<api::VolumeMount> {
         let mut mounts = self.mounts.clone();
         mounts.push(api::VolumeMount {
@@ -188,14 +196,6 @@ impl Volumes {
             ..mount(guest::VOLUME, guest::FOLDER)
         });
         mounts
-    }
-}
-
-/// Where the guest is copied by the runner, it goes in through the helper.
-pub(super) fn helper_access(settings: &Settings) -> Access {
-    match settings.guest_delivery {
-        GuestDelivery::InitContainer => Access::Read,
-        GuestDelivery::Exec => Access::Write,
     }
 }
 
