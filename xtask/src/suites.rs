@@ -34,7 +34,8 @@ struct Suite {
     about: &'static str,
     needs: &'static [Need],
     beside: Beside,
-    commands: &'static [&'static [&'static str]],
+    /// Command lines; words are kept apart by spaces.
+    commands: &'static [&'static str],
 }
 
 /// What runs beside a suite.
@@ -112,19 +113,11 @@ const SUITES: &[Suite] = &[
         needs: &[],
         beside: Beside::Nothing,
         commands: &[
-            &["cargo", "fmt", "--check"],
-            &[
-                "cargo",
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ],
-            &["cargo", "xtask", "tidy"],
-            &["cargo", "xtask", "requirements"],
-            &["cargo", "xtask", "codegen", "--check"],
+            "cargo fmt --check",
+            "cargo clippy --workspace --all-targets -- -D warnings",
+            "cargo xtask tidy",
+            "cargo xtask requirements",
+            "cargo xtask codegen --check",
         ],
     },
     Suite {
@@ -132,7 +125,7 @@ const SUITES: &[Suite] = &[
         about: "tests of every crate, on both databases, with real git, shells and sockets",
         needs: &[POSTGRES, LFS, PYTHON],
         beside: Beside::Nothing,
-        commands: &[&["cargo", "test", "--workspace"]],
+        commands: &["cargo test --workspace"],
     },
     Suite {
         name: "heavy",
@@ -140,53 +133,21 @@ const SUITES: &[Suite] = &[
         needs: &[],
         beside: Beside::Nothing,
         commands: &[
-            &[
-                "cargo",
-                "test",
-                "-p",
-                "tasuki-testkit",
-                "--test",
-                "simulation",
-                "--",
-                "--seeds",
-                "40",
-            ],
-            &["cargo", "test", "-p", "tasuki", "--test", "kill", "--", "--ignored"],
+            "cargo test -p tasuki-testkit --test simulation -- --seeds 40",
+            "cargo test -p tasuki --test kill -- --ignored",
         ],
     },
     Suite {
         name: "docker",
         about: "jobs in containers of a real engine, a registry with a password, kill -9 of a runner",
-        needs: &[DOCKERD, CONTAINERD, RUNC, IPTABLES, REGISTRY, BUSYBOX, HTPASSWD],
+        needs: &[
+            DOCKERD, CONTAINERD, RUNC, IPTABLES, REGISTRY, BUSYBOX, HTPASSWD, OPENSSL,
+        ],
         beside: Beside::Engine,
         commands: &[
-            // They count what is on the engine: one after the other.
-            &[
-                "cargo",
-                "test",
-                "-p",
-                "tasuki-runner",
-                "--test",
-                "docker",
-                "--",
-                "--ignored",
-                // The measured overhead beside `docker run`.
-                "--show-output",
-                "--test-threads",
-                "1",
-            ],
-            &[
-                "cargo",
-                "test",
-                "-p",
-                "tasuki",
-                "--test",
-                "docker",
-                "--",
-                "--ignored",
-                "--test-threads",
-                "1",
-            ],
+            // They count what is on the engine: one after the other. The output has the measured overhead beside `docker run`.
+            "cargo test -p tasuki-runner --test docker -- --ignored --show-output --test-threads 1",
+            "cargo test -p tasuki --test docker -- --ignored --test-threads 1",
         ],
     },
     Suite {
@@ -196,51 +157,12 @@ const SUITES: &[Suite] = &[
         beside: Beside::StoreForPods,
         commands: &[
             // Each looks at what its own jobs have in the cluster, and most wait most of the time: several at once.
-            &[
-                "cargo",
-                "test",
-                "-p",
-                "tasuki-runner",
-                "--test",
-                "cluster",
-                "--",
-                "--ignored",
-                // What is skipped says so.
-                "--show-output",
-                "--test-threads",
-                "4",
-                "--skip",
-                "measured::",
-            ],
+            // What is skipped says so.
+            "cargo test -p tasuki-runner --test cluster -- --ignored --show-output --test-threads 4 --skip measured::",
             // Times and memory are taken of one thing at a time.
-            &[
-                "cargo",
-                "test",
-                "-p",
-                "tasuki-runner",
-                "--test",
-                "cluster",
-                "--",
-                "--ignored",
-                "--show-output",
-                "--test-threads",
-                "1",
-                "measured::",
-            ],
-            &[
-                "cargo",
-                "test",
-                "-p",
-                "tasuki",
-                "--test",
-                "kubernetes",
-                "--",
-                "--ignored",
-                // The measured overhead beside `kubectl run`.
-                "--show-output",
-                "--test-threads",
-                "1",
-            ],
+            "cargo test -p tasuki-runner --test cluster -- --ignored --show-output --test-threads 1 measured::",
+            // The measured overhead beside `kubectl run`.
+            "cargo test -p tasuki --test kubernetes -- --ignored --show-output --test-threads 1",
         ],
     },
     Suite {
@@ -248,34 +170,14 @@ const SUITES: &[Suite] = &[
         about: "the Helm charts, rendered by Helm: on PATH, or built from its Go module",
         needs: &[],
         beside: Beside::Helm,
-        commands: &[&[
-            "cargo",
-            "test",
-            "-p",
-            "tasuki",
-            "--test",
-            "charts",
-            "--",
-            "--ignored",
-            "rendered",
-        ]],
+        commands: &["cargo test -p tasuki --test charts -- --ignored rendered"],
     },
     Suite {
         name: CHARTS_INSTALLED,
         about: "the charts in the cluster of $KUBECONFIG",
         needs: &[],
         beside: Beside::Helm,
-        commands: &[&[
-            "cargo",
-            "test",
-            "-p",
-            "tasuki",
-            "--test",
-            "charts",
-            "--",
-            "--ignored",
-            "installed",
-        ]],
+        commands: &["cargo test -p tasuki --test charts -- --ignored installed"],
     },
     Suite {
         name: "stores",
@@ -283,27 +185,8 @@ const SUITES: &[Suite] = &[
         needs: &[PYTHON, NPM, OPENSSL],
         beside: Beside::Stores,
         commands: &[
-            &[
-                "cargo",
-                "test",
-                "-p",
-                "tasuki-runner",
-                "--test",
-                "coordinator",
-                "peers",
-                "--",
-                "--ignored",
-            ],
-            &[
-                "cargo",
-                "test",
-                "-p",
-                "tasuki-runner",
-                "--lib",
-                "cache_store",
-                "--",
-                "--ignored",
-            ],
+            "cargo test -p tasuki-runner --test coordinator peers -- --ignored",
+            "cargo test -p tasuki-runner --lib cache_store -- --ignored",
         ],
     },
     Suite {
@@ -311,14 +194,14 @@ const SUITES: &[Suite] = &[
         about: "the web UI in a headless Chromium",
         needs: &[CHROMIUM],
         beside: Beside::Nothing,
-        commands: &[&["cargo", "test", "-p", "tasuki", "--test", "browser", "--", "--ignored"]],
+        commands: &["cargo test -p tasuki --test browser -- --ignored"],
     },
     Suite {
         name: STOCK_RUNNER,
         about: "a gitlab-runner that is not ours works for our server: $TASUKI_STOCK_RUNNER, or the one on PATH",
         needs: &[],
         beside: Beside::Nothing,
-        commands: &[&["cargo", "test", "-p", "tasuki", "--test", "stock", "--", "--ignored"]],
+        commands: &["cargo test -p tasuki --test stock -- --ignored"],
     },
 ];
 
@@ -403,10 +286,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         };
         let env = beside.env();
         for command in suite.commands {
-            say(&format!("{}: {}", suite.name, command.join(" ")));
+            say(&format!("{}: {command}", suite.name));
             let start = Instant::now();
-            let (program, rest) = (command[0], &command[1..]);
-            if let Err(error) = program::run_in(&crate::workspace::root(), program, rest, &env) {
+            let mut words = command.split(' ');
+            let (program, rest) = (words.next().unwrap_or_default(), words.collect::<Vec<_>>());
+            if let Err(error) = program::run_in(&crate::workspace::root(), program, &rest, &env) {
                 say(&format!("FAILED {}: {error}", suite.name));
                 failed.push(suite.name);
             }

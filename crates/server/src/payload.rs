@@ -118,7 +118,7 @@ pub fn build(facts: &Facts<'_>) -> Result<JobResponse, Circular> {
         image: job
             .image
             .as_ref()
-            .map(|image| images::image(image, secrets))
+            .map(|image| images::of_job(image, secrets, facts.language))
             .unwrap_or_default(),
         services: job
             .services
@@ -143,6 +143,7 @@ pub fn build(facts: &Facts<'_>) -> Result<JobResponse, Circular> {
             workspaces: facts.workspaces.to_vec(),
             contexts: contexts(facts),
             outputs: job.outputs.clone(),
+            containers: images::containers(job, facts.language),
             job_timeout_s: job.timeout_s,
         }),
         variables,

@@ -35,6 +35,9 @@ pub struct Image {
     pub volumes: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<String>,
+    /// A label of the image that, where it is `true`, keeps the image's entrypoint whatever `entrypoint` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entrypoint_label: Option<String>,
 }
 
 /// A container beside the job's own.
@@ -70,4 +73,18 @@ pub struct Port {
     /// Address of the host that it is bound to; absent = all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+}
+
+/// How the containers of a job meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Meeting {
+    /// Services are reached by their names (GitLab).
+    #[default]
+    Names,
+    /// By their names, and at ports of the machine; steps that have no container of their own find these at `localhost` (GitHub).
+    /// A service whose image or options say how its health is asked is waited for until it is well.
+    Ports,
+    /// All at `localhost`, and by their names (CircleCI).
+    Localhost,
 }

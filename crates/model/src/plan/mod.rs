@@ -9,6 +9,7 @@ mod gate;
 mod image;
 mod job;
 mod late;
+mod options;
 mod step;
 mod variable;
 
@@ -18,13 +19,14 @@ use serde::{Deserialize, Serialize};
 
 pub use cache::{Artifacts, Cache, CacheKey, CachePolicy, Report, UploadWhen};
 pub use gate::{Approval, Gate, ManualGate, ProcessMode, ResourceGroup};
-pub use image::{Image, Port, PullPolicy, Service};
+pub use image::{Image, Meeting, Port, PullPolicy, Service};
 pub use job::{
     AllowFailure, Downstream, DownstreamTarget, Environment, EnvironmentAction, ForwardVariables, Job, Machine,
     MachineKind, Need, NeedSource, Release, ReleaseLink, Retry, Strategy, When,
 };
 pub use late::{Late, seconds};
-pub use step::{ActionRef, Step, StepKind, StepWhen};
+pub use options::{Health, Options, Refused, Volume, size, words};
+pub use step::{ActionImage, ActionRef, Step, StepKind, StepWhen};
 pub use variable::{IdToken, Variable};
 
 use crate::expr::Expr;

@@ -186,6 +186,32 @@ pub enum StepKind {
         /// Folder of the action, relative to the project folder.
         folder: String,
     },
+    /// Runs a container beside the job's own (GitHub: actions that are images).
+    Container {
+        image: ActionImage,
+        /// In place of the image's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        entrypoint: Option<Expr>,
+        /// In place of the image's command, each evaluated inside; absent = the image's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        args: Option<Vec<Expr>>,
+        /// In place of `args`: one text that falls into words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line: Option<Expr>,
+        /// Environment of the action's own, evaluated inside; that of the step stands beside the kind.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        action_env: BTreeMap<String, Expr>,
+        /// Entrypoint of another container of the image that runs after the last step of the job, in reverse order, where this
+        /// one ran.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        post: Option<String>,
+        /// Condition of `post`; absent = always.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        post_condition: Option<Expr>,
+        /// Given as `INPUT_<NAME>`.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        inputs: BTreeMap<String, Expr>,
+    },
     /// A native step of GitLab's `run:` keyword, passed through as written.
     Native {
         definition: serde_json::Value,
@@ -212,4 +238,51 @@ pub enum ActionRef {
     Docker {
         image: String,
     },
+}
+
+/// What a container of an action is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionImage {
+    /// An image of a registry.
+    Named(String),
+    /// A file of instructions that an image is built by.
+    Built {
+        /// What it may copy from: the action's, relative to the project folder.
+        folder: String,
+        /// Relative to `folder`.
+        file: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::Literal;
+
+    /// A kind stands among the fields of its step: no name may be used twice.
+    #[test]
+    fn a_step_with_a_container_is_written_and_read() {
+        let text = |text: &str| Expr::Literal(Literal::Text(text.to_owned()));
+        let pair = |key: &str| BTreeMap::from([(key.to_owned(), text("x"))]);
+        let step = Step {
+            name: "named".to_owned(),
+            env: BTreeMap::from([("OF_STEP".to_owned(), "y".to_owned())]),
+            ..Step::new(StepKind::Container {
+                image: ActionImage::Built {
+                    folder: "a".to_owned(),
+                    file: "Dockerfile".to_owned(),
+                },
+                entrypoint: Some(text("/entry")),
+                args: Some(vec![text("one")]),
+                line: Some(text("two")),
+                action_env: pair("OF_ACTION"),
+                post: Some("/post".to_owned()),
+                post_condition: Some(text("")),
+                inputs: pair("who"),
+            })
+        };
+        let json = serde_json::to_string(&step).expect("is written");
+        assert_eq!(serde_json::from_str::<Step>(&json).expect("is read"), step);
+    }
 }

@@ -34,7 +34,7 @@ pub use secrets::{
     AwsSecret, AwsServer, AzureKeyVault, AzureServer, GcpSecret, GcpServer, GitlabInlineAuth, GitlabSecret,
     GitlabSecretServer, Secret, Vault, VaultAuth, VaultEngine, VaultServer,
 };
-pub use tasuki::{SourceSnapshot, TasukiExtension, WorkspaceLayer};
+pub use tasuki::{Containers, SourceSnapshot, TasukiExtension, Wishes, WorkspaceLayer};
 pub use token::{TokenKind, short_token};
 pub use update::{JobState, Output, UpdateJob, checksum};
 

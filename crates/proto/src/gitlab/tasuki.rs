@@ -34,9 +34,42 @@ pub struct TasukiExtension {
     /// What the job gives to those that need it, evaluated after its last step and told with its final state.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, Expr>,
+    /// What else the job's containers want. Absent where GitLab's words say all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containers: Option<Containers>,
     /// The job's own limit in seconds where `runner_info.timeout` is already cut by the runner's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_timeout_s: Option<u64>,
+}
+
+/// Wishes of a job's containers beyond GitLab's words.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Containers {
+    #[serde(default)]
+    pub meeting: plan::Meeting,
+    /// Of the payload's `image`.
+    #[serde(default)]
+    pub job: Wishes,
+    /// Of the payload's `services`, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<Wishes>,
+}
+
+/// Wishes of one container. The runner's configuration decides what of it is done; what is not ends the job.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Wishes {
+    /// As [`plan::Options`] reads them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub options: String,
+    /// As [`plan::Volume`] reads them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
+    /// Ports that the engine's machine passes on; those of the payload's image are others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<plan::Port>,
+    /// A label that, where the image has it with the value `true`, keeps the image's entrypoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entrypoint_label: Option<String>,
 }
 
 /// A folder that is copied instead of a checkout.

@@ -63,6 +63,9 @@ pub struct DockerConfig {
     pub ipcmode: String,
     pub mac_address: String,
     pub links: Vec<String>,
+    /// Address of the engine's machine that ports of jobs' containers are bound to, and the widest that a job may name: empty =
+    /// 127.0.0.1, `0.0.0.0` = all.
+    pub ports_address: String,
     pub services: Vec<DockerService>,
     /// Absent or negative = no limit.
     pub services_limit: Option<i64>,

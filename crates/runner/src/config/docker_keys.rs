@@ -49,6 +49,7 @@ pub(super) const DOCKER: &[(&str, Shape)] = &[
     ("ipcmode", Any),
     ("mac_address", Any),
     ("links", Any),
+    ("ports_address", Any),
     (
         "services",
         Keys(&[

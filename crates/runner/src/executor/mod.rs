@@ -33,5 +33,8 @@ pub(crate) use crate::process::PullOnDrop;
 pub use crate::process::{Collected, Discard, Exit, Keyboard, Output, Stop, Stream, Typed, Typist, Window};
 pub use command::{Command, Ended, Interactive, Program, Shell, ShellKind};
 pub use error::{Error, Result};
-pub use sandbox::{BUILDS, Executor, Held, Origin, Paths, PushedFile, RegistryLogin, Sandbox, Swept, Task};
+pub use sandbox::{
+    BUILDS, Contained, ContainerFacts, Containers, Executor, Held, Origin, Paths, PushedFile, RegistryLogin, Sandbox,
+    Swept, Task,
+};
 pub(crate) use unique::unique;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tasuki_model::id::TaskId;
-use tasuki_model::plan::{Image, Service};
+use tasuki_model::plan::{ActionImage, Image, Meeting, Service};
+use tasuki_model::reason::FailureReason;
 use tasuki_model::secret::Secret;
 
 use super::{Command, Ended, Error, Exit, Interactive, Keyboard, Output, Result, Stop};
@@ -84,6 +85,22 @@ pub trait Sandbox: Send + Sync {
         ))
     }
 
+    /// Runs a container of its own beside the job's to its end: in the job's network, with the job's folders at their paths.
+    ///
+    /// Called for actions that are images. Stop, time limit and output are as for [`Sandbox::run`]. When it returns, nothing of
+    /// the container is left; an image that was built for it goes with the sandbox. The default has no containers to offer.
+    async fn run_container(&self, _what: Contained, _output: &dyn Output) -> Result<Ended> {
+        Err(Error::job(
+            FailureReason::RunnerUnsupported,
+            "this runner's executor runs no containers for steps: use one with the docker executor",
+        ))
+    }
+
+    /// The containers that a job's expressions may ask for. None by default.
+    fn containers(&self) -> Containers {
+        Containers::default()
+    }
+
     /// Puts a small file (file variables, keys) into the sandbox; parents are made, an existing file is replaced.
     async fn push(&self, file: PushedFile) -> Result<()>;
 
@@ -133,6 +150,8 @@ pub struct Task {
     pub payload: Option<Secret>,
     pub image: Option<Image>,
     pub services: Vec<Service>,
+    /// How they meet.
+    pub meeting: Meeting,
     pub registry_logins: Vec<RegistryLogin>,
     /// How long the job may take.
     pub timeout: Duration,
@@ -191,6 +210,43 @@ pub struct Paths {
     pub cache: PathBuf,
     /// `HOME` of the task.
     pub home: PathBuf,
+}
+
+/// One container to run beside the job's own.
+#[derive(Debug, Clone)]
+pub struct Contained {
+    pub image: ActionImage,
+    /// In place of the image's entrypoint.
+    pub entrypoint: Option<String>,
+    /// In place of the image's command.
+    pub args: Option<Vec<String>>,
+    /// Over what the image sets. Who looks at the container does not see it.
+    pub env: Vec<(String, String)>,
+    /// Symbolic links that are made in it: path, what it stands for.
+    pub links: Vec<(PathBuf, PathBuf)>,
+    /// Working directory.
+    pub cwd: PathBuf,
+    pub timeout: Option<Duration>,
+    pub stop: Stop,
+}
+
+/// Containers of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Containers {
+    /// The one that the job asked for.
+    pub job: Option<ContainerFacts>,
+    /// By the first name of each service.
+    pub services: Vec<(String, ContainerFacts)>,
+}
+
+/// What is known of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ContainerFacts {
+    pub id: String,
+    /// Name of its network.
+    pub network: String,
+    /// Port in the container → port of the machine.
+    pub ports: BTreeMap<String, String>,
 }
 
 /// A file for [`Sandbox::push`].

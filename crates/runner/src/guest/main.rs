@@ -7,7 +7,7 @@ use super::{Context, Request, serve};
 use crate::process::{self, Stop};
 
 /// The hidden subcommand. `arguments` are those after `guest`: nothing (one request on standard input), or
-/// `supervise`, `terminal` (see [`crate::process`]), `inside`, `session`, `carry`, `hold`, `install`, `receive` (see [`super::inside`]). Call it before anything else in `main`: it needs no runtime, no logger and
+/// `supervise`, `terminal` (see [`crate::process`]), `inside`, `session`, `carry`, `hold`, `forward`, `install`, `receive` (see [`super::inside`]). Call it before anything else in `main`: it needs no runtime, no logger and
 /// no configuration, and every task pays for what happens before it.
 #[must_use]
 pub fn main(mut arguments: impl Iterator<Item = String>) -> ExitCode {
@@ -16,6 +16,7 @@ pub fn main(mut arguments: impl Iterator<Item = String>) -> ExitCode {
         Some("terminal") => process::lead(arguments),
         Some("inside") => super::inside::work(),
         Some("hold") => super::inside::hold(arguments),
+        Some("forward") => super::inside::forward(arguments),
         Some("session") => super::inside::session(arguments),
         Some("carry") => super::inside::carry(arguments),
         Some("receive") => super::inside::receive(arguments),

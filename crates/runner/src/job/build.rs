@@ -79,6 +79,7 @@ impl<'a> Build<'a> {
     pub(super) async fn run(&mut self) -> Result<(), Failure> {
         self.banner();
         self.refuse_what_is_not_there()?;
+        self.tell_lost_wishes();
         let sandbox = self.prepare().await?;
         self.variables = scripts::variables(
             self.host,
@@ -140,6 +141,33 @@ impl<'a> Build<'a> {
         }
     }
 
+    /// Says what of the containers means nothing in a pod.
+    fn tell_lost_wishes(&self) {
+        let containers = self.job.tasuki.as_ref().and_then(|tasuki| tasuki.containers.as_ref());
+        let Some(containers) = containers.filter(|_| self.host.executor.kind() != "docker") else {
+            return;
+        };
+        let images = std::iter::once(&self.job.image).chain(&self.job.services);
+        let wishes = std::iter::once(&containers.job).chain(&containers.services);
+        for (image, wishes) in images.zip(wishes) {
+            let lost = [
+                ("options", !wishes.options.is_empty()),
+                ("volumes", !wishes.volumes.is_empty()),
+                (
+                    "ports of the machine",
+                    wishes.ports.iter().any(|port| port.host.is_some()),
+                ),
+            ];
+            for (what, _) in lost.into_iter().filter(|(_, is_lost)| *is_lost) {
+                let executor = self.host.executor.kind();
+                let name = &image.name;
+                self.console.warn(&format!(
+                    "{what} of the container {name:?} mean nothing on the {executor} executor"
+                ));
+            }
+        }
+    }
+
     fn banner(&self) {
         let info = &self.host.info;
         let revision = match info.revision.as_str() {
@@ -177,6 +205,14 @@ impl<'a> Build<'a> {
             .find_map(|step| steps::unsupported(step, self.speaks()))
         {
             return unsupported(what);
+        }
+        if self.host.executor.kind() != "docker"
+            && let Some(step) = self.typed().iter().find(|step| steps::is_contained(step))
+        {
+            let title = steps::title(step);
+            return unsupported(format!(
+                "the step {title:?} runs in a container of its own, which only the docker executor makes: use a runner that has it"
+            ));
         }
         if let Some(what) = self.wants_containers() {
             return unsupported(format!(

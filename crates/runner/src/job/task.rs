@@ -5,7 +5,7 @@ use std::time::Duration;
 use tasuki_model::id::TaskId;
 use tasuki_model::plan;
 use tasuki_model::secret::Secret;
-use tasuki_proto::gitlab::{Image, JobResponse};
+use tasuki_proto::gitlab::{Image, JobResponse, Wishes};
 
 use super::host::{Host, Slot};
 use super::image::plan_image;
@@ -36,7 +36,17 @@ pub fn task_of(host: &Host, job: &JobResponse, slot: Slot) -> Task {
 /// The same with variables that are there already.
 pub(super) fn task(host: &Host, job: &JobResponse, slot: Slot, timeout: Duration, variables: &Variables) -> Task {
     let empty = requests::strategy(job, variables).0 == guest::Strategy::Empty;
-    let image = |image: &Image| plan_image(image, variables);
+    let extra = job.tasuki.as_ref().and_then(|tasuki| tasuki.containers.as_ref());
+    let image = |image: &Image, wishes: Option<&Wishes>| {
+        let mut image = plan_image(image, variables);
+        if let Some(wishes) = wishes {
+            image.options = Some(wishes.options.clone()).filter(|options| !options.is_empty());
+            image.volumes.clone_from(&wishes.volumes);
+            image.ports.clone_from(&wishes.ports);
+            image.entrypoint_label.clone_from(&wishes.entrypoint_label);
+        }
+        image
+    };
     let clone_path = clone_path(variables);
     Task {
         id: TaskId(job.id),
@@ -51,12 +61,13 @@ pub(super) fn task(host: &Host, job: &JobResponse, slot: Slot, timeout: Duration
         public_variables: variables.public_environment(),
         file_variables: variables.files(),
         payload: payload(host, job),
-        image: (!job.image.name.is_empty()).then(|| image(&job.image)),
+        image: (!job.image.name.is_empty()).then(|| image(&job.image, extra.map(|extra| &extra.job))),
         services: job
             .services
             .iter()
-            .map(|service| plan::Service {
-                image: image(service),
+            .enumerate()
+            .map(|(index, service)| plan::Service {
+                image: image(service, extra.and_then(|extra| extra.services.get(index))),
                 aliases: service
                     .alias
                     .split([' ', ','])
@@ -65,6 +76,7 @@ pub(super) fn task(host: &Host, job: &JobResponse, slot: Slot, timeout: Duration
                     .collect(),
             })
             .collect(),
+        meeting: extra.map(|extra| extra.meeting).unwrap_or_default(),
         registry_logins: job
             .credentials
             .iter()

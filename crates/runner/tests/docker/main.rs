@@ -18,3 +18,4 @@ mod services;
 mod settings;
 #[path = "../executor/terminals.rs"]
 mod terminals;
+mod wishes;

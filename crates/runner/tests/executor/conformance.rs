@@ -63,6 +63,7 @@ pub(crate) fn task() -> Task {
         payload: None,
         image: None,
         services: Vec::new(),
+        meeting: tasuki_model::plan::Meeting::Names,
         registry_logins: Vec::new(),
         timeout: std::time::Duration::from_secs(3600),
         origin: tasuki_runner::executor::Origin::default(),

@@ -1,7 +1,9 @@
 //! Images and services.
 
-use tasuki_model::plan::{self, PullPolicy};
-use tasuki_proto::gitlab::{DockerOptions, ExecutorOptions, Image, JobVariable, KubernetesOptions, Port, UserOption};
+use tasuki_model::plan::{self, Meeting, PullPolicy};
+use tasuki_proto::gitlab::{
+    Containers, DockerOptions, ExecutorOptions, Image, JobVariable, KubernetesOptions, Port, UserOption, Wishes,
+};
 
 use super::logins;
 
@@ -24,6 +26,51 @@ pub(super) fn image(image: &plan::Image, secrets: Secrets<'_>) -> Image {
             .collect(),
         executor_opts: options(image),
     }
+}
+
+/// The container that steps run in: but for GitLab's, the image's own entrypoint is none of it.
+pub(super) fn of_job(given: &plan::Image, secrets: Secrets<'_>, language: plan::Language) -> Image {
+    let mut made = image(given, secrets);
+    let is_left_out = match language {
+        plan::Language::Gitlab => false,
+        plan::Language::Circleci | plan::Language::Github => true,
+    };
+    if is_left_out && made.entrypoint.is_empty() {
+        made.entrypoint = vec![String::new()];
+    }
+    made
+}
+
+/// What GitLab's words do not say of the containers.
+pub(super) fn containers(job: &plan::Job, language: plan::Language) -> Option<Containers> {
+    let (meeting, label) = match language {
+        plan::Language::Gitlab => return None,
+        plan::Language::Github => (Meeting::Ports, None),
+        plan::Language::Circleci => (Meeting::Localhost, Some("com.circleci.preserve-entrypoint")),
+    };
+    if job.image.is_none() && job.services.is_empty() {
+        return None;
+    }
+    let wishes = |image: &plan::Image| Wishes {
+        options: image.options.clone().unwrap_or_default(),
+        volumes: image.volumes.clone(),
+        ports: image.ports.clone(),
+        entrypoint_label: None,
+    };
+    Some(Containers {
+        meeting,
+        job: Wishes {
+            // An entrypoint that the configuration names is meant.
+            entrypoint_label: job
+                .image
+                .as_ref()
+                .filter(|image| image.entrypoint.is_none())
+                .and(label)
+                .map(str::to_owned),
+            ..job.image.as_deref().map(wishes).unwrap_or_default()
+        },
+        services: job.services.iter().map(|service| wishes(&service.image)).collect(),
+    })
 }
 
 pub(super) fn service(service: &plan::Service, secrets: Secrets<'_>) -> Image {

@@ -226,7 +226,6 @@ fn what_cannot_be_done_is_refused_with_its_place() {
         assert!(out.contains(&format!("{PLACE}:6:")) && out.contains(word), "{out}");
     };
     check("uses: actions/cache@v4", "actions/cache");
-    check("uses: docker://alpine", "docker://alpine");
     check("{run: x, background: true}", "background");
     let container = "on: push\njobs: {j: {runs-on: x, container: 'alpine:3', steps: [{run: x}]}}\n";
     let out = exec(container, &[]).expect(1).out;

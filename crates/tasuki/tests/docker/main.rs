@@ -6,6 +6,9 @@
 #[path = "../cli/world.rs"]
 mod world;
 
+mod circleci;
+mod workflows;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -31,8 +34,13 @@ fn run(program: &str, args: &[&str]) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
-/// An image of BusyBox alone: neither git nor a C library.
+/// An image of BusyBox alone: neither git nor a C library. Made once: each import leaves the one before without a name.
 fn image(world: &World) {
+    static MADE: std::sync::Once = std::sync::Once::new();
+    MADE.call_once(|| import(world));
+}
+
+fn import(world: &World) {
     let root = world.path("root");
     for folder in ["bin", "tmp", "root"] {
         std::fs::create_dir_all(root.join(folder)).unwrap();
@@ -67,6 +75,31 @@ fn left() -> String {
             )
         })
         .concat()
+}
+
+/// Runs `exec` with containers in a repository of these files; exit code, and all that was printed.
+#[track_caller]
+fn exec(world: &World, files: &[(&str, &str)], args: &[&str]) -> (Option<i32>, String) {
+    image(world);
+    let dir = world.repository("app", files);
+    let all = [&["exec", "--executor", "docker", "--docker-image", IMAGE], args].concat();
+    let mut command = world.tasuki(&dir, &all);
+    let out = command.env("DOCKER_HOST", host()).output().unwrap();
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr)
+    );
+    (out.status.code(), text)
+}
+
+/// Everything is said, and nothing is left.
+#[track_caller]
+fn says(text: &str, all: &[&str]) {
+    for wanted in all {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    assert_eq!(left(), "");
 }
 
 const CONFIG: &str = "\

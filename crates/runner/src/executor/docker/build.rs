@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tasuki_model::plan::Image;
 use tasuki_model::reason::FailureReason;
 
@@ -15,9 +15,9 @@ use super::engine::{Attached, ImageInfo, Piece};
 use super::host_config::Part;
 use super::line::Slot;
 use super::names::Role;
-use super::prepare::Plan;
+use super::prepare::{Main, Plan};
 use super::remote::Place;
-use super::services::Started;
+use super::services::{self, Started};
 use crate::executor::access;
 use crate::executor::{Error, Output, Result, Stop, Stream};
 use crate::guest::inside::{READY, Ready};
@@ -57,20 +57,34 @@ pub(super) struct Created {
 }
 
 /// Makes it.
-pub(super) async fn create(plan: &Plan, image: &Image, info: &ImageInfo, services: &[Started]) -> Result<Created> {
-    let config = plan.config();
+pub(super) async fn create(plan: &Plan, main: &Main, info: &ImageInfo, services: &[Started]) -> Result<Created> {
+    let (config, image, options) = (plan.config(), &main.image, &main.wishes.options);
     let privileged = access::privileged(config.privileged, &config.allowed_privileged_images, &image.name);
     let line = format!("exec {} hold", plan.guest.command.join(" "));
     let mut body = plan.container(Role::Build, Part::Build, info)?;
-    body["Cmd"] = json!(["sh", "-c", line]);
-    if let Some(entrypoint) = image
-        .entrypoint
-        .as_ref()
-        .filter(|_| !config.disable_entrypoint_overwrite)
-    {
+    let is_kept = |label: &String| info.config.labels.get(label).is_some_and(|value| value == "true");
+    let is_kept = config.disable_entrypoint_overwrite || image.entrypoint_label.as_ref().is_some_and(is_kept);
+    body["Cmd"] = match image.command.as_deref() {
+        // What the job wants to have run in its container runs beside its scripts.
+        Some(command) if !command.is_empty() => {
+            let beside = ["sh", "-c", &format!("\"$@\" </dev/null & {line}"), "sh"];
+            json!(
+                beside
+                    .into_iter()
+                    .chain(command.iter().map(String::as_str))
+                    .collect::<Vec<_>>()
+            )
+        }
+        _ => json!(["sh", "-c", line]),
+    };
+    if let Some(entrypoint) = image.entrypoint.as_ref().filter(|_| !is_kept) {
         body["Entrypoint"] = json!(entrypoint);
     }
-    if let Some(user) = access::user(&config.user, &config.allowed_users, image.user.as_deref())? {
+    if let Some(user) = access::user(
+        &config.user,
+        &config.allowed_users,
+        options.user.as_deref().or(image.user.as_deref()),
+    )? {
         body["User"] = json!(user);
     }
     body["Env"] = json!(plan.public_env(image));
@@ -87,16 +101,13 @@ pub(super) async fn create(plan: &Plan, image: &Image, info: &ImageInfo, service
     ] {
         body[key] = json!(value);
     }
-    if !config.hostname.is_empty() {
-        body["Hostname"] = json!(config.hostname);
+    if plan.network.together().is_none() {
+        let names: Vec<String> = std::iter::once("build".to_owned())
+            .chain(options.aliases.iter().cloned())
+            .collect();
+        identify(plan, &mut body, &names, services);
     }
-    plan.network.join(&mut body, &["build".to_owned()]);
-    let mut links = config.links.clone();
-    if plan.network.needs_links() {
-        links.extend(services.iter().flat_map(Started::links));
-    }
-    plan.network.link(&mut body, &links);
-    plan.network.address(&mut body, &config.mac_address);
+    main.wishes.put(&mut body, &plan.names.base);
     let name = format!("{}-build", plan.names.base);
     let id = plan
         .engine
@@ -114,6 +125,21 @@ pub(super) async fn create(plan: &Plan, image: &Image, info: &ImageInfo, service
         line,
         attached,
     })
+}
+
+/// Gives a container its place in the network.
+pub(super) fn identify(plan: &Plan, body: &mut Value, names: &[String], services: &[Started]) {
+    let config = plan.config();
+    if !config.hostname.is_empty() {
+        body["Hostname"] = json!(config.hostname);
+    }
+    plan.network.join(body, names);
+    let mut links = config.links.clone();
+    if plan.network.needs_links() {
+        links.extend(services.iter().flat_map(Started::links));
+    }
+    plan.network.link(body, &links);
+    plan.network.address(body, &config.mac_address);
 }
 
 /// Starts it, passes on what its entrypoint prints, and waits until the guest holds it.
@@ -177,6 +203,11 @@ fn refused(error: engine::Error) -> Error {
         }
         engine::Error::Refused { message, .. } if message.contains("unable to find user") => {
             Error::job(FailureReason::ScriptFailure, message)
+        }
+        engine::Error::Refused { message, .. } if services::is_taken(&message) => {
+            let message =
+                format!("the job's container cannot have its port, somebody else on the machine has it: {message}");
+            Error::job(FailureReason::RunnerConfigurationError, message)
         }
         engine::Error::Refused { status: 400, message } => {
             let message = format!("the container engine refuses the job's container: {message}");

@@ -179,27 +179,11 @@ fn wrong(key: &str, text: &str, remedy: &str) -> Error {
 }
 
 /// Bytes: `512m`, `2g`, `-1` for no limit.
-fn size(key: &str, text: &str) -> Result<i64> {
-    let bad = || wrong(key, text, "write a size like 512m or 2g");
-    let lower = text.trim().to_ascii_lowercase();
-    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let factor: i64 = match &lower[digits.len()..] {
-        "" | "b" => 1,
-        "k" | "kb" | "ki" | "kib" => 1 << 10,
-        "m" | "mb" | "mi" | "mib" => 1 << 20,
-        "g" | "gb" | "gi" | "gib" => 1 << 30,
-        "t" | "tb" | "ti" | "tib" => 1 << 40,
-        _ => return Err(bad()),
-    };
-    let number: f64 = digits.trim().parse().map_err(|_| bad())?;
-    let bytes = number * factor as f64;
-    if !bytes.is_finite() || bytes.abs() >= i64::MAX as f64 {
-        return Err(bad());
-    }
-    Ok(bytes as i64)
+pub(super) fn size(key: &str, text: &str) -> Result<i64> {
+    tasuki_model::plan::size(text).ok_or_else(|| wrong(key, text, "write a size like 512m or 2g"))
 }
 
-fn nano_cpus(key: &str, text: &str) -> Result<i64> {
+pub(super) fn nano_cpus(key: &str, text: &str) -> Result<i64> {
     let cpus: f64 = text
         .trim()
         .parse()
@@ -225,7 +209,7 @@ pub(super) fn device(text: &str) -> Result<Value> {
 }
 
 /// `soft:hard`, or one number for both.
-fn ulimit(name: &str, text: &str) -> Result<Value> {
+pub(super) fn ulimit(name: &str, text: &str) -> Result<Value> {
     let (soft, hard) = text.split_once(':').unwrap_or((text, text));
     let parse = |part: &str| part.trim().parse::<i64>();
     match (parse(soft), parse(hard)) {

@@ -5,6 +5,10 @@
 //! <base>-predefined  the helper image: sources, caches, artifacts, file variables; as the same user, without privileges
 //! <base>-<image>-<n> services
 //! <base>-network     what they meet in
+//! <base>-together    has the network interfaces of all, where they are at `localhost` of one another
+//! <base>-ports       passes ports of services on to steps that have no container of their own
+//! <base>-action-<n>  containers of actions, one at a time
+//! <base>-volume-<x>  volumes that a job names; they go with it
 //! <base>-builds      volume of the sources; goes with the job
 //! runner-…-cache-…   volumes of caches; stay
 //! tasuki-guest-…     volume with this very program, read-only in every container; stays
@@ -29,17 +33,21 @@
 //!
 //! [`Executor::sweep`]: super::Executor::sweep
 
+mod action;
 mod auth;
 mod build;
 mod console;
 mod engine;
 mod executor;
+mod facts;
+mod health;
 mod host_config;
 mod images;
 mod line;
 mod names;
 mod network;
 mod owner;
+mod ports;
 mod predefined;
 mod prepare;
 mod provision;
@@ -47,7 +55,9 @@ mod remote;
 mod sandbox;
 mod services;
 mod sweep;
+mod together;
 mod volumes;
+mod wishes;
 
 pub use executor::{Docker, GuestNetwork, Settings, Surroundings};
 pub(super) use names::hex;

@@ -36,6 +36,12 @@ pub(super) enum Role<'a> {
     Predefined,
     Wait,
     Service(&'a str),
+    /// Holds the network that the job's container and its services are in together.
+    Network,
+    /// Passes ports on.
+    Ports,
+    /// Of an action.
+    Action,
 }
 
 impl Names {
@@ -89,6 +95,9 @@ impl Names {
             Role::Predefined => ("predefined", None),
             Role::Wait => ("wait", None),
             Role::Service(image) => ("service", Some(image)),
+            Role::Network => ("network", None),
+            Role::Ports => ("ports", None),
+            Role::Action => ("action", None),
         };
         labels.insert(format!("{GITLAB}.type"), kind.to_owned());
         if let Some(image) = service {

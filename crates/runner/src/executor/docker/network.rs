@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::engine::{self, Engine};
-use super::names::Names;
+use super::names::{Names, Role};
 use crate::config::DockerConfig;
 use crate::executor::{Error, Result};
 
@@ -12,6 +12,8 @@ use crate::executor::{Error, Result};
 pub(super) struct Network {
     mode: String,
     kind: Kind,
+    /// The container whose interfaces the job's and its services' are, where they are at `localhost` of one another.
+    together: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +28,15 @@ enum Kind {
     Other,
 }
 
+/// Whether containers have interfaces of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Apart,
+    Together,
+}
+
 impl Network {
-    pub(super) fn plan(config: &DockerConfig, names: &Names) -> Self {
+    pub(super) fn plan(config: &DockerConfig, names: &Names, way: Way) -> Self {
         let mode = config.network_mode.as_str();
         let kind = match mode {
             "" => Kind::Own,
@@ -41,12 +50,28 @@ impl Network {
         } else {
             mode.to_owned()
         };
-        Self { mode, kind }
+        // Somebody's container has its interfaces for all of them already.
+        let is_new = way == Way::Together && !mode.starts_with("container:");
+        let together = is_new.then(|| format!("{}-together", names.base));
+        Self { mode, kind, together }
     }
 
-    /// `NetworkMode` of containers.
+    /// Its name: `NetworkMode` of containers that have interfaces of their own.
     pub(super) fn mode(&self) -> &str {
         &self.mode
+    }
+
+    /// `NetworkMode` of a container.
+    pub(super) fn mode_of(&self, role: Role<'_>) -> String {
+        match (&self.together, role) {
+            (Some(name), Role::Build | Role::Service(_) | Role::Wait) => format!("container:{name}"),
+            _ => self.mode.clone(),
+        }
+    }
+
+    /// The container that has the interfaces of all.
+    pub(super) fn together(&self) -> Option<&str> {
+        self.together.as_deref()
     }
 
     /// Whether containers find one another by name.

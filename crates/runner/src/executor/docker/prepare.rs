@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use tasuki_model::plan::{Image, Service};
+use tasuki_model::plan::{Image, Meeting};
 use tasuki_model::reason::FailureReason;
 
 use super::build;
@@ -13,14 +13,15 @@ use super::engine::{Engine, ImageInfo};
 use super::executor::Shared;
 use super::host_config::{Part, host_config};
 use super::names::{self, Names, Role};
-use super::network::Network;
+use super::network::{Network, Way};
 use super::predefined::{self, Later};
 use super::provision::Guest;
 use super::remote::Place;
 use super::sandbox::DockerSandbox;
-use super::services;
+use super::services::{self, Wanted};
 use super::volumes::{self, Volumes};
-use super::{images, sweep};
+use super::wishes::{self, Wishes};
+use super::{facts, health, images, ports, sweep};
 use crate::config::DockerConfig;
 use crate::executor::shell::folders;
 use crate::executor::{Error, Output, Paths, PullOnDrop, Result, Stop, Task};
@@ -77,18 +78,25 @@ impl Plan {
     pub(super) fn container(&self, role: Role<'_>, part: Part, image: &ImageInfo) -> Result<Value> {
         let config = self.config();
         let mut host = host_config(config, part)?;
+        let network = self.network.mode_of(role);
+        if network.starts_with("container:") {
+            // They are those of the container whose network it is.
+            for key in ["Dns", "DnsSearch", "ExtraHosts"] {
+                host.remove(key);
+            }
+        }
         let mut binds = self.volumes.binds.clone();
         if !matches!(role, Role::Service(_)) {
             binds.push(format!("{}:{}:ro", self.guest.volume, helper_image::FOLDER));
         }
         host.insert("Binds".to_owned(), json!(binds));
-        host.insert("NetworkMode".to_owned(), json!(self.network.mode()));
+        host.insert("NetworkMode".to_owned(), json!(network));
         let mut body = Map::new();
         body.insert("Image".to_owned(), json!(image.id));
         let labels = self.names.container_labels(role, &config.container_labels);
         body.insert("Labels".to_owned(), json!(labels));
         body.insert("HostConfig".to_owned(), Value::Object(host));
-        if matches!(role, Role::Build | Role::Predefined) {
+        if matches!(role, Role::Build | Role::Predefined | Role::Action) {
             // An engine that stops must not look like a script that was asked to end and did.
             body.insert("StopSignal".to_owned(), json!("SIGKILL"));
         }
@@ -138,12 +146,20 @@ pub(super) async fn prepare(
     stop: Stop,
     output: Arc<dyn Output>,
 ) -> Result<DockerSandbox> {
-    let image = job_image(&shared.settings.config, &task)?;
-    let wanted = services::wanted(&shared.settings.config, &task)?;
+    let settings = &shared.settings;
+    let image = job_image(&settings.config, &task)?;
+    let folders = [settings.builds_dir.as_str(), settings.cache_dir.as_str()];
+    let wishes = wishes::read(&settings.config, &folders, &task, &image, Part::Build)?;
+    let wanted = services::wanted(&settings.config, &folders, &task)?;
+    no_lost_ports(
+        &settings.config,
+        std::iter::once((&image, &wishes)).chain(wanted.iter().map(Wanted::wished)),
+    )?;
+    let main = Main { image, wishes };
     Console(&*output)
-        .line(&format!("Using Docker executor with image {} ...", image.name))
+        .line(&format!("Using Docker executor with image {} ...", main.image.name))
         .await;
-    let overwrites = std::iter::once(&image).chain(task.services.iter().map(|service| &service.image));
+    let overwrites = std::iter::once(&main.image).chain(task.services.iter().map(|service| &service.image));
     let overwrites = overwrites.filter(|image| image.entrypoint.is_some());
     for image in overwrites.filter(|_| shared.settings.config.disable_entrypoint_overwrite) {
         let text = format!(
@@ -156,7 +172,7 @@ pub(super) async fn prepare(
     let inner = stop.child();
     let _pulled = PullOnDrop(inner.clone());
     let tasks = shared.tasks.clone();
-    let work = Box::pin(make_or_remove(shared, task, image, wanted, inner, output));
+    let work = Box::pin(make_or_remove(shared, task, main, wanted, inner, output));
     let made = tasks.spawn("preparation of a sandbox", work).await.ok().flatten();
     made.unwrap_or_else(|| Err(Error::system("make the sandbox", "the task that makes it has died")))
 }
@@ -164,19 +180,19 @@ pub(super) async fn prepare(
 async fn make_or_remove(
     shared: Arc<Shared>,
     task: Task,
-    image: Image,
-    wanted: Vec<Service>,
+    main: Main,
+    wanted: Vec<Wanted>,
     stop: Stop,
     output: Arc<dyn Output>,
 ) -> Result<DockerSandbox> {
-    let plan = plan(shared, task).await?;
+    let plan = plan(shared, task, &main, &wanted).await?;
     let cleanup = Cleanup {
         engine: plan.engine.clone(),
         base: plan.names.base.clone(),
         shared: Arc::clone(&plan.shared),
         armed: true,
     };
-    let made = make(plan, &image, &wanted, &stop, &output).await;
+    let made = make(plan, &main, &wanted, &stop, &output).await;
     match made.and_then(|parts| go_on(&stop).map(|()| parts)) {
         Ok(parts) => Ok(DockerSandbox::new(parts, cleanup)),
         Err(error) => {
@@ -189,14 +205,25 @@ async fn make_or_remove(
     }
 }
 
-async fn plan(shared: Arc<Shared>, task: Task) -> Result<Plan> {
+async fn plan(shared: Arc<Shared>, task: Task, main: &Main, wanted: &[Wanted]) -> Result<Plan> {
     let (engine, guest) = shared.ready().await?;
     let settings = &shared.settings;
     let names = Names::new(&task, &settings.system_id, &shared.owner.label(), shared.owner.host())?;
     let inside = (settings.builds_dir.as_str(), settings.cache_dir.as_str());
-    let volumes = volumes::plan(&settings.config, &task, &names.base, &settings.system_id, inside)?;
+    let mut volumes = volumes::plan(&settings.config, &task, &names.base, &settings.system_id, inside)?;
+    for wishes in std::iter::once(&main.wishes).chain(wanted.iter().map(|one| &one.wishes)) {
+        for name in wishes.own_volumes(&names.base) {
+            if !volumes.own.contains(&name) {
+                volumes.own.push(name);
+            }
+        }
+    }
     let paths = paths(&shared, &task, &volumes)?;
-    let network = Network::plan(&settings.config, &names);
+    let way = match task.meeting {
+        Meeting::Localhost if !wanted.is_empty() => Way::Together,
+        Meeting::Localhost | Meeting::Names | Meeting::Ports => Way::Apart,
+    };
+    let network = Network::plan(&settings.config, &names, way);
     Ok(Plan {
         shared,
         engine,
@@ -216,11 +243,12 @@ fn go_on(stop: &Stop) -> Result<()> {
 
 async fn make(
     plan: Plan,
-    image: &Image,
-    wanted: &[Service],
+    main: &Main,
+    wanted: &[Wanted],
     stop: &Stop,
     output: &Arc<dyn Output>,
 ) -> Result<super::sandbox::Parts> {
+    let image = &main.image;
     let console = Console(&**output);
     let plan = Arc::new(plan);
     let settings = &plan.shared.settings;
@@ -243,7 +271,7 @@ async fn make(
     let (predefined, services, created) = tokio::join!(
         early_or_not(early, predefined::create(&plan, &helper)),
         beside,
-        early_or_not(early && wanted.is_empty(), build::create(&plan, image, &info, &[])),
+        early_or_not(early && wanted.is_empty(), build::create(&plan, main, &info, &[])),
     );
     let services = services?;
     let predefined = match predefined {
@@ -252,19 +280,25 @@ async fn make(
     };
     let created = match created {
         Some(made) => made?,
-        None => build::create(&plan, image, &info, &services).await?,
+        None => build::create(&plan, main, &info, &services).await?,
     };
     let followers = services::follow(&plan, &services, output).await?;
     go_on(stop)?;
     let predefined = Later::begin(predefined, Arc::clone(&plan));
     let build = async {
         services::wait(&plan, &services, &console, stop).await?;
+        health::wait(&plan, &services, &console, stop).await?;
         let build = build::start(created, &plan, image, stop, &**output).await?;
         predefined::give_folders(&plan, &predefined, &build, stop).await?;
-        Ok(build)
+        // Steps without a container of their own look for the ports of services where they are.
+        if plan.task.image.is_none() {
+            ports::pass_on(&plan, &build.id, &services, &console, stop).await?;
+        }
+        let containers = facts::of(&plan, &build, &services).await?;
+        Ok((build, containers))
     };
-    let build = match build.await {
-        Ok(build) => build,
+    let (build, containers) = match build.await {
+        Ok(made) => made,
         Err(error) => {
             predefined.settle().await;
             return Err(error);
@@ -276,11 +310,34 @@ async fn make(
         predefined,
         helper: helper.id,
         followers,
+        containers,
     })
 }
 
 async fn early_or_not<T>(early: bool, work: impl Future<Output = T>) -> Option<T> {
     if early { Some(work.await) } else { None }
+}
+
+/// The job's own container.
+pub(super) struct Main {
+    pub(super) image: Image,
+    pub(super) wishes: Wishes,
+}
+
+/// Ports are wished for where there are some to pass on.
+fn no_lost_ports<'a>(config: &DockerConfig, mut all: impl Iterator<Item = (&'a Image, &'a Wishes)>) -> Result<()> {
+    let mode = config.network_mode.as_str();
+    let has_none = matches!(mode, "host" | "none") || mode.starts_with("container:");
+    match all.find(|(_, wishes)| has_none && wishes.has_ports()) {
+        None => Ok(()),
+        Some((image, _)) => {
+            let message = format!(
+                "the container {:?} has ports, and this runner's containers have no network of their own whose ports the machine                  could pass on (network_mode = {mode:?})",
+                image.name
+            );
+            Err(Error::job(FailureReason::RunnerConfigurationError, message))
+        }
+    }
 }
 
 /// The job's image, or the runner's.

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::json;
 
+use super::action;
 use super::build::Build;
 use super::engine::{Attached, ImageInfo};
 use super::host_config::Part;
@@ -16,8 +17,8 @@ use super::predefined::{self, Later};
 use super::prepare::{Cleanup, Plan};
 use super::remote::{self, Place};
 use crate::executor::{
-    Command, Discard, Ended, Error, Exit, Interactive, Keyboard, Output, Paths, Program, PushedFile, Result, Sandbox,
-    Shell, Stop,
+    Command, Contained, Containers, Discard, Ended, Error, Exit, Interactive, Keyboard, Output, Paths, Program,
+    PushedFile, Result, Sandbox, Shell, Stop,
 };
 use crate::guest;
 use crate::guest::inside::{Answer, Ready, Script, Work, millis};
@@ -31,6 +32,7 @@ pub(super) struct Parts {
     pub(super) helper: String,
     /// Ends those who follow the services' logs.
     pub(super) followers: Stop,
+    pub(super) containers: Containers,
 }
 
 pub(super) struct DockerSandbox {
@@ -84,6 +86,7 @@ impl DockerSandbox {
 
     async fn run_script(&self, command: &Command, shell: Shell, text: String, output: &dyn Output) -> Result<Ended> {
         let work = Work::Script(Script {
+            argv: Vec::new(),
             shell,
             text,
             env: self.ready().script_env(&self.paths, &command.env)?,
@@ -143,7 +146,8 @@ impl DockerSandbox {
         }
     }
 
-    /// A second predefined container that sees a folder of this machine, to copy it.
+    /// A second predefined container that sees a folder of this machine, to copy it. It is gone before the first script: the folder has
+    /// files that no copy gets (ignored ones), and what works in the predefined container follows paths that jobs name.
     async fn mount(&self, folder: &Path) -> Result<String> {
         let plan = &self.parts.plan;
         if !plan.engine.address().is_local() {
@@ -211,6 +215,15 @@ impl Sandbox for DockerSandbox {
             Answer::Ended { exit, .. } => Ok(exit),
             other => Err(other.unexpected()),
         }
+    }
+
+    async fn run_container(&self, what: Contained, output: &dyn Output) -> Result<Ended> {
+        let number = self.scripts.fetch_add(1, Ordering::Relaxed);
+        action::run(&self.parts.plan, &self.parts.build.id, &what, number, output).await
+    }
+
+    fn containers(&self) -> Containers {
+        self.parts.containers.clone()
     }
 
     async fn push(&self, file: PushedFile) -> Result<()> {

@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::json;
-use tasuki_model::plan::{Image, Service, Variable};
+use tasuki_model::plan::{Image, Meeting, Service, Variable};
 use tasuki_model::reason::FailureReason;
 
 use super::console::Console;
-use super::engine::{Attached, Piece};
+use super::engine::{self, Attached, Container, Piece};
 use super::host_config::{Part, device};
 use super::images;
 use super::names::Role;
 use super::prepare::Plan;
-use super::remote;
+use super::wishes::{self, Wishes};
+use super::{health, remote, together};
 use crate::config::DockerConfig;
 use crate::executor::access;
 use crate::executor::reference::Reference;
@@ -26,14 +27,30 @@ const WAIT: u64 = 30;
 /// Lines of a service's log that are shown when it does not listen.
 const LINES: u32 = 200;
 
+/// A service that is to run.
+pub(super) struct Wanted {
+    pub(super) service: Service,
+    pub(super) wishes: Wishes,
+}
+
+impl Wanted {
+    pub(super) fn wished(&self) -> (&Image, &Wishes) {
+        (&self.service.image, &self.wishes)
+    }
+}
+
 /// A service that runs.
 pub(super) struct Started {
-    id: String,
+    pub(super) id: String,
     name: String,
-    image: String,
-    aliases: Vec<String>,
+    pub(super) image: String,
+    pub(super) aliases: Vec<String>,
     /// The port whose listening says that it is ready.
     port: Option<u16>,
+    /// The name that the job gave it.
+    pub(super) given: Option<String>,
+    /// What the engine says of it, where that may be asked for.
+    pub(super) container: Option<Container>,
 }
 
 impl Started {
@@ -44,7 +61,10 @@ impl Started {
 
     /// Where a guest in the job's network reaches it: on the engine's default bridge names are known by links only, and its
     /// address does it. `None`: nowhere, or nobody knows.
-    async fn reached_at(&self, plan: &Plan) -> Result<Option<String>> {
+    pub(super) async fn reached_at(&self, plan: &Plan) -> Result<Option<String>> {
+        if plan.network.together().is_some() {
+            return Ok(Some("127.0.0.1".to_owned()));
+        }
         if plan.network.has_names() {
             return Ok(Some(self.host().to_owned()));
         }
@@ -69,7 +89,7 @@ impl Started {
 ///
 /// # Errors
 /// There are too many, or one is not allowed.
-pub(super) fn wanted(config: &DockerConfig, task: &Task) -> Result<Vec<Service>> {
+pub(super) fn wanted(config: &DockerConfig, folders: &[&str], task: &Task) -> Result<Vec<Wanted>> {
     let own = config
         .services
         .iter()
@@ -121,50 +141,67 @@ pub(super) fn wanted(config: &DockerConfig, task: &Task) -> Result<Vec<Service>>
             &known,
         )?;
     }
-    Ok(all)
+    let judged = all.into_iter().map(|service| {
+        let wishes = wishes::read(config, folders, task, &service.image, Part::Service)?;
+        Ok(Wanted { service, wishes })
+    });
+    judged.collect()
 }
 
 /// Starts all of them, in order.
-pub(super) async fn start(plan: &Plan, wanted: &[Service], console: &Console<'_>, stop: &Stop) -> Result<Vec<Started>> {
+pub(super) async fn start(plan: &Plan, wanted: &[Wanted], console: &Console<'_>, stop: &Stop) -> Result<Vec<Started>> {
     let mut taken = BTreeSet::new();
-    let mut started = Vec::new();
-    for (index, service) in wanted.iter().enumerate() {
-        if stop.is_pulled() {
-            return Err(Error::Stopped);
-        }
+    let mut named = Vec::new();
+    let mut warnings = Vec::new();
+    for Wanted { service, .. } in wanted {
         let name = &service.image.name;
-        console.line(&format!("Starting service {name} ...")).await;
-        let reference = Reference::parse(name);
         let mut aliases = Vec::new();
-        for alias in service.aliases.iter().cloned().chain(reference.aliases()) {
+        let mut twice = Vec::new();
+        for alias in service.aliases.iter().cloned().chain(Reference::parse(name).aliases()) {
             if taken.insert(alias.clone()) {
                 aliases.push(alias);
             } else {
-                console
-                    .line(&format!(
-                        "WARNING: service {name} is already created under the name {alias}. Ignoring."
-                    ))
-                    .await;
+                twice.push(format!(
+                    "WARNING: service {name} is already created under the name {alias}. Ignoring."
+                ));
             }
         }
-        started.push(start_one(plan, service, index, aliases, console, stop).await?);
+        named.push(aliases);
+        warnings.push(twice);
+    }
+    if let Some(name) = plan.network.together() {
+        together::start(plan, name, named.iter().flatten()).await?;
+    }
+    let mut started = Vec::new();
+    for (index, ((wanted, aliases), warnings)) in wanted.iter().zip(named).zip(warnings).enumerate() {
+        if stop.is_pulled() {
+            return Err(Error::Stopped);
+        }
+        console
+            .line(&format!("Starting service {} ...", wanted.service.image.name))
+            .await;
+        for warning in warnings {
+            console.line(&warning).await;
+        }
+        started.push(start_one(plan, wanted, index, aliases, console, stop).await?);
     }
     Ok(started)
 }
 
 async fn start_one(
     plan: &Plan,
-    service: &Service,
+    wanted: &Wanted,
     index: usize,
     aliases: Vec<String>,
     console: &Console<'_>,
     stop: &Stop,
 ) -> Result<Started> {
-    let (config, image) = (plan.config(), &service.image);
+    let Wanted { service, wishes } = wanted;
+    let (config, image, options) = (plan.config(), &service.image, &wishes.options);
     let info = images::provide(&plan.engine, &plan.shared.settings, &plan.task, image, console, stop).await?;
     let mut body = plan.container(Role::Service(&image.name), Part::Service, &info)?;
-    let wanted = config.services_privileged.unwrap_or(config.privileged);
-    let privileged = access::privileged(wanted, &config.allowed_privileged_services, &image.name);
+    let is_wanted = config.services_privileged.unwrap_or(config.privileged);
+    let privileged = access::privileged(is_wanted, &config.allowed_privileged_services, &image.name);
     body["HostConfig"]["Privileged"] = json!(privileged);
     let devices = config
         .services_devices
@@ -176,13 +213,24 @@ async fn start_one(
     if !devices.is_empty() {
         body["HostConfig"]["Devices"] = json!(devices);
     }
+    if let Some(entrypoint) = options
+        .entrypoint
+        .as_ref()
+        .filter(|_| !config.disable_entrypoint_overwrite)
+    {
+        body["Entrypoint"] = json!([entrypoint]);
+    }
     if let Some(command) = &image.command {
         body["Cmd"] = json!(command);
     }
     if let Some(entrypoint) = &image.entrypoint {
         body["Entrypoint"] = json!(entrypoint);
     }
-    if let Some(user) = access::user("", &config.allowed_users, image.user.as_deref())? {
+    if let Some(user) = access::user(
+        "",
+        &config.allowed_users,
+        options.user.as_deref().or(image.user.as_deref()),
+    )? {
         body["User"] = json!(user);
     }
     let env = plan.public_env(image);
@@ -191,15 +239,26 @@ async fn start_one(
         .rev()
         .find_map(|entry| entry.strip_prefix("HEALTHCHECK_TCP_PORT=")?.parse().ok());
     body["Env"] = json!(env);
-    plan.network.join(&mut body, &aliases);
+    wishes.put(&mut body, &plan.names.base);
+    if plan.network.together().is_none() {
+        let names: Vec<String> = aliases.iter().chain(&options.aliases).cloned().collect();
+        plan.network.join(&mut body, &names);
+    }
     let name = format!("{}-{}-{index}", plan.names.base, Reference::parse(&image.name).slug());
     let failed = |error| Error::system(format!("start the service {}", image.name), error);
     let id = plan
         .engine
         .create_container(&name, image.platform.as_deref(), &body)
         .await
-        .map_err(failed)?;
-    plan.engine.start_container(&id).await.map_err(failed)?;
+        .map_err(|error| refused(error, &image.name))?;
+    plan.engine
+        .start_container(&id)
+        .await
+        .map_err(|error| refused(error, &image.name))?;
+    let container = match plan.task.meeting {
+        Meeting::Ports => Some(plan.engine.container(&id).await.map_err(failed)?),
+        Meeting::Names | Meeting::Localhost => None,
+    };
     let exposed = info
         .config
         .exposed_ports
@@ -211,7 +270,30 @@ async fn start_one(
         image: image.name.clone(),
         aliases,
         port: health.or(exposed.min()),
+        given: service.aliases.first().cloned(),
+        container,
     })
+}
+
+/// What the engine does not make of the job's wishes is the job's fault or the configuration's.
+fn refused(error: engine::Error, image: &str) -> Error {
+    match error {
+        engine::Error::Refused { message, .. } if is_taken(&message) => {
+            let message =
+                format!("the service {image:?} cannot have its port, somebody else on the machine has it: {message}");
+            Error::job(FailureReason::RunnerConfigurationError, message)
+        }
+        engine::Error::Refused { status: 400, message } => {
+            let message = format!("the container engine refuses the service {image:?}: {message}");
+            Error::job(FailureReason::RunnerConfigurationError, message)
+        }
+        other => Error::system(format!("start the service {image}"), other),
+    }
+}
+
+/// Whether a port of the machine is somebody else's.
+pub(super) fn is_taken(message: &str) -> bool {
+    message.contains("port is already allocated") || message.contains("address already in use")
 }
 
 /// Waits until every service that says where listens there. One that does not is warned of, with its log.
@@ -222,7 +304,8 @@ pub(super) async fn wait(plan: &Plan, services: &[Started], console: &Console<'_
         Some(seconds) => seconds.unsigned_abs(),
     };
     let mut asked = Vec::new();
-    for service in services {
+    // How others are is said by their health.
+    for service in services.iter().filter(|service| !health::is_asked(service)) {
         if let (Some(port), Some(host)) = (service.port, service.reached_at(plan).await?) {
             asked.push((service, host, port));
         }
@@ -237,7 +320,8 @@ pub(super) async fn wait(plan: &Plan, services: &[Started], console: &Console<'_
         .await;
     let targets = asked.iter().map(|(_, host, port)| (host.clone(), *port)).collect();
     let silent = ask(plan, targets, limit, stop).await?;
-    for (service, _, port) in asked.iter().filter(|(_, host, _)| silent.contains(host)) {
+    let is_silent = |host: &String, port: u16| silent.iter().any(|(known, number)| known == host && *number == port);
+    for (service, _, port) in asked.iter().filter(|(_, host, port)| is_silent(host, *port)) {
         let log = plan.engine.logs(&service.id, LINES).await.unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         console
@@ -252,8 +336,8 @@ pub(super) async fn wait(plan: &Plan, services: &[Started], console: &Console<'_
     Ok(())
 }
 
-/// Lets a guest in the job's network try them; names of those that do not listen.
-async fn ask(plan: &Plan, targets: Vec<(String, u16)>, limit: u64, stop: &Stop) -> Result<Vec<String>> {
+/// Lets a guest in the job's network try them; those that do not listen.
+async fn ask(plan: &Plan, targets: Vec<(String, u16)>, limit: u64, stop: &Stop) -> Result<Vec<(String, u16)>> {
     let failed = |error| Error::system("wait for the services", error);
     let helper = super::engine::ImageInfo {
         id: plan.guest.image.clone(),
@@ -263,7 +347,9 @@ async fn ask(plan: &Plan, targets: Vec<(String, u16)>, limit: u64, stop: &Stop) 
     let mut command = plan.guest.command.clone();
     command.push("hold".to_owned());
     body["Entrypoint"] = json!(command);
-    plan.network.join(&mut body, &[]);
+    if plan.network.together().is_none() {
+        plan.network.join(&mut body, &[]);
+    }
     let name = format!("{}-wait-for-service", plan.names.base);
     let id = plan.engine.create_container(&name, None, &body).await.map_err(failed)?;
     plan.engine.start_container(&id).await.map_err(failed)?;
@@ -274,7 +360,7 @@ async fn ask(plan: &Plan, targets: Vec<(String, u16)>, limit: u64, stop: &Stop) 
     let (answer, _) = remote::ask(plan.guest_in(&id), &work, stop, &Discard).await?;
     plan.engine.remove_container(&id).await.map_err(failed)?;
     match answer {
-        Answer::Waited { silent } => Ok(silent.into_iter().map(|(host, _)| host).collect()),
+        Answer::Waited { silent } => Ok(silent),
         other => other.done().map(|()| Vec::new()),
     }
 }

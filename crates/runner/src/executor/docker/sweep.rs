@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::engine::{Engine, Summary};
+use super::engine::{Engine, Force, Summary};
 use super::names::{HOST, OWNER, SANDBOX};
 use super::owner::Owner;
 use crate::executor::{Error, Result, Swept};
@@ -12,16 +12,23 @@ struct Found {
     containers: Vec<Summary>,
     networks: Vec<Summary>,
     volumes: Vec<Summary>,
+    /// Built for the job.
+    images: Vec<Summary>,
 }
 
 async fn find(engine: &Engine, label: &str) -> Result<Found> {
     let failed = |error| Error::system("ask the container engine what is left of jobs", error);
-    let (containers, networks, volumes) =
-        tokio::join!(engine.containers(label), engine.networks(label), engine.volumes(label));
+    let (containers, networks, volumes, images) = tokio::join!(
+        engine.containers(label),
+        engine.networks(label),
+        engine.volumes(label),
+        engine.images(label)
+    );
     Ok(Found {
         containers: containers.map_err(failed)?,
         networks: networks.map_err(failed)?,
         volumes: volumes.map_err(failed)?,
+        images: images.map_err(failed)?,
     })
 }
 
@@ -62,6 +69,10 @@ pub(super) async fn remove(engine: &Engine, sandbox: &str) -> Result<usize> {
     for removed in networks.into_iter().chain(volumes) {
         result = result.and(removed);
     }
+    for image in &found.images {
+        let removed = engine.remove_image(&image.id, Force::Yes).await;
+        result = result.and(removed.map_err(failed("image", &image.id)));
+    }
     result.map(|()| found.containers.len())
 }
 
@@ -79,6 +90,15 @@ pub(super) async fn sweep(engine: &Engine, owner: &Owner) -> Result<Swept> {
         }
     }
     let mut swept = Swept::default();
+    // Whoever makes an image writes what he likes into its labels: it names itself, and nothing else that is to go.
+    for image in &found.images {
+        let label = |key: &str| image.labels.get(key).map(String::as_str).unwrap_or_default();
+        let lock = label(OWNER);
+        if !lock.is_empty() && owner.is_dead(label(HOST), lock) && !dead.contains(label(SANDBOX)) {
+            let removed = engine.remove_image(&image.id, Force::Yes).await;
+            removed.map_err(|error| Error::system(format!("remove the image {}", image.id), error))?;
+        }
+    }
     for sandbox in dead {
         swept.processes += remove(engine, &sandbox).await?;
         swept.sandboxes += 1;
@@ -94,7 +114,7 @@ pub(super) async fn sweep(engine: &Engine, owner: &Owner) -> Result<Swept> {
     Ok(swept)
 }
 
-/// Names of all containers, networks and volumes that belong to sandboxes.
+/// Names of all containers, networks, volumes and images that belong to sandboxes.
 pub(super) async fn audit(engine: &Engine) -> Result<Vec<String>> {
     let found = find(engine, SANDBOX).await?;
     let name = |container: &Summary| container.names.first().cloned().unwrap_or_else(|| container.id.clone());
@@ -104,5 +124,6 @@ pub(super) async fn audit(engine: &Engine) -> Result<Vec<String>> {
         .map(|one| format!("container {}", name(one).trim_start_matches('/')));
     let networks = found.networks.iter().map(|one| format!("network {}", one.name));
     let volumes = found.volumes.iter().map(|one| format!("volume {}", one.name));
-    Ok(containers.chain(networks).chain(volumes).collect())
+    let images = found.images.iter().map(|one| format!("image {}", one.id));
+    Ok(containers.chain(networks).chain(volumes).chain(images).collect())
 }

@@ -57,6 +57,22 @@ pub(super) fn plan(
     Ok(volumes)
 }
 
+/// Folders of the engine's machine that the configuration mounts, and whether for reading only.
+pub(super) fn mounted(config: &DockerConfig, task: &Task) -> Result<Vec<(String, bool)>> {
+    let mut all = Vec::new();
+    for text in &config.volumes {
+        let text = expand(text, task)?;
+        let parts: Vec<&str> = text.split(':').collect();
+        if let [source, _, options @ ..] = &parts[..]
+            && source.starts_with('/')
+        {
+            let read_only = options.iter().any(|all| all.split(',').any(|one| one == "ro"));
+            all.push(((*source).to_owned(), read_only));
+        }
+    }
+    Ok(all)
+}
+
 impl Volumes {
     /// A folder of which only the inner side is named: a cache.
     fn inside(&mut self, config: &DockerConfig, task: &Task, base: &str, system_id: &str, target: &str) {
@@ -134,33 +150,36 @@ fn is_below(path: &str, folder: &str) -> bool {
     std::path::Path::new(path).starts_with(folder)
 }
 
+/// A task for tests.
+#[cfg(test)]
+pub(super) fn some_task() -> Task {
+    Task {
+        id: tasuki_model::id::TaskId(1),
+        runner_short_token: "short".to_owned(),
+        concurrent_id: 0,
+        concurrent_project_id: 0,
+        project_slug: "g/p".to_owned(),
+        project_id: 3,
+        folder_suffix: None,
+        clone_path: None,
+        variables: vec![("DIR".to_owned(), "/srv".to_owned())],
+        public_variables: Vec::new(),
+        file_variables: Vec::new(),
+        payload: None,
+        image: None,
+        services: Vec::new(),
+        meeting: tasuki_model::plan::Meeting::Names,
+        registry_logins: Vec::new(),
+        timeout: std::time::Duration::from_secs(3600),
+        origin: crate::executor::Origin::default(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::executor::Task;
-    use tasuki_model::id::TaskId;
 
-    fn task() -> Task {
-        Task {
-            id: TaskId(1),
-            runner_short_token: "short".to_owned(),
-            concurrent_id: 0,
-            concurrent_project_id: 0,
-            project_slug: "g/p".to_owned(),
-            project_id: 3,
-            folder_suffix: None,
-            clone_path: None,
-            variables: vec![("DIR".to_owned(), "/srv".to_owned())],
-            public_variables: Vec::new(),
-            file_variables: Vec::new(),
-            payload: None,
-            image: None,
-            services: Vec::new(),
-            registry_logins: Vec::new(),
-            timeout: std::time::Duration::from_secs(3600),
-            origin: crate::executor::Origin::default(),
-        }
-    }
+    use super::some_task as task;
 
     fn check(volumes: &[&str], disable_cache: bool, cache_dir: &str, wanted: &[&str], shared: bool) {
         let config = DockerConfig {

@@ -74,6 +74,7 @@ impl KubernetesSandbox {
         let paths = &self.parts.paths;
         let number = self.number();
         let work = Work::Script(Script {
+            argv: Vec::new(),
             shell,
             text,
             env: self.parts.build.script_env(paths, &command.env)?,

@@ -130,7 +130,7 @@ fn own() -> Vec<(String, String)> {
         .collect()
 }
 
-fn say_ready() -> io::Result<()> {
+pub(super) fn say_ready() -> io::Result<()> {
     let ready = look(own())?;
     let mut out = io::stdout().lock();
     out.write_all(READY)?;

@@ -6,6 +6,7 @@
 //! | `guest inside` | does one [`Work`] that comes on standard input, then obeys [`Order`]s until it has ended |
 //! | `guest session DIR` | the same by way of a process that goes on when the connection breaks (see [`session`]) |
 //! | `guest install DIR` | puts itself into a volume that other containers mount |
+//! | `guest forward PORT=HOST:PORT …` | passes ports on |
 //! | `guest receive WHO DIR` | takes a folder over standard input |
 //!
 //! Standard output of `inside` carries frames: one byte of kind ([`Kind`]), four of length (little endian), the bytes.
@@ -15,6 +16,7 @@
 
 mod env;
 mod files;
+mod forward;
 mod frames;
 mod hold;
 mod install;
@@ -27,6 +29,7 @@ mod session;
 mod tcp;
 mod work;
 
+pub(crate) use forward::forward;
 pub(crate) use frames::Frames;
 pub(crate) use hold::{READY, Ready, hold};
 pub(crate) use install::install;

@@ -116,6 +116,9 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 /// A script and its surroundings.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Script {
+    /// What runs in place of a script, as it is. Empty: the script.
+    #[serde(default)]
+    pub(crate) argv: Vec<String>,
     pub(crate) shell: Shell,
     pub(crate) text: String,
     /// The whole environment.

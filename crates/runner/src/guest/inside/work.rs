@@ -267,6 +267,21 @@ async fn interact(work: Terminal, stop: &Stop, frames: &dyn Output, keyboard: Ke
 /// Writes the script's file and makes the command line for it.
 fn spec(work: &Script) -> Result<Spec, String> {
     let environment = environment::split(work.env.iter().cloned().collect());
+    if !work.argv.is_empty() {
+        if let Some((key, value)) = environment.exported.first() {
+            let length = value.len();
+            return Err(format!(
+                "the variable {key} is too large for an environment ({length} bytes)"
+            ));
+        }
+        return Ok(Spec {
+            argv: work.argv.clone(),
+            env: environment.passed,
+            cwd: work.cwd.clone().unwrap_or_else(|| work.project.clone()),
+            stdin: Stdin::Null,
+            user: None,
+        });
+    }
     let script = script::write(&work.shell, work.number, &work.text, &environment.exported)
         .map_err(|error| error.to_string())?;
     let file = work.temp.join(script.file_name);

@@ -8,7 +8,7 @@ use tasuki_model::reason::FailureReason;
 use super::output::Listened;
 use super::place;
 use crate::config::show_duration;
-use crate::executor::{Command, Exit, Output, Sandbox, Shell, ShellKind};
+use crate::executor::{Command, Contained, Ended, Exit, Output, Sandbox, Shell, ShellKind};
 use crate::job::build::Build;
 use crate::job::command::timed_out;
 use crate::job::failure::Failure;
@@ -98,6 +98,29 @@ impl Build<'_> {
             Err(_) if self.control.cause().is_none() => return Err(silent(silence.unwrap_or_default())),
             Ok(ended) | Err(ended) => ended,
         };
+        self.ended(ended, step)
+    }
+
+    /// Runs the container of a step. What it prints goes to `stream`.
+    pub(super) async fn contain_into(
+        &self,
+        sandbox: &dyn Sandbox,
+        step: &Step,
+        mut what: Contained,
+        stream: &dyn Output,
+    ) -> Result<(), Failure> {
+        what.env = self.environment_of(step).into_iter().chain(what.env).collect();
+        what.timeout = step.timeout_s.map(Duration::from_secs);
+        what.stop = match self.control.cause() {
+            Some(_) => self.control.all().child(),
+            None => self.control.user().child(),
+        };
+        let ended = sandbox.run_container(what, stream).await;
+        self.ended(ended, step)
+    }
+
+    /// What becomes of a step that ended so.
+    fn ended(&self, ended: crate::executor::Result<Ended>, step: &Step) -> Result<(), Failure> {
         match ended {
             Err(_) if self.control.cause().is_some() => Err(self.control.failure()),
             Err(error) => Err(error.into()),

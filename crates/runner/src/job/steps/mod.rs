@@ -30,8 +30,10 @@ pub(super) fn unsupported(step: &Step, speaks: Speaks) -> Option<String> {
         StepKind::Composite { steps, .. } if speaks == Speaks::Yes => {
             steps.iter().find_map(|step| unsupported(step, speaks))
         }
-        StepKind::Node { .. } if speaks == Speaks::Yes => None,
-        StepKind::Composite { .. } | StepKind::Node { .. } => named("actions for a job that brings no contexts"),
+        StepKind::Node { .. } | StepKind::Container { .. } if speaks == Speaks::Yes => None,
+        StepKind::Composite { .. } | StepKind::Node { .. } | StepKind::Container { .. } => {
+            named("actions for a job that brings no contexts")
+        }
         StepKind::Run { .. }
         | StepKind::Checkout { .. }
         | StepKind::RestoreCache { cache: None, .. }
@@ -54,6 +56,15 @@ pub(super) fn unsupported(step: &Step, speaks: Speaks) -> Option<String> {
     }
 }
 
+/// Whether a step runs in a container of its own.
+pub(super) fn is_contained(step: &Step) -> bool {
+    match &step.kind {
+        StepKind::Container { .. } => true,
+        StepKind::Composite { steps, .. } => steps.iter().any(is_contained),
+        _ => false,
+    }
+}
+
 /// Name of a step for its section: its own, or what it does.
 pub(super) fn title(step: &Step) -> String {
     if !step.name.is_empty() {
@@ -70,7 +81,9 @@ pub(super) fn title(step: &Step) -> String {
         StepKind::StoreTestResults { .. } => "Uploading test results".to_owned(),
         StepKind::AddSshKeys { .. } => "Installing SSH keys".to_owned(),
         StepKind::SetupRemoteDocker { .. } => "Setting up remote docker".to_owned(),
-        StepKind::Action { .. } | StepKind::Composite { .. } | StepKind::Node { .. } => "Using an action".to_owned(),
+        StepKind::Action { .. } | StepKind::Composite { .. } | StepKind::Node { .. } | StepKind::Container { .. } => {
+            "Using an action".to_owned()
+        }
         StepKind::Native { .. } => "Running a native step".to_owned(),
         StepKind::Wait { .. } => "Waiting for background steps".to_owned(),
     }

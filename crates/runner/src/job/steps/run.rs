@@ -158,6 +158,7 @@ impl Build<'_> {
             | StepKind::Action { .. }
             | StepKind::Composite { .. }
             | StepKind::Node { .. }
+            | StepKind::Container { .. }
             | StepKind::Native { .. }
             | StepKind::Wait { .. } => Err(Failure::system(
                 super::unsupported(step, super::Speaks::No).unwrap_or_else(|| "this step cannot be run".to_owned()),

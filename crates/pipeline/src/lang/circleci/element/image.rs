@@ -1,6 +1,6 @@
 //! `docker`: images of a job.
 
-use tasuki_model::plan::{Image, Service, Variable};
+use tasuki_model::plan::{Image, Service, Variable, words};
 
 use crate::diag::code;
 use crate::lang::circleci::compiler::Compiler;
@@ -98,7 +98,12 @@ impl Compiler<'_, '_> {
             Some(_) => Some(self.texts(node, what).into_iter().map(|(text, _)| text).collect()),
             None => {
                 let text = self.text(node, what)?;
-                Some(text.split_whitespace().map(str::to_owned).collect())
+                let words = words(&text);
+                if words.is_none() {
+                    let message = format!("{what} has a quotation mark or a backslash without its other half");
+                    self.error(&code::CIRCLECI_VALUE, node.span, message);
+                }
+                words
             }
         }
     }

@@ -32,6 +32,19 @@ pub(crate) enum Runs {
         post: Option<String>,
         post_if: Option<Field>,
     },
+    Container(Container),
+}
+
+/// An action that is an image.
+#[derive(Debug, Clone)]
+pub(crate) struct Container {
+    /// `docker://image`, or a file of the action that the image is built by.
+    pub(crate) image: String,
+    pub(crate) entrypoint: Option<String>,
+    pub(crate) args: Option<Vec<Field>>,
+    pub(crate) env: Vec<Entry>,
+    pub(crate) post: Option<String>,
+    pub(crate) post_if: Option<Field>,
 }
 
 /// Reads an action; `None` where it cannot be used, which has been told.
@@ -160,18 +173,7 @@ fn runs_of(session: &Session<'_>, node: &Node) -> Option<Runs> {
                 "post-if",
             ];
             fields::keyed(session, node, &"`runs` of a container action", &known);
-            if let Some(env) = map.get("env") {
-                let _: Vec<Entry> = fields::entries(session, env, &"`env`", &names::ACTION_STEP);
-            }
-            session.report(
-                Problem::new(
-                    &code::UNSUPPORTED,
-                    using.span,
-                    "actions that run in a container are not supported yet",
-                )
-                .hint("run the image in a `container:` job, or make the action a composite one"),
-            );
-            None
+            container_of(session, node, map)
         }
         other => {
             let message = format!("`{other}` is nothing that an action can use");
@@ -193,16 +195,7 @@ fn node_of(session: &Session<'_>, node: &Node, map: &Map) -> Option<Runs> {
         session.error(&code::GITHUB_FORMAT, node.span, "the JavaScript action has no `main`");
         return None;
     };
-    if let Some((key, _)) = map.entry("pre") {
-        session.report(
-            Problem::new(
-                &code::GITHUB_ACTION,
-                key.span,
-                "`pre` is not run for actions of the own repository",
-            )
-            .hint("the action is known only once the repository is checked out"),
-        );
-    }
+    no_pre(session, map, "pre");
     for key in ["pre-if", "post-if"] {
         if let Some(node) = map.get(key) {
             fields::condition(session, node, &format_args!("`{key}`"), &names::ACTION_IF);
@@ -215,4 +208,58 @@ fn node_of(session: &Session<'_>, node: &Node, map: &Map) -> Option<Runs> {
             .get("post-if")
             .and_then(|node| fields::condition(session, node, &"`post-if`", &names::ACTION_IF)),
     })
+}
+
+/// What would run before the first step is not known then.
+fn no_pre(session: &Session<'_>, map: &Map, key: &str) {
+    if let Some((node, _)) = map.entry(key) {
+        let message = format!("`{key}` is not run for actions of the own repository");
+        session.report(
+            Problem::new(&code::GITHUB_ACTION, node.span, message)
+                .hint("the action is known only once the repository is checked out"),
+        );
+    }
+}
+
+fn container_of(session: &Session<'_>, node: &Node, map: &Map) -> Option<Runs> {
+    let text = |key: &str| {
+        let found = map.get(key)?;
+        fields::plain(session, found, &format_args!("`{key}`")).map(str::to_owned)
+    };
+    let Some(image) = text("image") else {
+        session.error(&code::GITHUB_FORMAT, node.span, "the container action has no `image`");
+        return None;
+    };
+    if !image.starts_with("docker://") && (image.starts_with('/') || image.split('/').any(|part| part == "..")) {
+        let span = map.get("image").map_or(node.span, |node| node.span);
+        let message = format!("`{image}` is no file of the action");
+        session
+            .report(Problem::new(&code::GITHUB_VALUE, span, message).hint("write `Dockerfile`, or `docker://image`"));
+        return None;
+    }
+    no_pre(session, map, "pre-entrypoint");
+    let condition = |key: &str| {
+        let found = map.get(key)?;
+        fields::condition(session, found, &format_args!("`{key}`"), &names::ACTION_IF)
+    };
+    condition("pre-if");
+    let args = map.get("args").and_then(|node| {
+        let Some(items) = node.as_seq() else {
+            fields::wrong(session, node, &"`args`", "a list");
+            return None;
+        };
+        let one = |item| fields::field(session, item, &"an entry of `args`", Wanted::Text, &names::ACTION_STEP);
+        Some(items.iter().filter_map(one).collect())
+    });
+    Some(Runs::Container(Container {
+        image,
+        entrypoint: text("entrypoint"),
+        args,
+        env: map
+            .get("env")
+            .map(|env| fields::entries(session, env, &"`env`", &names::ACTION_STEP))
+            .unwrap_or_default(),
+        post: text("post-entrypoint"),
+        post_if: condition("post-if"),
+    }))
 }

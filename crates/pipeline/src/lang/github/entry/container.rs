@@ -1,13 +1,12 @@
 //! `container` and `services`.
 
 use tasuki_model::expr::syntax::has_expression;
-use tasuki_model::expr::{Expr, Literal};
 
 use super::super::fields::{self, Entry, Field, Wanted};
 use super::super::names;
 use super::super::read::value;
 use crate::Session;
-use crate::diag::{Problem, code};
+use crate::diag::code;
 use crate::yaml::{Map, Node, Value};
 
 const KEYS: &[&str] = &["image", "credentials", "env", "ports", "volumes", "options"];
@@ -21,39 +20,6 @@ const SERVICE_KEYS: &[&str] = &[
     "command",
     "entrypoint",
 ];
-
-/// What is read and not done: how containers are made is said by the runner's configuration.
-const WITHOUT_EFFECT: [(&str, &str); 2] = [
-    (
-        "options",
-        "limits are set in the runner's configuration; wait for a service in a step, instead of by its health check",
-    ),
-    (
-        "volumes",
-        "what containers of jobs may mount is set in the runner's configuration",
-    ),
-];
-
-/// Says of each port of the host that nothing is bound to it, where the steps run in no container of their own and
-/// would look for the service there.
-pub(super) fn no_bound_ports(session: &Session<'_>, services: &[Service]) {
-    for service in services {
-        for port in &service.container.ports {
-            let Expr::Literal(Literal::Text(text)) = &port.expr else {
-                continue;
-            };
-            let Some((_, inner)) = text.rsplit_once(':') else {
-                continue;
-            };
-            let message = format!("`{text}` binds no port of the host");
-            let problem = Problem::new(&code::GITHUB_NO_EFFECT, port.span, message);
-            session.report(problem.hint(format!(
-                "steps reach the service by its name: host `{}`, port {inner}; at `localhost` only in a pod",
-                service.id
-            )));
-        }
-    }
-}
 
 /// A container that steps run in, or that runs beside them.
 #[derive(Debug, Clone)]
@@ -173,12 +139,6 @@ fn of_map(session: &Session<'_>, node: &Node, map: &Map, what: &str) -> Option<C
         };
         items.iter().filter_map(one).collect()
     };
-    for (key, why) in WITHOUT_EFFECT {
-        if let Some((node, _)) = map.entry(key) {
-            let message = format!("`{key}` of {what} has no effect");
-            session.report(Problem::new(&code::GITHUB_NO_EFFECT, node.span, message).hint(why));
-        }
-    }
     Some(Container {
         image: fields::field(session, image, &"`image`", Wanted::Any, &names::JOB)?,
         credentials: map.get("credentials").and_then(|node| credentials(session, node)),

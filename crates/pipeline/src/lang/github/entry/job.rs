@@ -215,17 +215,11 @@ fn body(session: &Session<'_>, what: &dyn Display, span: Span, map: &Map) -> Bod
             .and_then(|node| fields::field(session, node, &"`continue-on-error`", Wanted::Bool, &names::JOB)),
         container: map.get("container").and_then(|node| container::parse(session, node)),
         computed_services: map.get("services").and_then(|node| container::computed(session, node)),
-        services: services(session, map),
+        services: map
+            .get("services")
+            .map(|node| container::services(session, node))
+            .unwrap_or_default(),
     }
-}
-
-fn services(session: &Session<'_>, map: &Map) -> Vec<Service> {
-    let services = map.get("services").map(|node| container::services(session, node));
-    let services = services.unwrap_or_default();
-    if map.get("container").is_none() {
-        container::no_bound_ports(session, &services);
-    }
-    services
 }
 
 /// Keys that are good at GitHub and that nothing here can follow.

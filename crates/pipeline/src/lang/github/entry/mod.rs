@@ -8,7 +8,7 @@ mod step;
 mod strategy;
 mod workflow;
 
-pub(super) use action::{Action, Runs, parse as parse_action};
+pub(super) use action::{Action, Container as ActionContainer, Runs, parse as parse_action};
 pub(super) use container::{Container, Credentials};
 pub(super) use job::{Body, Call, Environment, Job, JobKind, Secrets};
 pub(super) use step::{Step, StepKind, Uses};

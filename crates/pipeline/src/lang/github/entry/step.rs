@@ -97,6 +97,8 @@ pub(crate) enum Uses {
     Checkout,
     /// Folder of the own repository, without `./`.
     Local { path: String, span: Span },
+    /// An image, by its name.
+    Image { name: String, span: Span },
     /// Something that cannot be had; it has been told.
     Unknown,
 }
@@ -287,11 +289,11 @@ fn uses(session: &Session<'_>, node: &Node) -> Option<Uses> {
         }
         return Some(Uses::Local { path, span: node.span });
     }
-    if text.strip_prefix("docker://").is_some_and(|image| !image.is_empty()) {
-        return unsupported(
-            format!("actions that are images are not supported yet: `{text}`"),
-            "run the image in a `container:` job, or with `docker run`",
-        );
+    if let Some(name) = text.strip_prefix("docker://").filter(|image| !image.is_empty()) {
+        return Some(Uses::Image {
+            name: name.to_owned(),
+            span: node.span,
+        });
     }
     let repository = text.split_once('@').filter(|(name, git_ref)| {
         let parts: Vec<&str> = name.split('/').collect();

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use tasuki_model::expr::Expr;
-use tasuki_model::plan::StepKind;
+use tasuki_model::plan::{self, ActionImage, StepKind};
 
-use super::super::entry::{self, Action, Runs};
+use super::super::entry::{self, Action, ActionContainer, Runs};
 use super::super::fields::Entry;
 use super::super::fold;
 use super::scope::Scope;
@@ -15,6 +15,10 @@ use super::workflow::Maker;
 use crate::diag::{Problem, code};
 use crate::request::{Answer, Origin, Refusal, Request};
 use crate::yaml::Span;
+
+/// Inputs that say how a container is started, whatever its action declares.
+const ENTRYPOINT: &str = "entrypoint";
+const ARGS: &str = "args";
 
 /// Actions within actions.
 const MOST_LEVELS: usize = 10;
@@ -50,6 +54,10 @@ impl Maker<'_, '_> {
                 inputs,
                 folder,
             },
+            Runs::Container(container) => {
+                let given = frame.scope.entries(session, with, "`with`");
+                self.container(container, &folder, &given, inputs, frame)
+            }
             Runs::Composite(steps) => {
                 let scope = Scope {
                     inputs: None,
@@ -75,6 +83,70 @@ impl Maker<'_, '_> {
                 }
             }
         })
+    }
+
+    /// The step that runs an image of a registry.
+    pub(super) fn image(&self, name: &str, span: Span, with: &[Entry], frame: &Frame<'_>) -> StepKind {
+        let given = frame.scope.entries(self.session, with, "`with`");
+        if plan::words(name).is_none_or(|words| words.len() != 1) {
+            let message = format!("`docker://{name}` names no image");
+            self.session.error(&code::GITHUB_USES, span, message);
+        }
+        let inputs = given
+            .iter()
+            .map(|(key, expr)| (key.clone(), as_text(expr.clone())))
+            .collect();
+        StepKind::Container {
+            image: ActionImage::Named(name.to_owned()),
+            entrypoint: input(&given, ENTRYPOINT),
+            args: None,
+            line: input(&given, ARGS),
+            action_env: BTreeMap::new(),
+            post: None,
+            post_condition: None,
+            inputs,
+        }
+    }
+
+    fn container(
+        &self,
+        action: &ActionContainer,
+        folder: &str,
+        given: &[(String, Expr)],
+        inputs: BTreeMap<String, Expr>,
+        frame: &Frame<'_>,
+    ) -> StepKind {
+        let session = self.session;
+        let scope = Scope {
+            inputs: None,
+            ..frame.scope.clone()
+        };
+        let image = match action.image.strip_prefix("docker://") {
+            Some(name) => ActionImage::Named(name.to_owned()),
+            None => ActionImage::Built {
+                folder: folder.to_owned(),
+                file: action.image.clone(),
+            },
+        };
+        let own = action.entrypoint.as_deref().map(super::scope::text);
+        let args = action.args.as_ref();
+        StepKind::Container {
+            image,
+            entrypoint: input(given, ENTRYPOINT).or(own),
+            args: args.map(|args| args.iter().map(|field| as_text(scope.fold(session, field))).collect()),
+            line: input(given, ARGS),
+            action_env: scope
+                .entries(session, &action.env, "`env`")
+                .into_iter()
+                .map(|(key, expr)| (key, as_text(expr)))
+                .collect(),
+            post: action.post.clone(),
+            post_condition: action
+                .post_if
+                .as_ref()
+                .and_then(|field| post_condition(session, field, frame.scope)),
+            inputs,
+        }
     }
 
     fn read_action(&self, path: &str, span: Span) -> Option<Rc<Action>> {
@@ -131,7 +203,11 @@ fn inputs(
 ) -> BTreeMap<String, Expr> {
     let session = maker.session;
     let given = frame.scope.entries(session, with, "`with`");
-    for (name, _) in &given {
+    let of_containers = |name: &str| {
+        let known = [ENTRYPOINT, ARGS].iter().any(|known| name.eq_ignore_ascii_case(known));
+        known && matches!(action.runs, Runs::Container(_))
+    };
+    for (name, _) in given.iter().filter(|(name, _)| !of_containers(name)) {
         if !action.inputs.iter().any(|input| input.name.eq_ignore_ascii_case(name)) {
             session.report(
                 Problem::new(
@@ -167,4 +243,10 @@ fn as_text(expr: Expr) -> Expr {
         Some(value) => super::scope::text(&value.to_text()),
         None => Expr::Concat(vec![expr]),
     }
+}
+
+/// What was given under a name that ignores case.
+fn input(given: &[(String, Expr)], name: &str) -> Option<Expr> {
+    let found = given.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.map(|(_, expr)| as_text(expr.clone()))
 }

@@ -20,7 +20,7 @@ pub(super) fn services(session: &Session<'_>, span: Span, value: &Value) -> Vec<
     };
     let one = |(id, value): (&str, &Value)| {
         Some(plan::Service {
-            image: image(session, span, value, &format!("service `{id}`"))?,
+            image: image(session, span, value, &format!("service `{id}`"), Whose::Service)?,
             aliases: vec![id.to_owned()],
         })
     };
@@ -28,7 +28,7 @@ pub(super) fn services(session: &Session<'_>, span: Span, value: &Value) -> Vec<
 }
 
 /// An image by its name, or as an object; none where the name is empty.
-pub(super) fn image(session: &Session<'_>, span: Span, value: &Value, what: &str) -> Option<plan::Image> {
+pub(super) fn image(session: &Session<'_>, span: Span, value: &Value, what: &str, whose: Whose) -> Option<plan::Image> {
     let object = match value {
         Value::Object(object) => object,
         Value::Array(_) => {
@@ -49,13 +49,20 @@ pub(super) fn image(session: &Session<'_>, span: Span, value: &Value, what: &str
     };
     let mut made = plan::Image::default();
     for (key, value) in object.iter() {
-        let words = || value.to_text().split_whitespace().map(str::to_owned).collect();
+        let words = || words(session, span, &value.to_text(), &format!("`{key}` of {what}"));
         match key {
             "image" => made.name = value.to_text().to_string(),
-            "options" => made.options = Some(value.to_text().to_string()),
-            "command" => made.command = Some(words()),
-            "entrypoint" => made.entrypoint = Some(words()),
-            "volumes" => made.volumes = texts(session, span, value, key),
+            "options" => {
+                let text = value.to_text().to_string();
+                check_options(session, span, &text, whose);
+                made.options = Some(text);
+            }
+            "command" => made.command = words(),
+            "entrypoint" => made.entrypoint = words(),
+            "volumes" => {
+                made.volumes = texts(session, span, value, key);
+                made.volumes.iter().for_each(|text| check_volume(session, span, text));
+            }
             "ports" => {
                 let all = texts(session, span, value, key);
                 made.ports = all
@@ -80,6 +87,45 @@ pub(super) fn image(session: &Session<'_>, span: Span, value: &Value, what: &str
         }
     }
     (!made.name.is_empty()).then_some(made)
+}
+
+/// Whose container it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    Job,
+    Service,
+}
+
+/// Tells what of `options` cannot be used.
+pub(super) fn check_options(session: &Session<'_>, span: Span, text: &str, whose: Whose) {
+    let refused = |message: String, remedy: &str| {
+        session.report(Problem::new(&code::GITHUB_VALUE, span, format!("`options`: {message}")).hint(remedy));
+    };
+    match plan::Options::parse(text) {
+        Ok(options) if whose == Whose::Job && options.entrypoint.is_some() => refused(
+            "the container that the steps run in has no entrypoint, so `--entrypoint` cannot be given".to_owned(),
+            "run what it starts in a step",
+        ),
+        Ok(_) => {}
+        Err(plan::Refused { message, remedy }) => refused(message, &remedy),
+    }
+}
+
+/// Tells what of a volume cannot be used.
+pub(super) fn check_volume(session: &Session<'_>, span: Span, text: &str) {
+    if let Err(plan::Refused { message, remedy }) = plan::Volume::parse(text) {
+        session.report(Problem::new(&code::GITHUB_VALUE, span, message).hint(remedy));
+    }
+}
+
+/// A command line's words.
+pub(super) fn words(session: &Session<'_>, span: Span, text: &str, what: &str) -> Option<Vec<String>> {
+    let found = plan::words(text);
+    if found.is_none() {
+        let message = format!("{what} has a quotation mark or a backslash without its other half");
+        session.error(&code::GITHUB_VALUE, span, message);
+    }
+    found
 }
 
 fn texts(session: &Session<'_>, span: Span, value: &Value, key: &str) -> Vec<String> {

@@ -10,7 +10,7 @@ use tasuki_model::plan::{self, AllowFailure, Need, Variable, seconds};
 use super::super::entry::{self, Body, Container, Job};
 use super::super::fields::Field;
 use super::super::fold;
-use super::container;
+use super::container::{self, Whose};
 use super::login;
 use super::matrix::{self, Member};
 use super::ports;
@@ -170,14 +170,16 @@ impl Maker<'_, '_> {
             .and_then(|given| environment(session, given, scope))
             .map(Box::new);
         let container = body.container.as_ref();
-        made.image = container.and_then(|given| image(session, given, scope)).map(Box::new);
+        made.image = container
+            .and_then(|given| image(session, given, scope, Whose::Job))
+            .map(Box::new);
         if let Some(field) = &body.computed_services
             && let Some(value) = scope.value(session, field, "`services`")
         {
             made.services = container::services(session, field.span, &value);
         }
         for service in &body.services {
-            if let Some(image) = image(session, &service.container, scope) {
+            if let Some(image) = image(session, &service.container, scope, Whose::Service) {
                 made.services.push(plan::Service {
                     image,
                     aliases: vec![service.id.clone()],
@@ -402,16 +404,16 @@ fn environment(session: &Session<'_>, given: &entry::Environment, scope: &Scope<
 }
 
 /// The image of a container; none where its name is empty.
-fn image(session: &Session<'_>, given: &Container, scope: &Scope<'_>) -> Option<plan::Image> {
+fn image(session: &Session<'_>, given: &Container, scope: &Scope<'_>, whose: Whose) -> Option<plan::Image> {
     let value = scope.value(session, &given.image, "`image`")?;
     if matches!(value, Value::Object(_) | Value::Array(_)) {
-        return container::image(session, given.image.span, &value, "a container");
+        return container::image(session, given.image.span, &value, "a container", whose);
     }
     let name = Some(value.to_text().to_string()).filter(|name| !name.is_empty())?;
     let text = |field: &Field, what: &str| scope.text(session, field, what);
     let words = |field: &Option<Field>, what: &str| {
-        let text = text(field.as_ref()?, what)?;
-        Some(text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        let field = field.as_ref()?;
+        container::words(session, field.span, &text(field, what)?, what)
     };
     let env = scope.entries(session, &given.env, "`env`");
     let mut variables = Vec::with_capacity(env.len());
@@ -447,9 +449,15 @@ fn image(session: &Session<'_>, given: &Container, scope: &Scope<'_>) -> Option<
         volumes: given
             .volumes
             .iter()
-            .filter_map(|field| text(field, "`volumes`"))
+            .filter_map(|field| Some((field.span, text(field, "`volumes`")?)))
+            .inspect(|(span, text)| container::check_volume(session, *span, text))
+            .map(|(_, text)| text)
             .collect(),
-        options: given.options.as_ref().and_then(|field| text(field, "`options`")),
+        options: given.options.as_ref().and_then(|field| {
+            let text = text(field, "`options`")?;
+            container::check_options(session, field.span, &text, whose);
+            Some(text)
+        }),
         ..plan::Image::default()
     })
 }

@@ -84,6 +84,7 @@ impl Maker<'_, '_> {
                     "Run actions/checkout".to_owned(),
                 ),
                 Uses::Local { path, span } => (self.action(path, *span, with, frame)?, format!("Run ./{path}")),
+                Uses::Image { name, span } => (self.image(name, *span, with, frame), format!("Run docker://{name}")),
                 Uses::Unknown => return None,
             },
             StepKind::Wait(_) | StepKind::Cancel(_) | StepKind::Parallel(_) => return None,

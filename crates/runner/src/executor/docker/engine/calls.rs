@@ -4,6 +4,7 @@ use futures_util::StreamExt as _;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use url::form_urlencoded::byte_serialize;
 
 use super::attach::Attached;
@@ -19,6 +20,13 @@ pub(in crate::executor::docker) struct Pull<'a> {
     pub(in crate::executor::docker) platform: Option<&'a str>,
     /// Value of `X-Registry-Auth`; it travels in a header, never in an address or an argument.
     pub(in crate::executor::docker) auth: Option<String>,
+}
+
+/// Whether an image goes although it has a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::executor::docker) enum Force {
+    Yes,
+    No,
 }
 
 #[derive(Deserialize)]
@@ -175,8 +183,13 @@ impl Engine {
         self.progress(request).await
     }
 
-    /// Reads a stream of progress messages; one of them may be an error although the answer's head was good.
+    /// Reads a stream of progress messages to its end.
     async fn progress(&self, request: reqwest::RequestBuilder) -> Result<()> {
+        self.messages(request, |_| ()).await
+    }
+
+    /// Reads a stream of messages; one of them may be an error although the answer's head was good.
+    async fn messages(&self, request: reqwest::RequestBuilder, mut each: impl FnMut(&Value)) -> Result<()> {
         let mut body = self.send(request).await?.bytes_stream();
         let mut text = Vec::new();
         let mut failed = None;
@@ -188,13 +201,82 @@ impl Engine {
             text.extend_from_slice(&piece);
             while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = text.drain(..=end).collect();
-                failed = failed.or_else(|| error_of(&line));
+                failed = failed.or_else(|| error_of(&line, &mut each));
             }
         }
-        match failed.or_else(|| error_of(&text)) {
+        match failed.or_else(|| error_of(&text, &mut each)) {
             Some(message) => Err(Error::Refused { status: 500, message }),
             None => Ok(()),
         }
+    }
+
+    /// Puts files into a container, which need not run.
+    pub(in crate::executor::docker) async fn put_files(&self, id: &str, tar: Vec<u8>) -> Result<()> {
+        let request = self
+            .request(Method::PUT, &format!("/containers/{}/archive?path=%2F", escape(id)))
+            .header("Content-Type", "application/x-tar")
+            .body(tar);
+        self.send(request).await.map(drop)
+    }
+
+    /// Builds an image of a folder of a container. Each message of the engine goes to `heard`. Gives the image's id.
+    pub(in crate::executor::docker) async fn build(
+        &self,
+        container: &str,
+        folder: &str,
+        how: &[(&str, String)],
+        logins: Option<String>,
+        heard: &mpsc::UnboundedSender<String>,
+    ) -> Result<String> {
+        // With the point behind it, what is in the folder stands at the root of the archive.
+        let path = format!(
+            "/containers/{}/archive?path={}",
+            escape(container),
+            escape(&format!("{folder}/."))
+        );
+        let context = self.send(self.request(Method::GET, &path)).await?;
+        let query: Vec<String> = how
+            .iter()
+            .map(|(key, value)| format!("{key}={}", escape(value)))
+            .collect();
+        let mut request = self
+            .request(Method::POST, &format!("/build?{}", query.join("&")))
+            .header("Content-Type", "application/x-tar")
+            .body(reqwest::Body::wrap_stream(context.bytes_stream()));
+        if let Some(logins) = logins {
+            request = request.header("X-Registry-Config", logins);
+        }
+        let mut built = None;
+        self.messages(request, |message| {
+            if let Some(text) = message.get("stream").and_then(Value::as_str) {
+                let _ = heard.send(text.to_owned());
+            }
+            if let Some(id) = message.pointer("/aux/ID").and_then(Value::as_str) {
+                built = Some(id.to_owned());
+            }
+        })
+        .await?;
+        built.ok_or_else(|| Error::Answer {
+            call: "build".to_owned(),
+            source: "it names no image".into(),
+        })
+    }
+
+    /// Images that carry this label.
+    pub(in crate::executor::docker) async fn images(&self, label: &str) -> Result<Vec<Summary>> {
+        self.json(
+            Method::GET,
+            &format!("/images/json?all=true&filters={}", labelled(label)),
+            None,
+        )
+        .await
+    }
+
+    /// Removes an image, and what it was built on as far as nothing else needs it.
+    pub(in crate::executor::docker) async fn remove_image(&self, id: &str, force: Force) -> Result<()> {
+        let force = force == Force::Yes;
+        let path = format!("/images/{}?force={force}", escape(id));
+        ignore_missing(self.call(Method::DELETE, &path, None).await)
     }
 
     pub(in crate::executor::docker) async fn create_network(&self, body: &Value) -> Result<String> {
@@ -280,8 +362,9 @@ fn ignore_missing(result: Result<()>) -> Result<()> {
     }
 }
 
-fn error_of(line: &[u8]) -> Option<String> {
+fn error_of(line: &[u8], each: &mut impl FnMut(&Value)) -> Option<String> {
     let value: Value = serde_json::from_slice(line).ok()?;
+    each(&value);
     value.get("error")?.as_str().map(str::to_owned)
 }
 

@@ -12,7 +12,7 @@ mod error;
 mod types;
 
 pub(super) use attach::{Attached, Piece};
-pub(super) use calls::Pull;
+pub(super) use calls::{Force, Pull};
 pub(super) use client::{Address, Engine};
 pub(super) use error::{Error, Result};
-pub(super) use types::{ImageInfo, Summary};
+pub(super) use types::{Container, ImageInfo, Summary};

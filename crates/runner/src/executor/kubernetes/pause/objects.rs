@@ -128,6 +128,7 @@ fn pod_of_a_job(settings: &Settings, image: &str) -> Result<PodSpec> {
             ..Image::default()
         }),
         services: Vec::new(),
+        meeting: tasuki_model::plan::Meeting::Names,
         registry_logins: Vec::new(),
         timeout: Duration::from_secs(1),
         origin: Origin::default(),

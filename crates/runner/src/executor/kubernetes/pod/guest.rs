@@ -99,10 +99,22 @@ pub(super) fn build(settings: &Settings, flags: Flags, entrypoint: Option<&[Stri
         } else {
             String::new()
         };
-        let line = format!("{mark}exec {}", hold.join(" "));
+        let line = vec![
+            "sh".to_owned(),
+            "-c".to_owned(),
+            format!("{mark}exec {}", hold.join(" ")),
+        ];
+        let entrypoint = entrypoint.filter(|words| !words.is_empty());
+        // `[""]`: none, neither the image's.
+        if entrypoint.is_some_and(|words| words.iter().all(String::is_empty)) {
+            return Main {
+                command: Some(line),
+                args: None,
+            };
+        }
         return Main {
-            command: entrypoint.filter(|words| !words.is_empty()).map(<[String]>::to_vec),
-            args: Some(vec!["sh".to_owned(), "-c".to_owned(), line]),
+            command: entrypoint.map(<[String]>::to_vec),
+            args: Some(line),
         };
     }
     Main {

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Seconds that the keys live: what every role allows.
 const LIFE: &str = "3600";
 
-/// The longest answer that is looked at.
+/// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 1 << 20;
 
 /// The service of a region.
@@ -91,10 +91,16 @@ impl Sts<'_> {
             }
         }
         let unreachable = |error: reqwest::Error| failed(crate::trace::chain(&error.without_url()));
-        let response = request.body(body).send().await.map_err(unreachable)?;
+        let mut response = request.body(body).send().await.map_err(unreachable)?;
         let status = response.status();
-        let text = response.text().await.map_err(unreachable)?;
-        let text = text.get(..MAX_ANSWER).unwrap_or(&text);
+        let mut answer = Vec::new();
+        while let Some(piece) = response.chunk().await.map_err(unreachable)? {
+            answer.extend_from_slice(&piece);
+            if answer.len() > MAX_ANSWER {
+                return Err(failed(format!("the answer of STS is longer than {MAX_ANSWER} bytes")));
+            }
+        }
+        let text = &*String::from_utf8_lossy(&answer);
         if !status.is_success() {
             let why = [element(text, "Code"), element(text, "Message")];
             let why: Vec<&str> = why.into_iter().flatten().collect();

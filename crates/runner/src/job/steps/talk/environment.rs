@@ -5,7 +5,8 @@ use std::path::Path;
 use bytes::Bytes;
 use tasuki_model::expr::Value;
 
-use crate::executor::{PushedFile, Sandbox};
+use super::files;
+use crate::executor::{ContainerFacts, Containers, PushedFile, Sandbox};
 use crate::job::build::Build;
 use crate::job::failure::Failure;
 
@@ -31,6 +32,33 @@ pub(super) struct Left {
     /// By the old commands in its output.
     pub(super) old_outputs: Vec<(String, String)>,
     pub(super) old_state: Vec<(String, String)>,
+}
+
+impl Left {
+    /// What it keeps for what runs after the last step, as variables.
+    pub(super) fn kept_state(&self) -> Vec<(String, String)> {
+        let state = files::pairs(&self.state).unwrap_or_default();
+        let all = self.old_state.iter().cloned().chain(state);
+        all.map(|(key, value)| (format!("STATE_{key}"), value)).collect()
+    }
+}
+
+/// `job` as far as it is known before the first step.
+fn containers(all: &Containers) -> Value {
+    let text = |text: &str| Value::text(text);
+    let one = |facts: &ContainerFacts| {
+        let ports = facts.ports.iter().map(|(inner, outer)| (inner.as_str(), text(outer)));
+        [
+            ("id", text(&facts.id)),
+            ("network", text(&facts.network)),
+            ("ports", Value::object(ports)),
+        ]
+    };
+    let services = all.services.iter();
+    let services = services.map(|(name, facts)| (name.as_str(), Value::object(one(facts))));
+    let services = ("services", Value::object(services));
+    let container = all.job.as_ref().map(|facts| ("container", Value::object(one(facts))));
+    Value::object(container.into_iter().chain([services]))
 }
 
 impl Build<'_> {
@@ -108,7 +136,12 @@ impl Build<'_> {
     }
 
     /// The contexts that do not change while the job runs.
-    pub(super) fn contexts(&self, given: &serde_json::Value, places: &[(String, String)]) -> Vec<(String, Value)> {
+    pub(super) fn contexts(
+        &self,
+        given: &serde_json::Value,
+        places: &[(String, String)],
+        known: &Containers,
+    ) -> Vec<(String, Value)> {
         let place = |key: &str| {
             let found = places.iter().find(|(known, _)| known == key);
             Value::text(found.map_or("", |(_, value)| value.as_str()))
@@ -137,6 +170,7 @@ impl Build<'_> {
         let mut all = vec![
             ("secrets".to_owned(), Value::object(secrets)),
             ("runner".to_owned(), Value::object(runner)),
+            ("job".to_owned(), containers(known)),
         ];
         let mut fields: Vec<(String, Value)> = Vec::new();
         for (name, value) in given.as_object().into_iter().flatten() {

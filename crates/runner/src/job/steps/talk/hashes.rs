@@ -72,7 +72,9 @@ fn expressions(step: &Step) -> impl Iterator<Item = &Expr> {
             .chain(late.env.iter().map(|(_, expr)| expr))
     });
     let inputs = match &step.kind {
-        StepKind::Composite { inputs, .. } | StepKind::Node { inputs, .. } => Some(inputs.values()),
+        StepKind::Composite { inputs, .. } | StepKind::Node { inputs, .. } | StepKind::Container { inputs, .. } => {
+            Some(inputs.values())
+        }
         _ => None,
     };
     step.condition.iter().chain(late).chain(inputs.into_iter().flatten())

@@ -4,6 +4,7 @@
 //! A job does so where its payload brings contexts. [`run`] goes through the steps, [`program`] runs what they name, [`scope`] is
 //! what expressions see, [`files`], [`lines`] and [`matcher`] read what steps say.
 
+mod contained;
 mod environment;
 mod files;
 mod hashes;

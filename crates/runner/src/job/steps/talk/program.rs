@@ -9,7 +9,7 @@ use tasuki_model::reason::FailureReason;
 use super::output::{Said, Spoken};
 use super::run::{Level, Work};
 use super::{environment::Left, files};
-use crate::executor::{Command, Sandbox, Stream};
+use crate::executor::{Command, Contained, Sandbox, Stream};
 use crate::job::build::Build;
 use crate::job::failure::Failure;
 use crate::job::stage::Stage;
@@ -18,10 +18,25 @@ use crate::process::Collected;
 /// What runs after the last step.
 pub(super) struct Post {
     pub(super) title: String,
-    pub(super) script: String,
+    pub(super) what: Posted,
     pub(super) condition: Option<Expr>,
     /// Beside what steps have set by then.
     pub(super) env: Vec<(String, String)>,
+}
+
+/// What it runs.
+pub(super) enum Posted {
+    /// A file, with the `node` of the job's place.
+    Script(String),
+    Container(Box<Contained>),
+}
+
+/// Where a program runs.
+pub(super) enum Runs {
+    /// Where the job does.
+    Here,
+    /// In a container of its own.
+    Beside(Box<Contained>),
 }
 
 impl Build<'_> {
@@ -46,13 +61,14 @@ impl Build<'_> {
         &self,
         sandbox: &dyn Sandbox,
         step: &Step,
+        runs: Runs,
         mut env: Vec<(String, String)>,
         work: &mut Work,
         number: usize,
     ) -> Result<(Result<(), Failure>, Left), Failure> {
         env.extend(work.places.iter().cloned());
         env.extend(self.make_files(sandbox, number).await?);
-        if !work.path.is_empty() {
+        if !work.path.is_empty() && matches!(runs, Runs::Here) {
             let given = env
                 .iter()
                 .rev()
@@ -67,7 +83,10 @@ impl Build<'_> {
         let mut step = step.clone();
         step.env = env.into_iter().collect();
         let output = Spoken::new(self.console, sandbox, std::mem::take(&mut work.matchers));
-        let mut ended = self.run_into(sandbox, &step, &output).await;
+        let mut ended = match runs {
+            Runs::Here => self.run_into(sandbox, &step, &output).await,
+            Runs::Beside(what) => self.contain_into(sandbox, &step, *what, &output).await,
+        };
         let Said {
             refused,
             matchers,
@@ -112,7 +131,11 @@ impl Build<'_> {
         while let Some(post) = work.posts.pop() {
             work.number += 1;
             let number = work.number;
-            let mut step = Step::new(node_of(&post.script));
+            let (kind, runs) = match post.what {
+                Posted::Script(script) => (node_of(&script), Runs::Here),
+                Posted::Container(what) => (node_of(""), Runs::Beside(what)),
+            };
+            let mut step = Step::new(kind);
             step.name.clone_from(&post.title);
             step.when = StepWhen::Always;
             step.condition = post.condition;
@@ -125,7 +148,7 @@ impl Build<'_> {
                     };
                     self.console.open(&stage);
                     let env = work.env.iter().cloned().chain(post.env).collect();
-                    let (ended, left) = self.program(sandbox, &step, env, work, number).await?;
+                    let (ended, left) = self.program(sandbox, &step, runs, env, work, number).await?;
                     let (ended, _) = self.take(ended, &left, work);
                     self.conclude(&step, ended, level);
                     self.console.close(&stage);

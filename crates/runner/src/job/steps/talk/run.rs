@@ -7,10 +7,9 @@ use tasuki_model::expr::{self, Expr, Value, evaluate};
 use tasuki_model::plan::{Step, StepKind, StepWhen};
 use tasuki_model::reason::FailureReason;
 
-use super::files;
 use super::hashes::{self, Hashes};
 use super::matcher::Matchers;
-use super::program::{Post, environment, inputs_as_variables, lasting, literal, node};
+use super::program::{Post, Posted, Runs, environment, inputs_as_variables, lasting, literal, node};
 use super::scope::{Cancelled, Conclusion, Failed, Record, Scope};
 use crate::executor::Sandbox;
 use crate::job::build::Build;
@@ -51,7 +50,7 @@ pub(super) struct Level {
 }
 
 impl Level {
-    fn new(inputs: Option<Value>, env: Vec<(String, String)>, action_path: Option<String>) -> Self {
+    pub(super) fn new(inputs: Option<Value>, env: Vec<(String, String)>, action_path: Option<String>) -> Self {
         Self {
             records: Vec::new(),
             result: Ok(()),
@@ -72,7 +71,7 @@ impl Build<'_> {
         let steps = self.job.tasuki.as_ref().map_or(&[][..], |tasuki| &tasuki.steps);
         let places = self.make_places(sandbox, &contexts["github"]["event"]).await?;
         let mut work = Work {
-            given: self.contexts(contexts, &places),
+            given: self.contexts(contexts, &places, &sandbox.containers()),
             places,
             ..Work::default()
         };
@@ -242,16 +241,24 @@ impl Build<'_> {
             return Ok(None);
         }
         let mut settled = step.settled(&scope)?;
-        if let StepKind::Composite { inputs, .. } | StepKind::Node { inputs, .. } = &mut settled.kind {
-            for value in inputs.values_mut() {
-                let text = evaluate(value, &scope)?.to_text();
-                *value = Expr::Literal(expr::Literal::Text(text.to_string()));
-            }
+        let given: Vec<&mut Expr> = match &mut settled.kind {
+            StepKind::Composite { inputs, .. } | StepKind::Node { inputs, .. } => inputs.values_mut().collect(),
+            StepKind::Container {
+                inputs,
+                entrypoint,
+                line,
+                ..
+            } => inputs.values_mut().chain(entrypoint).chain(line).collect(),
+            _ => Vec::new(),
+        };
+        for value in given {
+            let text = evaluate(value, &scope)?.to_text();
+            *value = Expr::Literal(expr::Literal::Text(text.to_string()));
         }
         Ok(Some((settled, own)))
     }
 
-    fn scope<'e>(&self, work: &'e Work, level: &'e Level, env: &'e [(String, String)]) -> Scope<'e> {
+    pub(super) fn scope<'e>(&self, work: &'e Work, level: &'e Level, env: &'e [(String, String)]) -> Scope<'e> {
         Scope {
             given: &work.given,
             env,
@@ -280,7 +287,7 @@ impl Build<'_> {
             StepKind::Run { .. } => {
                 let mut env = environment(work, level, &own);
                 env.push(("GITHUB_ACTION".to_owned(), action_name(step, work)));
-                let (ended, left) = self.program(sandbox, step, env, work, number).await?;
+                let (ended, left) = self.program(sandbox, step, Runs::Here, env, work, number).await?;
                 Ok(self.take(ended, &left, work))
             }
             StepKind::Node {
@@ -296,20 +303,21 @@ impl Build<'_> {
                 env.push(("GITHUB_ACTION_PATH".to_owned(), place.clone()));
                 env.push(("GITHUB_ACTION".to_owned(), action_name(step, work)));
                 let now = work.env.iter().chain(&env).cloned().collect();
-                let (ended, left) = self.program(sandbox, &node(&place, main), now, work, number).await?;
+                let (ended, left) = self
+                    .program(sandbox, &node(&place, main), Runs::Here, now, work, number)
+                    .await?;
                 if let Some(post) = post {
-                    let state = files::pairs(&left.state).unwrap_or_default();
-                    let state = left.old_state.iter().cloned().chain(state);
-                    env.extend(state.map(|(key, value)| (format!("STATE_{key}"), value)));
+                    env.extend(left.kept_state());
                     work.posts.push(Post {
                         title: format!("Post {}", super::super::title(step)),
-                        script: format!("{place}/{post}"),
+                        what: Posted::Script(format!("{place}/{post}")),
                         condition: post_condition.clone(),
                         env,
                     });
                 }
                 Ok(self.take(ended, &left, work))
             }
+            StepKind::Container { .. } => self.contained(sandbox, step, own, work, level, number).await,
             StepKind::Composite {
                 steps,
                 inputs,
@@ -330,7 +338,12 @@ impl Build<'_> {
     }
 
     /// What an action gives.
-    fn outputs(&self, outputs: &BTreeMap<String, Expr>, work: &Work, level: &Level) -> Vec<(String, String)> {
+    pub(super) fn outputs(
+        &self,
+        outputs: &BTreeMap<String, Expr>,
+        work: &Work,
+        level: &Level,
+    ) -> Vec<(String, String)> {
         let scope = self.scope(work, level, &work.env);
         let mut given = Vec::with_capacity(outputs.len());
         for (name, expr) in outputs {
@@ -344,12 +357,13 @@ impl Build<'_> {
 }
 
 /// `github.action`: the step's id, or a name by what it is.
-fn action_name(step: &Step, work: &mut Work) -> String {
+pub(super) fn action_name(step: &Step, work: &mut Work) -> String {
     if let Some(id) = &step.id {
         return id.clone();
     }
     let stem = match step.kind {
         StepKind::Run { .. } => "__run",
+        StepKind::Container { .. } => "__docker",
         _ => "__self",
     };
     work.names.push(stem.to_owned());

@@ -91,7 +91,16 @@ impl Context for Scope<'_> {
                 (record.id.as_str(), Value::object(facts))
             }))),
             "inputs" => Some(self.inputs.cloned().unwrap_or_default()),
-            "job" => Some(Value::object([("status", Value::text(self.status()))])),
+            "job" => {
+                let known = self.given.iter().find(|(known, _)| known == "job");
+                let known = match known {
+                    Some((_, Value::Object(object))) => Some(object),
+                    _ => None,
+                };
+                let known = known.into_iter().flat_map(|object| object.iter());
+                let known = known.map(|(key, value)| (key, value.clone()));
+                Some(Value::object(known.chain([("status", Value::text(self.status()))])))
+            }
             _ => self
                 .given
                 .iter()
